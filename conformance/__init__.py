@@ -1,0 +1,1 @@
+"""How any house is proved, ours included. Imports `profiles`, never `gateway`."""

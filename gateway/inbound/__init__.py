@@ -1,0 +1,1 @@
+"""Everything that starts work: one listener per wire, the job runner, the operators' desk."""

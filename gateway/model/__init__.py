@@ -1,0 +1,1 @@
+"""The house's own nouns; the standards' are in `profiles.model`."""

@@ -1,0 +1,68 @@
+"""Peer: an organisation or system that we exchange with, as our configuration describes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from profiles.model.identifiers import Oid
+from profiles.wire.hl7v2.address import Hl7Address
+
+
+class UnknownPatientPolicy(StrEnum):
+    """What happens to a submission whose patient cannot be settled."""
+
+    HOLD = "hold"  # keep it, answer Success with the warning DocumentQueued, let a person decide
+    REJECT = "reject"  # answer XDSUnknownPatientId
+
+
+class Tolerance(StrEnum):
+    """A known oddity of real peers that we can read. Each is counted and shown in the peer's support matrix."""
+
+    PLAIN_SOAP_RETRIEVE = "plain-soap-retrieve"  # ITI-43/RAD-69/RAD-75 request as plain SOAP
+    ACTION_WHITE_SPACE = "action-white-space"
+    UNDERSTOOD_HEADERS = "understood-headers"  # mustUnderstand on headers that we do understand
+    FOREIGN_REPOSITORY_ID = "foreign-repository-id"
+    SUBMISSION_WITHOUT_MTOM = "submission-without-mtom"
+    PERCENT_ENCODED_CONTENT_ID = "percent-encoded-content-id"
+    LF_ONLY_MIME = "lf-only-mime"
+
+
+DEFAULT_TOLERANCES = frozenset(Tolerance) - {Tolerance.FOREIGN_REPOSITORY_ID, Tolerance.SUBMISSION_WITHOUT_MTOM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One organisation or system.
+
+    `endpoints` are addresses by transaction id ("RAD-69"), or by service: "FHIR", "DICOMWEB", "MLLP"
+    (`mllp://host:port`, `mllps://host:port`). `certificate_sha256` are fingerprints in lower-case hex: who they are when
+    they call us, and whom we accept when we call them.
+    """
+
+    name: str
+    home_community_id: Oid | None = None
+    repository_unique_ids: tuple[Oid, ...] = ()
+    retrieve_location_uids: tuple[Oid, ...] = ()
+    patient_authority: Oid | None = None
+    certificate_sha256: tuple[str, ...] = ()
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
+    tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
+    hl7: Hl7Address | None = None  # how messages to them are addressed
+    scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all
+    batch_instances: int = 100  # instances asked for in one RAD-69
+    idle_timeout_s: float = 30.0  # nothing moved for so long: give up; never a limit on the whole exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is asking: the peer (None: nobody we know), from where, as which person.
+
+    `local_address` is the endpoint that was asked, as the caller wrote it.
+    """
+
+    peer: Peer | None
+    network_address: str
+    local_address: str = ""
+    person: str = ""  # a desk login
+    via: str = "certificate"  # certificate, token, loopback, desk, nobody

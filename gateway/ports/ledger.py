@@ -1,0 +1,86 @@
+"""Ledger: every exchange, its steps, and what is due. Written before the reply, read by operators and by the runner."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from gateway.model.job import Event, ExchangeJob, Kind, State, Step
+
+
+class Ledger(Protocol):
+    """The exchanges. `advance` is the only way a state changes, and it follows the table."""
+
+    async def open(self, job: ExchangeJob) -> None:
+        """A new exchange."""
+        ...
+
+    async def note(self, step: Step) -> int:
+        """One line of its timeline; answers the step's id."""
+        ...
+
+    async def close_step(self, step_id: int, step: Step) -> None:
+        """Give an OPEN step its end."""
+        ...
+
+    async def get(self, exchange_id: str) -> ExchangeJob | None:
+        """One exchange."""
+        ...
+
+    async def advance(
+        self,
+        exchange_id: str,
+        event: Event,
+        at: datetime,
+        *,
+        reason: str = "",
+        cure: str = "",
+        due_at: datetime | None = None,
+        payload: dict[str, object] | None = None,
+        study_instance_uid: str | None = None,
+        patient_id: str | None = None,
+    ) -> ExchangeJob:
+        """Move it. `due_at` None means now, where the new state has work left; None fields stay as they are.
+
+        The lease ends with every move but PROGRESS and STARTED.
+
+        Raises:
+            InvalidTransition: The table has no such cell.
+        """
+        ...
+
+    async def claim(self, now: datetime, owner: str, lease: timedelta, limit: int = 1) -> Sequence[ExchangeJob]:
+        """Take up to `limit` due exchanges that nobody holds; each counts one attempt."""
+        ...
+
+    async def extend(self, exchange_id: str, owner: str, until: datetime) -> bool:
+        """Keep holding it. False: somebody else has it."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """When the runner should look again."""
+        ...
+
+    async def timeline(self, exchange_id: str) -> Sequence[Step]:
+        """Its steps, oldest first."""
+        ...
+
+    async def list(
+        self,
+        *,
+        kinds: frozenset[Kind] | None = None,
+        states: frozenset[State] | None = None,
+        peer: str = "",
+        study_instance_uid: str = "",
+        before: str = "",
+        limit: int = 50,
+    ) -> Sequence[ExchangeJob]:
+        """Exchanges, newest first; `before` is the id where the last page ended."""
+        ...
+
+    async def counts(self) -> dict[State, int]:
+        """How many are in each state."""
+        ...
+
+    async def close_open_steps(self, at: datetime) -> int:
+        """At start-up: every OPEN step becomes a failure that says the house went down; answers how many."""
+        ...

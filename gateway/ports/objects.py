@@ -1,0 +1,69 @@
+"""Objects: documents and manifests as bytes. Never rewritten: hash and size stay true.
+
+A request's binaries are spooled as they come (`Objects.spool`); what is to be kept is made durable (`stage`) and then
+named by a row in the unit of work (`Documents.keep`). What is not kept is discarded.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from profiles.model.content import Content
+
+INLINE_BYTES = 64 * 1024  # smaller ones travel in the unit's own commit, as a row
+
+
+class Spool(Protocol):
+    """A place for bytes on their way in: counted and hashed (SHA-1) as they pass, on disk beyond a few kilobytes."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take some.
+
+        Raises:
+            OutOfResources: The disk is full, or the caller's quota is used up.
+        """
+        ...
+
+    def finish(self, media_type: str) -> Content:
+        """The whole, with size and hash, openable any number of times until discarded."""
+        ...
+
+    def discard(self) -> None:
+        """Forget it. Harmless after `finish` was staged and kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedObject:
+    """Bytes that are durable, or small enough to become so with the commit, and that no row names yet."""
+
+    content: Content
+    inline: bytes | None
+    path: str | None
+
+
+class Objects(Protocol):
+    """Bytes outside the unit of work."""
+
+    def spool(self, limit_bytes: int) -> Spool:
+        """A new spool that refuses to grow beyond the limit."""
+        ...
+
+    async def stage(self, content: Content) -> StagedObject:
+        """Make it durable (or hold it, if small). A spooled content is adopted, not copied."""
+        ...
+
+
+class Documents(Protocol):
+    """Which bytes belong to which document; part of the unit of work."""
+
+    async def keep(self, document_unique_id: str, staged: StagedObject) -> None:
+        """Name it. Keeping the same bytes again under the same id changes nothing.
+
+        Raises:
+            RuleViolation: Other bytes are kept under this id (XDSNonIdenticalHash).
+        """
+        ...
+
+    async def open(self, document_unique_id: str) -> Content | None:
+        """The document as it was received. None: none of this id."""
+        ...

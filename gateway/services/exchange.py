@@ -1,0 +1,52 @@
+"""Exchange: one turn as an actor sees it. Who asks, what time it is, and the unit of work that ends with the reply."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.model.job import ExchangeJob, Kind
+from gateway.model.peer import Caller, Peer
+from gateway.ports.store import Work
+from profiles.findings import Finding
+from profiles.model.identifiers import PatientIdentifier
+from profiles.transaction import StudyFact, User
+
+
+@dataclass(slots=True, kw_only=True)
+class Learned:
+    """What the actor found out on the way, for audit and timeline. Texts are for operators: no patient data."""
+
+    patients: tuple[PatientIdentifier, ...] = ()
+    studies: tuple[StudyFact, ...] = ()
+    created: bool | None = None
+    text: str = ""
+    why: str = ""
+    cure: str = ""
+    partial: bool = False
+    warnings: tuple[Finding, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """One turn.
+
+    `id` is the exchange that the step will be noted on: a new one of kind ASK, unless the actor opens a job of its own
+    under this id (`job`), or says that the turn belongs to an older exchange (`id = ...`).
+    """
+
+    id: str
+    caller: Caller
+    now: datetime
+    begin: Callable[[], Awaitable[Work]]
+    """Open the unit of work that turn will commit; the same one every time. From here on: no peer, no archive."""
+
+    user: User | None = None
+    findings: tuple[Finding, ...] = ()
+    learned: Learned = field(default_factory=Learned)
+    job: ExchangeJob | None = None
+    kind: Kind = Kind.ASK
+
+    @property
+    def peer(self) -> Peer | None:
+        """The organisation that asks, if we know it."""
+        return self.caller.peer

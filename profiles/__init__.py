@@ -1,0 +1,1 @@
+"""What the standards say: values, codecs and rules. No IO, no clock, no randomness."""

@@ -1,0 +1,85 @@
+"""What can be asked of the two indexes, in model terms: documents (the registry) and studies (the archive's index).
+
+Every field is a condition; all conditions hold together; an empty tuple or None is no condition.
+"""
+
+from dataclasses import dataclass
+
+from profiles.model.codes import Code
+from profiles.model.document import AvailabilityStatus, EntryType
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.moment import Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeRange:
+    """From <= t < to, either may be open. An object without the time is not filtered by it (ITI TF-2 3.18.4.1.2.3.7)."""
+
+    start: Moment | None = None
+    end: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentCriteria:
+    """Which document entries are meant.
+
+    Plain tuples are alternatives (OR). `event_codes`, `confidentiality_codes` and `reference_ids` are AND of OR.
+    `reference_ids` and `author_persons` are SQL LIKE patterns against the CXi and XCN text; `unique_ids` and
+    `entry_uuids` name entries directly.
+
+    Source: ITI TF-2 3.18.4.1.2.3.7.
+    """
+
+    patient_ids: tuple[PatientIdentifier, ...] = ()
+    statuses: tuple[AvailabilityStatus, ...] = ()
+    entry_types: tuple[EntryType, ...] = (EntryType.STABLE,)
+    entry_uuids: tuple[str, ...] = ()
+    unique_ids: tuple[str, ...] = ()
+    class_codes: tuple[Code, ...] = ()
+    type_codes: tuple[Code, ...] = ()
+    format_codes: tuple[Code, ...] = ()
+    practice_setting_codes: tuple[Code, ...] = ()
+    healthcare_facility_type_codes: tuple[Code, ...] = ()
+    event_codes: tuple[tuple[Code, ...], ...] = ()
+    confidentiality_codes: tuple[tuple[Code, ...], ...] = ()
+    author_persons: tuple[str, ...] = ()
+    reference_ids: tuple[tuple[str, ...], ...] = ()
+    creation_time: TimeRange = TimeRange()
+    service_start_time: TimeRange = TimeRange()
+    service_stop_time: TimeRange = TimeRange()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageKey:
+    """Where a page ended: the sort value and the study UID. Keyset paging loses and doubles nothing."""
+
+    value: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCriteria:
+    """Which studies are meant.
+
+    Plain tuples are alternatives. Text fields take DICOM wildcards (`*`, `?`) where noted. `started` and `updated` are
+    lists of (comparison, moment) that all hold; comparisons are `eq ne gt ge lt le`, a moment is an interval of its
+    precision. `statuses` are FHIR's words. Results are ordered by `order`, newest first, then study UID.
+    """
+
+    study_instance_uids: tuple[str, ...] = ()
+    series_instance_uids: tuple[str, ...] = ()
+    sop_instance_uids: tuple[str, ...] = ()
+    patient_ids: tuple[tuple[str, str | None], ...] = ()  # (value, authority OID; None: any authority)
+    patient_name: str = ""  # wildcards; compared without case and accents
+    accession_numbers: tuple[tuple[str, str | None], ...] = ()
+    study_id: str = ""
+    modalities: tuple[str, ...] = ()
+    referring_physician: str = ""
+    description: str = ""
+    started: tuple[tuple[str, Moment], ...] = ()
+    updated: tuple[tuple[str, Moment], ...] = ()
+    statuses: tuple[str, ...] = ()
+    order: str = "started"  # or "updated"
+    after: PageKey | None = None
+    limit: int = 50
+    offset: int = 0  # QIDO pages by offset; FHIR by `after`

@@ -1,0 +1,194 @@
+"""The frame that every transaction folder fills, and that drives us in both directions.
+
+A `Transaction` says what the standard says of one transaction: its names, who plays which part, how its messages are read
+and written, what is audited. The same value serves the listener (decode the request, encode the response), the caller
+(encode the request, decode the response), the tester and the description of the house. It does not say what *we* do when
+asked: that is a method in `gateway/actors` under `@answers(RAD_69)`.
+
+What a newcomer gets wrong: a streamed transaction is not another kind. Its response type is `Poured[Head]`: the head is
+written first, then each part as it comes.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from profiles.errors import ExchangeError
+from profiles.findings import Decoded, Finding
+from profiles.model.audit import AuditCode, AuditRecord
+from profiles.model.identifiers import PatientIdentifier
+from profiles.wire.hl7v2.address import Hl7Out
+from profiles.wire.http import HttpIn, HttpOut
+from profiles.wire.soap.message import Packaging, SoapIn, SoapOut
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class Side(StrEnum):
+    """Whose audit record it is."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+
+class Actor(StrEnum):
+    """The Framework's actors, as it names them."""
+
+    DOCUMENT_SOURCE = "Document Source"
+    DOCUMENT_CONSUMER = "Document Consumer"
+    DOCUMENT_REGISTRY = "Document Registry"
+    DOCUMENT_REPOSITORY = "Document Repository"
+    DOCUMENT_RECIPIENT = "Document Recipient"
+    IMAGING_DOCUMENT_SOURCE = "Imaging Document Source"
+    IMAGING_DOCUMENT_CONSUMER = "Imaging Document Consumer"
+    IMAGE_MANAGER = "Image Manager"
+    PATIENT_IDENTITY_SOURCE = "Patient Identity Source"
+    PATIENT_IDENTITY_CONSUMER = "Patient Identity Consumer"
+    REPORT_MANAGER = "Report Manager"
+    REPORT_REPOSITORY = "Report Repository"
+    FHIR_CLIENT = "FHIR client"
+    FHIR_SERVER = "FHIR server"
+    SECURE_NODE = "Secure Node"
+    AUDIT_RECORD_REPOSITORY = "Audit Record Repository"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One system of the two, as audit names it: `user_id` is the endpoint, AE title or `facility|application`."""
+
+    user_id: str
+    network_address: str = ""
+    process_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """The person for whom a system acts, if an assertion or a login told us."""
+
+    user_id: str
+    user_name: str = ""
+    roles: tuple[AuditCode, ...] = ()
+    purposes: tuple[AuditCode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFact:
+    """A study that an exchange was about, with what of it was handed over."""
+
+    study_instance_uid: str
+    patient: PatientIdentifier | None = None
+    accession_numbers: tuple[str, ...] = ()
+    sop_classes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the house knew of an exchange when it ended, beyond its request and response.
+
+    `delivered` names the parts that went out whole (document unique ids, SOP Instance UIDs), `undelivered` the others;
+    both are empty for a transaction that pours nothing. `error` is None for success and for partial success.
+    `query` is the request as it came, where audit asks for it (base64 is the wire's business).
+    """
+
+    at: datetime
+    source_id: str
+    local: Party
+    remote: Party
+    enterprise_site_id: str = ""
+    user: User | None = None
+    patients: tuple[PatientIdentifier, ...] = ()
+    studies: tuple[StudyFact, ...] = ()
+    delivered: tuple[str, ...] = ()
+    undelivered: tuple[str, ...] = ()
+    created: bool | None = None  # a store: whether the objects were new to us
+    query: bytes | None = None
+    error: ExchangeError | None = None
+
+
+AuditRule = Callable[[Side, Request | None, Response | None, Facts], tuple[AuditRecord, ...]]
+"""1..n records: one per patient and per outcome. Request or response is None when it could not be read or never came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transaction(Generic[Request, Response]):
+    """One transaction of one profile.
+
+    `checks` are rules about a request that was read: request -> findings, each with its rule id.
+    """
+
+    id: str
+    name: str
+    section: str
+    initiator: Actor
+    responder: Actor
+    audit: AuditRule[Request, Response]
+    checks: tuple[Callable[[Request], Iterable[Finding]], ...] = ()
+
+    def __str__(self) -> str:
+        """The id, as people say it."""
+        return self.id
+
+
+# --- SOAP -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoapTransaction(Transaction[Request, Response]):
+    """A transaction over SOAP 1.2, dispatched by wsa:Action.
+
+    `refuse` renders an error as the transaction's own response: a SOAP fault is for what never became a request.
+    """
+
+    packaging: Packaging
+    request_action: str
+    response_action: str
+    decode_request: Callable[[SoapIn], Decoded[Request]]
+    encode_request: Callable[[Request], SoapOut]
+    decode_response: Callable[[SoapIn], Decoded[Response]]
+    encode_response: Callable[[Response], SoapOut]
+    refuse: Callable[[ExchangeError], Response]
+
+
+# --- HTTP: FHIR and DICOMweb -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpTransaction(Transaction[Request, Response]):
+    """A transaction over HTTP, dispatched by method and path.
+
+    `paths` are templates below the service's base: `/studies/{study}/metadata`; each of `methods` is served on each.
+    Response encoding depends on the request (Accept, base address), so it is handed in.
+    """
+
+    service: str  # "fhir/r4" or "dicomweb": the address below the house
+    methods: tuple[str, ...]
+    paths: tuple[str, ...]
+    decode_request: Callable[[HttpIn], Decoded[Request]]
+    encode_response: Callable[[Response, HttpIn], HttpOut]
+    refuse: Callable[[ExchangeError, HttpIn], HttpOut]
+    encode_request: Callable[[Request], HttpOut] | None = None  # None: we are never the client of it
+    decode_response: Callable[[HttpIn], Decoded[Response]] | None = None
+
+
+# --- HL7 v2 -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hl7Transaction(Transaction[Request, Response]):
+    """A transaction over MLLP, dispatched by MSH-9 and MSH-12.
+
+    Requests and responses are whole messages without the MLLP frame: HL7 v2 messages are small by nature.
+    `triggers` are (message code, trigger event), such as ("ADT", "A40"). `respond` writes the acknowledgement of a
+    request (its bytes are handed in, so that MSH can be mirrored), `refuse` that of an error.
+    """
+
+    triggers: tuple[tuple[str, str], ...]
+    versions: tuple[str, ...]
+    decode_request: Callable[[bytes], Decoded[Request]]
+    encode_request: Callable[[Request, Hl7Out], bytes]
+    decode_response: Callable[[bytes], Decoded[Response]]
+    respond: Callable[[Response, bytes, Hl7Out], bytes]
+    refuse: Callable[[ExchangeError, bytes, Hl7Out], bytes]
