@@ -121,5 +121,5 @@ class Archive(Protocol):
         ...
 
     async def ready(self) -> str:
-        """ "" when it can be used, else why not."""
+        """Why it cannot be used; empty when it can."""
         ...

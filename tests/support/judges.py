@@ -1,0 +1,36 @@
+"""Judges from outside: programs that nobody here wrote, and the standards' own files, read in place.
+
+On a machine without one, its tests skip with the reason. In CI (`CI=true`) the programs are installed, so a missing one
+is a failure and not a skip.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin")
+
+
+def require_program(name: str) -> str:
+    """The path of a program; skips here, fails in CI, where it is absent."""
+    found = shutil.which(name) or next(
+        (str(Path(folder, name)) for folder in SYSTEM_FOLDERS if Path(folder, name).exists()), None
+    )
+    if found is None:
+        reason = f"{name} is not installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def standards(*below: str) -> Path:
+    """A file or folder of the standards collection; skips where the collection is absent."""
+    folder = Path(os.environ.get("RADGATE_STANDARDS", ROOT.parent / "shared" / "standards"))
+    path = folder.joinpath(*below)
+    if not path.exists():
+        pytest.skip(f"the standards collection has no {'/'.join(below)} here: not judged")
+    return path
