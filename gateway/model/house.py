@@ -1,0 +1,60 @@
+"""House: who we are. Every id under which others know this installation, and where they find it."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from profiles.model.identifiers import Oid
+from profiles.transaction import Party
+from profiles.wire.hl7v2.address import Hl7Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """This installation.
+
+    `patient_authority` gives our own patient ids, `affinity_authority` those of the affinity domain that we share in
+    (None: we share in none). `retrieve_location_uid` is what RAD-69 calls our RepositoryUniqueId.
+    """
+
+    name: str
+    home_community_id: Oid
+    repository_unique_id: Oid
+    retrieve_location_uid: Oid
+    source_id: Oid
+    patient_authority: Oid
+    affinity_authority: Oid | None
+    zone: ZoneInfo
+    base_url: str  # without a slash at the end
+    ae_title: str
+    hl7_application: str
+    hl7_facility: str
+    process_id: str
+    network_address: str
+
+    @property
+    def dicomweb_url(self) -> str:
+        """The root of our DICOMweb service: what Retrieve URL and Endpoint.address name."""
+        return f"{self.base_url}/dicomweb"
+
+    @property
+    def fhir_url(self) -> str:
+        """The root of our FHIR R4 service."""
+        return f"{self.base_url}/fhir/r4"
+
+    @property
+    def domain_authority(self) -> Oid:
+        """Whose ids our registry speaks: the affinity domain's, or our own where we are in none."""
+        return self.affinity_authority or self.patient_authority
+
+    def party(self, address: str = "") -> Party:
+        """Us, as audit names us: the endpoint that was asked, else the base address."""
+        return Party(user_id=address or self.base_url, network_address=self.network_address, process_id=self.process_id)
+
+    def hl7_address(self, application: str, facility: str) -> Hl7Address:
+        """How a message of ours to this receiver is addressed."""
+        return Hl7Address(
+            sending_application=self.hl7_application,
+            sending_facility=self.hl7_facility,
+            receiving_application=application,
+            receiving_facility=facility,
+        )

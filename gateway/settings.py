@@ -1,0 +1,321 @@
+"""Every knob, typed, with its unit and the reason of its default. TOML first, environment over it.
+
+`RADGATE__SECTION__KEY=value` overrides `[section] key`. Unknown keys, missing files and settings that contradict each
+other are refused together, each with its key, the reason and the cure. Secrets are never printed.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from gateway.model.peer import DEFAULT_TOLERANCES, Tolerance, UnknownPatientPolicy
+from profiles.model.identifiers import Oid
+
+ENVIRONMENT = "RADGATE__"
+
+
+def _oid(text: object) -> object:
+    return Oid.from_urn(text) if isinstance(text, str) else text
+
+
+OidSetting = Annotated[Oid, BeforeValidator(_oid)]
+"""An OID, with or without `urn:oid:`."""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("no such time zone; use a name such as Europe/Berlin") from None
+    return name
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class HouseSection(Section):
+    """Who we are. Ids that are not given are made once, at the first start, and kept in the data folder."""
+
+    name: str = "radgate"
+    data: Path = Path("data")  # everything that is ours is below this folder
+    home_community_id: OidSetting | None = None
+    repository_unique_id: OidSetting | None = None
+    retrieve_location_uid: OidSetting | None = None
+    source_id: OidSetting | None = None  # SubmissionSet.sourceId; None: the repository's id
+    patient_authority: OidSetting | None = None
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"  # of DICOM and HL7 times that name none
+    ae_title: str = Field(default="RADGATE", max_length=16)
+    hl7_application: str = "RADGATE"
+    hl7_facility: str = ""  # "": the house's name
+
+
+class AffinityDomainSection(Section):
+    """The domain whose patient ids and codes a registry shares."""
+
+    patient_authority: OidSetting | None = None  # None: we share in no domain but our own
+    code_sets: Path | None = None  # None: codes are not checked
+
+
+class StoreSection(Section):
+    """Where rows and documents live."""
+
+    url: SecretStr | None = None  # None: SQLite in the data folder
+    objects: str | None = None  # None: files in the data folder
+
+
+class ArchiveSection(Section):
+    """Where pixels live."""
+
+    kind: Literal["files", "dicomweb"] = "files"
+    url: str = ""  # of the DICOMweb service
+    native_url: str = ""  # Orthanc's own /instances, where there is one: large objects come several times faster
+    user: str = ""
+    password: SecretStr = SecretStr("")
+
+
+class ListenSection(Section):
+    """Where we are asked. Port 0 picks a free one and prints it."""
+
+    host: str = "127.0.0.1"  # loopback: nothing is open to a network before somebody says so
+    http_port: int = Field(default=8080, ge=0, le=65535)  # 8443 where TLS is configured
+    mllp_port: int = Field(default=2575, ge=0, le=65535)
+    mllp: bool = True
+    base_url: str = ""  # as others reach us; "": made from host and port
+    drain_timeout_s: float = Field(default=20.0, gt=0)  # a broken pour costs the peer more than our waiting
+
+
+class TlsSection(Section):
+    """Who we are on the wire, and whom we believe."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    trust: tuple[Path, ...] = ()  # authorities; peers' own certificates are trusted beside them
+    client_certificate: Literal["required", "optional"] = "optional"  # optional: the desk has a login instead
+
+    @property
+    def enabled(self) -> bool:
+        """Whether we listen with TLS."""
+        return self.certificate is not None
+
+
+class AuditSection(Section):
+    """Where audit goes beside our own chain."""
+
+    syslog: str = ""  # tls://host:port; "": kept here only
+    syslog_trust: tuple[Path, ...] = ()
+    enterprise_site_id: str = ""
+    checkpoint_records: int = Field(default=1000, gt=0)
+    checkpoint_s: float = Field(default=60.0, gt=0)
+
+
+class AccessSection(Section):
+    """Who may ask without a certificate or token."""
+
+    anonymous_loopback: bool = False  # only from this machine, only for trying things out
+    session_minutes: int = Field(default=30, gt=0)  # a desk left alone is closed
+
+
+class LimitsSection(Section):
+    """Bounds of what is read. Bytes, unless the name says otherwise."""
+
+    soap_root_bytes: int = 8 * 1024 * 1024  # security.md: a SOAP part without inline documents
+    document_bytes: int = 256 * 1024 * 1024  # one submitted document
+    request_bytes: int = 0  # of one upload; 0: no limit, a study has none
+    hl7_message_bytes: int = 64 * 1024 * 1024  # HL7 allows base64 reports
+    idle_timeout_s: float = 30.0  # nothing moved for so long; never a limit on a whole exchange
+    results: int = 10_000  # entries in one answer
+
+
+class PeerSection(Section):
+    """An organisation or system that we exchange with."""
+
+    name: str
+    home_community_id: OidSetting | None = None
+    repository_unique_ids: tuple[OidSetting, ...] = ()
+    retrieve_location_uids: tuple[OidSetting, ...] = ()
+    patient_authority: OidSetting | None = None
+    certificate: Path | None = None  # who they are; also who we let in
+    token_sha256: str = ""  # of a bearer token, lower-case hex; the token itself is nowhere here
+    unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
+    tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
+    scopes: frozenset[str] = frozenset()
+    endpoint: Mapping[str, str] = Field(default_factory=dict)
+    hl7_application: str = ""
+    hl7_facility: str = ""
+    batch_instances: int = Field(default=100, ge=1, le=1000)
+    idle_timeout_s: float = 30.0
+
+
+class RuleSection(Section):
+    """What is to happen by itself."""
+
+    when: Literal["study.available"]
+    do: tuple[str, ...]  # "announce:PEER", "share:PEER"
+
+
+class Settings(Section):
+    """The whole file."""
+
+    house: HouseSection = HouseSection()
+    affinity_domain: AffinityDomainSection = AffinityDomainSection()
+    store: StoreSection = StoreSection()
+    archive: ArchiveSection = ArchiveSection()
+    listen: ListenSection = ListenSection()
+    tls: TlsSection = TlsSection()
+    audit: AuditSection = AuditSection()
+    access: AccessSection = AccessSection()
+    limits: LimitsSection = LimitsSection()
+    peer: tuple[PeerSection, ...] = ()
+    rule: tuple[RuleSection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that keeps us from starting."""
+
+    key: str
+    reason: str
+    cure: str
+
+    def __str__(self) -> str:
+        """As the operator reads it."""
+        return f"{self.key}: {self.reason}. {self.cure}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` has 1..n reasons, all that were found."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Keep them all."""
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read a file (None: defaults only) and the environment over it; relative paths are relative to the file.
+
+    Raises:
+        SettingsError: With every problem that was found.
+    """
+    tables: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(
+                (Problem(str(path), "there is no such file", "`radgate config init` writes one"),)
+            ) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError((Problem(str(path), f"cannot be read: {error}", "Mend the file"),)) from None
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT):
+            _override(tables, name[len(ENVIRONMENT) :].lower().split("__"), value)
+    try:
+        settings = Settings.model_validate(tables)
+    except ValidationError as error:
+        raise SettingsError(tuple(_problems(error))) from None
+    settings = _anchored(settings, path.parent if path is not None else Path())
+    problems = tuple(contradictions(settings))
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _override(tables: dict[str, Any], names: list[str], value: str) -> None:
+    *sections, key = names
+    for section in sections:
+        tables = tables.setdefault(section, {})
+    tables[key] = value
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    for each in error.errors():
+        key = ".".join(str(part) for part in each["loc"])
+        if each["type"] == "extra_forbidden":
+            yield Problem(key, "is not a setting", "`radgate config init` writes a file with every setting explained")
+        elif each["type"] == "missing":
+            yield Problem(key, "is missing", "Add it")
+        else:
+            yield Problem(key, each["msg"].removeprefix("Value error, "), "Change its value")
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Make relative paths relative to the file that names them."""
+
+    def at(path: Path | None) -> Path | None:
+        return None if path is None else (folder / path).absolute()
+
+    tls = settings.tls.model_copy(
+        update={
+            "certificate": at(settings.tls.certificate),
+            "key": at(settings.tls.key),
+            "trust": tuple(folder / each for each in settings.tls.trust),
+        }
+    )
+    return settings.model_copy(
+        update={
+            "house": settings.house.model_copy(update={"data": at(settings.house.data)}),
+            "affinity_domain": settings.affinity_domain.model_copy(
+                update={"code_sets": at(settings.affinity_domain.code_sets)}
+            ),
+            "tls": tls,
+            "audit": settings.audit.model_copy(
+                update={"syslog_trust": tuple(folder / each for each in settings.audit.syslog_trust)}
+            ),
+            "peer": tuple(peer.model_copy(update={"certificate": at(peer.certificate)}) for peer in settings.peer),
+        }
+    )
+
+
+def contradictions(settings: Settings) -> Iterator[Problem]:
+    """What is well-formed and cannot work."""
+    yield from _missing_files(settings)
+    tls = settings.tls
+    if (tls.certificate is None) != (tls.key is None):
+        yield Problem("tls.key", "certificate and key come together", "Name both, or neither")
+    loopback = settings.listen.host in {"127.0.0.1", "::1", "localhost"}
+    if not loopback and not tls.enabled:
+        yield Problem("listen.host", "a network address without TLS would show patients' data", "Configure [tls]")
+    if settings.access.anonymous_loopback and not loopback:
+        yield Problem("access.anonymous_loopback", "only works on loopback", "Set listen.host to 127.0.0.1")
+    if settings.archive.kind == "dicomweb" and not settings.archive.url:
+        yield Problem(
+            "archive.url", "a DICOMweb archive has an address", "Add it, such as http://localhost:8042/dicom-web"
+        )
+    names = [peer.name for peer in settings.peer]
+    for index, peer in enumerate(settings.peer):
+        if names.count(peer.name) > 1:
+            yield Problem(f"peer.{index}.name", f"two peers are called {peer.name}", "Names tell peers apart")
+        for service, address in peer.endpoint.items():
+            if "://" not in address:
+                yield Problem(f"peer.{index}.endpoint.{service}", "is not an address", "Write scheme://host:port/path")
+    for index, rule in enumerate(settings.rule):
+        for action in rule.do:
+            verb, _, name = action.partition(":")
+            if verb not in {"announce", "share"}:
+                yield Problem(f"rule.{index}.do", f"{verb} is not something we do", "Write announce:PEER or share:PEER")
+            elif name not in names:
+                yield Problem(f"rule.{index}.do", f"there is no peer called {name}", "Add a [[peer]] of this name")
+
+
+def _missing_files(settings: Settings) -> Iterator[Problem]:
+    named = {
+        "tls.certificate": settings.tls.certificate,
+        "tls.key": settings.tls.key,
+        "affinity_domain.code_sets": settings.affinity_domain.code_sets,
+        **{f"tls.trust.{index}": path for index, path in enumerate(settings.tls.trust)},
+        **{f"audit.syslog_trust.{index}": path for index, path in enumerate(settings.audit.syslog_trust)},
+        **{f"peer.{index}.certificate": peer.certificate for index, peer in enumerate(settings.peer)},
+    }
+    for key, path in named.items():
+        if path is not None and not path.is_file():
+            yield Problem(key, f"there is no file {path}", "Put it there, or change the path")
