@@ -11,27 +11,23 @@ written first, then each part as it comes.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from profiles.errors import ExchangeError
 from profiles.findings import Decoded, Finding
-from profiles.model.audit import AuditCode, AuditRecord
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.audit import AuditRecord
+from profiles.wire.audit.facts import Facts as Facts
+from profiles.wire.audit.facts import Party as Party
+from profiles.wire.audit.facts import Side as Side
+from profiles.wire.audit.facts import StudyFact as StudyFact
+from profiles.wire.audit.facts import User as User
 from profiles.wire.hl7v2.address import Hl7Out
 from profiles.wire.http import HttpIn, HttpOut
 from profiles.wire.soap.message import Packaging, SoapIn, SoapOut
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-
-
-class Side(StrEnum):
-    """Whose audit record it is."""
-
-    INITIATOR = "initiator"
-    RESPONDER = "responder"
 
 
 class Actor(StrEnum):
@@ -53,59 +49,6 @@ class Actor(StrEnum):
     FHIR_SERVER = "FHIR server"
     SECURE_NODE = "Secure Node"
     AUDIT_RECORD_REPOSITORY = "Audit Record Repository"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Party:
-    """One system of the two, as audit names it: `user_id` is the endpoint, AE title or `facility|application`."""
-
-    user_id: str
-    network_address: str = ""
-    process_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """The person for whom a system acts, if an assertion or a login told us."""
-
-    user_id: str
-    user_name: str = ""
-    roles: tuple[AuditCode, ...] = ()
-    purposes: tuple[AuditCode, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyFact:
-    """A study that an exchange was about, with what of it was handed over."""
-
-    study_instance_uid: str
-    patient: PatientIdentifier | None = None
-    accession_numbers: tuple[str, ...] = ()
-    sop_classes: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the house knew of an exchange when it ended, beyond its request and response.
-
-    `delivered` names the parts that went out whole (document unique ids, SOP Instance UIDs), `undelivered` the others;
-    both are empty for a transaction that pours nothing. `error` is None for success and for partial success.
-    `query` is the request as it came, where audit asks for it (base64 is the wire's business).
-    """
-
-    at: datetime
-    source_id: str
-    local: Party
-    remote: Party
-    enterprise_site_id: str = ""
-    user: User | None = None
-    patients: tuple[PatientIdentifier, ...] = ()
-    studies: tuple[StudyFact, ...] = ()
-    delivered: tuple[str, ...] = ()
-    undelivered: tuple[str, ...] = ()
-    created: bool | None = None  # a store: whether the objects were new to us
-    query: bytes | None = None
-    error: ExchangeError | None = None
 
 
 AuditRule = Callable[[Side, Request | None, Response | None, Facts], tuple[AuditRecord, ...]]
