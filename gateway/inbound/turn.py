@@ -3,25 +3,48 @@
 Who are you, read, check, may you; then the actor; then step and audit in the same commit; then the reply. A listener does
 nothing else than read its wire, enter a turn, and write what the turn answered:
 
-    async with turn.answer(answering, caller, decode) as answered:
+    async with turns.answer(answering, caller, decode) as answered:
         response = answered.response if answered.error is None else transaction.refuse(answered.error)
         ... write it; for a `Poured`, pour it inside this block ...
 
-What a newcomer gets wrong: leaving the block by an exception *is* the broken pour; it is recorded as such.
+What a newcomer gets wrong: leaving the block by an exception *is* the broken pour; it is recorded as such. An error that
+the actor raises is not an exception here any more: it was recorded, and is handed to the listener to be rendered.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.actors.answering import Answering
+from gateway.model.house import House
+from gateway.model.job import Direction, ExchangeJob, Kind, State, Step, StepOutcome
 from gateway.model.peer import Caller
-from profiles.errors import ExchangeError
-from profiles.findings import Decoded
-from profiles.transaction import User
+from gateway.ports.clock import Clock
+from gateway.ports.objects import INLINE_BYTES, StagedObject
+from gateway.ports.policy import Policy
+from gateway.ports.store import Store, Work
+from gateway.services.exchange import Exchange
+from gateway.telemetry import BYTES, FINDINGS, TURN_SECONDS, TURNS, logger
+from profiles.atna import node_authentication_failed
+from profiles.errors import (
+    AccessDenied,
+    ExchangeError,
+    HouseError,
+    InternalFault,
+    PeerUnavailable,
+    RuleViolation,
+    Unauthenticated,
+)
+from profiles.findings import Decoded, errors_of
+from profiles.model.content import Content, Part, Pour, Poured
+from profiles.transaction import Facts, Party, Side, Transaction, User
 
 Response = TypeVar("Response")
+
+REFUSALS_PER_MINUTE = 60  # of one address and wire; more are counted, not written: a flood must not fill the disk
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,3 +87,361 @@ class Turns(Protocol):
         Rate-limited per peer.
         """
         ...
+
+
+class _Unit:
+    """The unit of work of a turn, opened when the actor first asks for it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._context: AbstractAsyncContextManager[Work] | None = None
+        self._work: Work | None = None
+
+    async def begin(self) -> Work:
+        if self._work is None:
+            self._context = self._store.unit()
+            self._work = await self._context.__aenter__()
+        return self._work
+
+    async def commit(self) -> None:
+        context, self._context, self._work = self._context, None, None
+        if context is not None:
+            await context.__aexit__(None, None, None)
+
+    async def undo(self, error: BaseException) -> None:
+        context, self._context, self._work = self._context, None, None
+        if context is None:
+            return
+        try:
+            await context.__aexit__(type(error), error, error.__traceback__)
+        except BaseException as raised:
+            if raised is not error:
+                raise
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """Counts what of a pour went out whole."""
+
+    delivered: list[str] = field(default_factory=list)
+    underway: str = ""
+    sent_bytes: int = 0
+
+    async def watch(self, pour: Pour) -> AsyncIterator[Part]:
+        async for part in pour:
+            self.underway = part.key
+            yield replace(part, chunks=self._count(part))
+
+    async def _count(self, part: Part) -> AsyncIterator[bytes]:
+        async for chunk in part.chunks:
+            self.sent_bytes += len(chunk)
+            yield chunk
+        self.delivered.append(part.key)
+        self.underway = ""
+
+
+class Turn:
+    """The one path. Stateless but for the refusal counters."""
+
+    def __init__(self, *, house: House, store: Store, clock: Clock, policy: Policy, site: str = "") -> None:
+        """`site` is audit's enterprise site id."""
+        self._house = house
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._site = site
+        self._refusals: dict[tuple[str, str], tuple[datetime, int]] = {}
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        answering: Answering[Any, Response],
+        caller: Caller,
+        decode: Callable[[], Decoded[Any]],
+        *,
+        query: bytes | None = None,
+        raw: bytes = b"",
+        received_bytes: int = 0,
+        user: User | None = None,
+        message_id: str = "",
+    ) -> AsyncIterator[Answered[Response]]:
+        """Take one request from decoding to its committed answer; see `Turns.answer`."""
+        started = time.perf_counter()
+        transaction = answering.transaction
+        unit = _Unit(self._store)
+        exchange = Exchange(
+            id=self._clock.new_uuid(), caller=caller, now=self._clock.now(), begin=unit.begin, user=user
+        )
+        record = _Record(
+            house=self._house, site=self._site, transaction=transaction, exchange=exchange, query=query, raw=raw,
+            received_bytes=received_bytes, started=started, clock=self._clock,
+            own_id=exchange.id,
+        )  # fmt: skip
+        answered: Answered[Response] = Answered(exchange_id=exchange.id)
+        try:
+            answered.response = await self._ask(answering, exchange, record, decode)
+            if isinstance(answered.response, Poured):
+                await record.intend(await unit.begin())
+            else:
+                await record.close(await unit.begin(), answered.response, None)
+            await unit.commit()
+        except BaseException as raised:
+            await unit.undo(raised)
+            if not isinstance(raised, Exception):
+                raise
+            answered.response = None
+            answered.error = await self._failed(record, raised)
+        answered.exchange_id = exchange.id
+        if not isinstance(answered.response, Poured):
+            record.count(answered.error)
+            yield answered
+            return
+        delivery = _Delivery()
+        head = answered.response
+        answered.response = replace(head, pour=delivery.watch(head.pour))
+        broken: ExchangeError | None = None
+        try:
+            yield answered
+        except BaseException as raised:
+            broken = (
+                raised
+                if isinstance(raised, ExchangeError)
+                else PeerUnavailable("the transfer was cut off before its end", cure="The peer may ask again")
+            )
+            raise
+        finally:
+            async with self._store.unit() as work:
+                await record.close(work, head, broken, delivery=delivery)
+            record.count(broken)
+
+    async def _ask(
+        self,
+        answering: Answering[Any, Response],
+        exchange: Exchange,
+        record: "_Record",
+        decode: Callable[[], Decoded[Any]],
+    ) -> Response:
+        transaction = answering.transaction
+        decoded = decode()
+        record.request = decoded.value
+        found = decoded.findings + tuple(finding for check in transaction.checks for finding in check(decoded.value))
+        exchange.findings = found
+        for finding in found:
+            FINDINGS.labels(exchange.peer.name if exchange.peer else "", finding.rule).inc()
+        decision = self._policy.decide(exchange.caller, transaction.id)
+        if not decision.allowed:
+            known = exchange.peer is not None
+            raise (AccessDenied if known else Unauthenticated)(
+                decision.reason, cure="See [[peer]] scopes and certificate"
+            )
+        errors = errors_of(found)
+        if errors:
+            raise RuleViolation(errors[0].text, code=errors[0].code, location=errors[0].location, findings=errors)
+        return await answering.method(decoded.value, exchange)
+
+    async def _failed(self, record: "_Record", raised: Exception) -> ExchangeError:
+        error = raised if isinstance(raised, ExchangeError) else InternalFault("this house has a defect; it was logged")
+        if error is not raised:
+            logger().error(
+                "defect", exchange=record.exchange.id, transaction=record.transaction.id, error=type(raised).__name__,
+                where=_where(raised),
+            )  # fmt: skip
+        try:
+            async with self._store.unit() as work:
+                await record.close(work, None, error)
+        except HouseError as full:
+            logger().error("audit cannot be written", exchange=record.exchange.id, condition=full.condition.value)
+            return full
+        return error
+
+    async def refused(
+        self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
+    ) -> None:
+        """Note what never became a request; see `Turns.refused`."""
+        now = self._clock.now()
+        key = (caller.network_address, wire)
+        since, count = self._refusals.get(key, (now, 0))
+        if now - since > timedelta(minutes=1):
+            since, count = now, 0
+        self._refusals[key] = (since, count + 1)
+        if len(self._refusals) > 10_000:
+            self._refusals.clear()
+        TURNS.labels(transaction_id or wire, error.condition.value).inc()
+        if count >= REFUSALS_PER_MINUTE:
+            return
+        exchange_id = self._clock.new_uuid()
+        name = caller.peer.name if caller.peer else ""
+        async with self._store.unit() as work:
+            await work.ledger.open(
+                ExchangeJob(
+                    id=exchange_id,
+                    kind=Kind.ASK,
+                    state=State.FAILED,
+                    opened_at=now,
+                    updated_at=now,
+                    peer=name,
+                    reason=error.detail,
+                    cure=error.cure,
+                )
+            )
+            await work.ledger.note(
+                Step(
+                    exchange_id=exchange_id,
+                    at=now,
+                    transaction=transaction_id or wire,
+                    direction=Direction.IN,
+                    outcome=StepOutcome.FAILURE,
+                    text="Refused before it became a request",
+                    peer=name,
+                    size_bytes=len(raw),
+                    why=error.detail,
+                    cure=error.cure,
+                )
+            )
+            await work.audit.record(
+                node_authentication_failed(
+                    at=now,
+                    source_id=self._house.name,
+                    local=self._house.party(caller.local_address),
+                    remote=Party(user_id=name or caller.network_address, network_address=caller.network_address),
+                    reason=f"{wire}: {error.detail}",
+                ),
+                exchange_id,
+            )
+
+
+def _where(raised: Exception) -> str:
+    """File and line of the innermost frame: enough to find it, nothing of what was being handled."""
+    trace = raised.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Record:
+    """What will be written about a turn: its step and its audit records."""
+
+    house: House
+    site: str
+    transaction: Transaction[Any, Any]
+    exchange: Exchange
+    query: bytes | None
+    raw: bytes
+    received_bytes: int
+    started: float
+    clock: Clock
+    own_id: str
+    request: object | None = None
+    step_id: int = 0
+    intent: str = ""
+
+    @property
+    def _peer(self) -> str:
+        return self.exchange.peer.name if self.exchange.peer else ""
+
+    def _facts(self, error: ExchangeError | None, delivery: _Delivery | None) -> Facts:
+        caller, learned = self.exchange.caller, self.exchange.learned
+        return Facts(
+            at=self.clock.now(),
+            source_id=self.house.name,
+            enterprise_site_id=self.site,
+            local=self.house.party(caller.local_address),
+            remote=Party(
+                user_id=self._peer or caller.person or caller.network_address, network_address=caller.network_address
+            ),
+            user=self.exchange.user,
+            patients=learned.patients,
+            studies=learned.studies,
+            delivered=tuple(delivery.delivered) if delivery else (),
+            undelivered=(delivery.underway,) if delivery and delivery.underway else (),
+            created=learned.created,
+            query=self.query,
+            error=error,
+        )
+
+    async def intend(self, work: Work) -> None:
+        """Before the first byte: what is to be believed if we do not come back."""
+        await self._open(work, State.RECEIVED)
+        self.step_id = await work.ledger.note(self._step(StepOutcome.OPEN, None, 0))
+        gone = HouseError("the house went down before the transfer ended", cure="The peer may ask again")
+        records = self.transaction.audit(Side.RESPONDER, self.request, None, self._facts(gone, None))
+        self.intent = await work.audit.intend(records, self.exchange.id)
+
+    async def close(
+        self, work: Work, response: object | None, error: ExchangeError | None, *, delivery: _Delivery | None = None
+    ) -> None:
+        """The step and the records of how it ended."""
+        facts = self._facts(error, delivery)
+        records = self.transaction.audit(Side.RESPONDER, self.request, response, facts)
+        outcome = StepOutcome.SUCCESS
+        if error is not None:
+            outcome = StepOutcome.FAILURE
+        elif self.exchange.learned.partial:
+            outcome = StepOutcome.PARTIAL
+        step = self._step(outcome, error, delivery.sent_bytes if delivery else 0)
+        if self.intent:
+            await work.audit.close(self.intent, records)
+            await work.ledger.close_step(self.step_id, step)
+            return
+        await self._open(work, State.DONE if error is None else State.FAILED, error)
+        if self.raw:
+            step = replace(step, raw_key=await self._keep_raw(work))
+        await work.ledger.note(step)
+        await work.audit.record(records, self.exchange.id)
+
+    async def _open(self, work: Work, state: State, error: ExchangeError | None = None) -> None:
+        """Open an exchange for this turn, unless the actor's job has this id or the turn belongs to an older one."""
+        exchange = self.exchange
+        if exchange.job is not None and error is None:
+            return
+        if exchange.id != self.own_id:
+            return
+        await work.ledger.open(
+            ExchangeJob(
+                id=exchange.id,
+                kind=exchange.kind,
+                state=state,
+                opened_at=exchange.now,
+                updated_at=self.clock.now(),
+                peer=self._peer,
+                reason=error.detail if error else "",
+                cure=error.cure if error else "",
+                study_instance_uid=exchange.learned.studies[0].study_instance_uid if exchange.learned.studies else "",
+                patient_id=str(exchange.learned.patients[0]) if exchange.learned.patients else "",
+            )
+        )
+
+    async def _keep_raw(self, work: Work) -> str:
+        key = f"raw:{self.exchange.id}"
+        body = self.raw[:INLINE_BYTES]
+        await work.documents.keep(key, StagedObject(content=Content.of(body), inline=body, path=None))
+        return key
+
+    def _step(self, outcome: StepOutcome, error: ExchangeError | None, poured_bytes: int) -> Step:
+        learned = self.exchange.learned
+        return Step(
+            exchange_id=self.exchange.id,
+            at=self.exchange.now,
+            transaction=self.transaction.id,
+            direction=Direction.IN,
+            outcome=outcome,
+            text=learned.text or self.transaction.name,
+            peer=self._peer,
+            size_bytes=self.received_bytes + poured_bytes,
+            duration_ms=(time.perf_counter() - self.started) * 1000,
+            why=error.detail if error is not None else learned.why,
+            cure=error.cure if error is not None else learned.cure,
+        )
+
+    def count(self, error: ExchangeError | None) -> None:
+        """Counters and one log line."""
+        seconds = time.perf_counter() - self.started
+        outcome = error.condition.value if error is not None else "success"
+        TURNS.labels(self.transaction.id, outcome).inc()
+        TURN_SECONDS.labels(self.transaction.id).observe(seconds)
+        BYTES.labels("in").inc(self.received_bytes)
+        logger().info(
+            "turn", exchange=self.exchange.id, transaction=self.transaction.id, peer=self._peer, outcome=outcome,
+            duration_ms=round(seconds * 1000, 1), size_bytes=self.received_bytes,
+        )  # fmt: skip
