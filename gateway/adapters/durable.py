@@ -1,0 +1,78 @@
+"""How bytes become durable on a file system: write aside, fsync, rename into place, fsync the folder.
+
+All of it blocks and is called in threads. What a newcomer gets wrong: a rename without the folder's fsync can be undone by
+a power cut, and an fsync of the folder without that of the file can leave a name without its bytes. Only after both may
+anybody be told. `Sync` is `os.fsync`; a test hands in another to prove that the order of things is really watched.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from profiles.errors import ExchangeError, InternalFault, OutOfResources
+
+Sync = Callable[[int], None]
+
+BLOCK_BYTES = 1024 * 1024  # one read or write: large enough that a change of threads is lost in it
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def translated(error: OSError) -> ExchangeError:
+    """What an OSError means to a peer: the disk is full, or a fault of ours. Its text stays here: it names paths."""
+    if error.errno in _FULL:
+        return OutOfResources("there is no room left to keep it", cure="free or add disk space, then try again")
+    return InternalFault(
+        "the disk refused", cure=f"look at the disk: {errno.errorcode.get(error.errno or 0, 'unknown')}"
+    )
+
+
+def create(path: Path) -> int:
+    """A new private file, open for writing and reading back."""
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+
+
+def write_all(descriptor: int, chunks: Iterable[bytes]) -> None:
+    """Append all of it; a short write goes on where it stopped."""
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+
+def make_folder(folder: Path, sync: Sync) -> None:
+    """A private folder that is there after a power cut; so are its parents."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, sync)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=PRIVATE_FOLDER)
+    sync_folder(folder.parent, sync)
+
+
+def sync_folder(folder: Path, sync: Sync) -> None:
+    """Make renames in it lasting."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Gone, or never was there."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+def read_block(path: Path, offset: int, size: int = BLOCK_BYTES) -> bytes:
+    """Up to `size` bytes from `offset`; fewer only at the end of the file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, size, offset)
+    finally:
+        os.close(descriptor)
