@@ -6,7 +6,7 @@ until when) is not a state: claiming is an operation of the ledger, legal in eve
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -96,6 +96,9 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 HAS_WORK = frozenset({State.READY, State.MOVING, State.STORED, State.INCOMPLETE, State.AWAITING_REPLY})
 """States in which the ledger may hand the exchange to a worker."""
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""`due_at` of an exchange that has work left and waits for a person."""
 
 ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.ABANDONED})
 

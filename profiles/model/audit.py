@@ -41,6 +41,9 @@ class NetworkAccessPoint(StrEnum):
 
     NAME = "1"
     ADDRESS = "2"
+    TELEPHONE = "3"
+    EMAIL = "4"
+    URI = "5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +57,14 @@ class ActiveParticipant:
     roles: tuple[AuditCode, ...] = ()
     network_access_point: str = ""
     network_access_point_type: NetworkAccessPoint | None = None
+    media: AuditCode | None = None  # MediaType, for a medium that took part (110154, 110155)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticipantObject:
     """What the event was about. `query` and `details` hold the bytes themselves; base64 belongs to the wire.
 
+    `type_code` and `role` are 0 where a sender did not say (we always do); `id` is "" where there is none.
     `sop_classes` are (SOP class UID, number of instances), for studies.
     """
 

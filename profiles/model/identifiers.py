@@ -80,6 +80,19 @@ class PatientIdentifier:
         if not self.value.strip():
             raise ValueError("a patient id has a value")
 
+    @classmethod
+    def from_cx(cls, text: str) -> Self:
+        """Read `id^^^&oid&ISO` as we write it; what peers write is the wires' to read.
+
+        Raises:
+            ValueError: Not that form.
+        """
+        value, _, rest = text.partition("^^^&")
+        authority, _, kind = rest.partition("&")
+        if kind != "ISO":
+            raise ValueError("not a patient id with its authority")
+        return cls(value=value, authority=Oid(authority))
+
     def __str__(self) -> str:
         """The form that IHE writes everywhere: `id^^^&oid&ISO`."""
         return f"{self.value}^^^&{self.authority}&ISO"
