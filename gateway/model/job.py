@@ -144,6 +144,13 @@ class ExchangeJob:
     lease_owner: str = ""
     lease_until: datetime | None = None
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A text, or a list of texts, of the payload; () where there is none."""
+        value = self.payload.get(key, ())
+        if isinstance(value, str):
+            return (value,)
+        return tuple(str(each) for each in value) if isinstance(value, list | tuple) else ()
+
 
 class Direction(StrEnum):
     """Seen from this house."""

@@ -1,0 +1,112 @@
+"""Jobs: the ledger is a listener too. What is due is claimed under a lease and run; polling is always enough.
+
+A worker that dies leaves a lease that runs out; the exchange is then claimed again, in whatever state it was. Waking
+(`wake`) only makes it quicker.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Protocol
+
+from gateway.model.job import Event, ExchangeJob, InvalidTransition
+from gateway.ports.clock import Clock
+from gateway.ports.store import Store
+from gateway.telemetry import EXCHANGES, logger
+from profiles.errors import ExchangeError
+
+LEASE = timedelta(seconds=60)
+POLL_S = 1.0  # the longest that something due waits when nobody woke us
+
+
+class Worker(Protocol):
+    """Runs one attempt of an exchange, from the state it is in to the next where it rests."""
+
+    async def run(self, job: ExchangeJob) -> None:
+        """One attempt."""
+        ...
+
+
+class JobRunner:
+    """Claims and runs, up to `parallel` exchanges at a time."""
+
+    def __init__(self, *, store: Store, clock: Clock, worker: Worker, owner: str, parallel: int = 4) -> None:
+        """`owner` names this process in leases."""
+        self._store = store
+        self._clock = clock
+        self._worker = worker
+        self._owner = owner
+        self._parallel = parallel
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
+    async def serve(self) -> None:
+        """Until cancelled or stopped."""
+        while not self._stopping:
+            room = self._parallel - len(self._running)
+            jobs = await self._claim(room) if room else ()
+            for job in jobs:
+                task = asyncio.create_task(self._run(job), name=f"exchange {job.id}")
+                self._running.add(task)
+                task.add_done_callback(self._done)
+            if not jobs:
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_S)
+
+    async def stop(self, within_s: float) -> None:
+        """Claim nothing more; let what runs come to a rest, then cut it (its lease runs out, another goes on)."""
+        self._stopping = True
+        self.wake()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.wake()
+
+    async def _claim(self, limit: int) -> tuple[ExchangeJob, ...]:
+        async with self._store.view() as work:
+            due = await work.ledger.next_due()
+            counts = await work.ledger.counts()
+        for state, count in counts.items():
+            EXCHANGES.labels(state.value).set(count)
+        if due is None or due > self._clock.now():
+            return ()
+        async with self._store.unit() as work:
+            return tuple(await work.ledger.claim(self._clock.now(), self._owner, LEASE, limit))
+
+    async def _run(self, job: ExchangeJob) -> None:
+        keeper = asyncio.create_task(self._keep(job), name=f"lease {job.id}")
+        try:
+            await self._worker.run(job)
+        except Exception as defect:  # the runner outlives any exchange; the defect is named and counted
+            detail = defect.detail if isinstance(defect, ExchangeError) else "this house has a defect; it was logged"
+            logger().error(
+                "defect", exchange=job.id, kind=job.kind.value, error=type(defect).__name__, where=where(defect)
+            )
+            await self._give_up(job, detail)
+        finally:
+            keeper.cancel()
+
+    async def _keep(self, job: ExchangeJob) -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            async with self._store.unit() as work:
+                if not await work.ledger.extend(job.id, self._owner, self._clock.now() + LEASE):
+                    return
+
+    async def _give_up(self, job: ExchangeJob, detail: str) -> None:
+        """A defect must not spin: the exchange fails with its reason and can be released again."""
+        now = self._clock.now()
+        with suppress(ExchangeError, InvalidTransition):
+            async with self._store.unit() as work:
+                await work.ledger.advance(job.id, Event.PERMANENT, now, reason=detail, cure="Release it to try again")

@@ -1,0 +1,367 @@
+"""Ingest: accept what others bring. A manifest (RAD-68), a document (ITI-41), metadata (ITI-42), instances (STOW-RS).
+
+All doors meet here. Accepting is quick: keep it, register it, say whose it is, open the job that does the rest. What a
+newcomer gets wrong: the foreign entry stays as it was received, with the sender's patient id; only the *study* is ours.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.model.house import House
+from gateway.model.job import Event, ExchangeJob, Kind, State
+from gateway.model.peer import UnknownPatientPolicy
+from gateway.model.study import StudyStatus
+from gateway.ports.archive import Archive, Stored, StoreOutcome
+from gateway.ports.clock import Clock
+from gateway.ports.compute import Compute
+from gateway.ports.objects import Objects, StagedObject
+from gateway.ports.store import Store, Work
+from gateway.ports.studies import ArrivedInstance
+from gateway.services.exchange import Exchange
+from gateway.services.reconcile import Settled, Unsettled, settle
+from gateway.services.screen import Screen, study_of
+from profiles.errors import ExchangeError, IdentityConflict, RuleViolation, UnknownPatient
+from profiles.findings import Finding, Severity, errors_of
+from profiles.model.codes import KOS_SOP_CLASS
+from profiles.model.content import Content, Pour
+from profiles.model.document import (
+    Association,
+    AvailabilityStatus,
+    DocumentEntry,
+    Submission,
+    is_entry_uuid,
+)
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.imaging import Manifest, Study
+from profiles.model.patient import Patient
+from profiles.transaction import StudyFact
+from profiles.wire.dicom.kos import decode_kos
+from profiles.wire.dicom.part10 import Part10Head
+from profiles.xdsi.rad68 import contradictions
+
+MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # 150,000 references; a study has some thousands
+
+
+class Door(StrEnum):
+    """Where a submission came in, which says what its patient id means."""
+
+    REPOSITORY = "repository"  # XDS: an id of the affinity domain, known there, else XDSUnknownPatientId
+    RECIPIENT = "document recipient"  # XDR-I: the sender's own id, reconciled to ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A document of a submission, ready to be named by a row."""
+
+    entry: DocumentEntry
+    staged: StagedObject
+    manifest: Manifest | None
+
+
+class Ingest:
+    """The one place where anything enters."""
+
+    def __init__(
+        self, *, house: House, store: Store, archive: Archive, objects: Objects, compute: Compute, clock: Clock
+    ) -> None:
+        """Stand on the ports."""
+        self._house = house
+        self._store = store
+        self._archive = archive
+        self._objects = objects
+        self._compute = compute
+        self._clock = clock
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    async def accept(
+        self, submission: Submission, documents: Mapping[str, Content], door: Door, exchange: Exchange
+    ) -> tuple[Finding, ...]:
+        """Keep and register a submission; answers the warnings to send along.
+
+        Raises:
+            RuleViolation: Hash or size do not fit the bytes (XDSRepositoryMetadataError); document and metadata
+                contradict (InvalidDocumentContent); the registry's rules.
+            UnknownPatient: By the door's rule (XDSUnknownPatientId).
+
+        Source: ITI TF-2 3.41.4.1.3; RAD TF-3 4.68.4.1.3.
+        """
+        kept = [await self._keep(entry, documents[entry.entry_uuid]) for entry in submission.entries]
+        submission = self._with_uuids(replace(submission, entries=tuple(each.entry for each in kept)))
+        for index, entry in enumerate(submission.entries):
+            kept[index] = replace(kept[index], entry=entry)
+        studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
+        exchange.learned.patients = (submission.submission_set.patient_id,)
+        exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
+        if door is Door.REPOSITORY:
+            work = await exchange.begin()
+            await self._known_in_domain(work, submission)
+            await self._register(work, submission, kept)
+            exchange.learned.text = _registered_text(submission, studies)
+            return ()
+        return await self._receive(submission, kept, studies, exchange)
+
+    async def register(self, submission: Submission, exchange: Exchange) -> tuple[Finding, ...]:
+        """Register metadata whose documents are elsewhere (ITI-42).
+
+        Source: ITI TF-2 3.42.4.1.3.
+        """
+        submission = self._with_uuids(submission)
+        exchange.learned.patients = (submission.submission_set.patient_id,)
+        work = await exchange.begin()
+        await self._known_in_domain(work, submission)
+        await work.registry.put(submission)
+        exchange.learned.text = _registered_text(submission, ())
+        return ()
+
+    async def _keep(self, entry: DocumentEntry, content: Content) -> _Kept:
+        if entry.hash and content.sha1 is not None and entry.hash != content.sha1:
+            raise RuleViolation(
+                "the document's SHA-1 is not the one that its metadata names",
+                code="XDSRepositoryMetadataError", location=entry.entry_uuid,
+                cure="The sender computes the hash over the document as it is sent",
+            )  # fmt: skip
+        if entry.size_bytes is not None and content.size_bytes is not None and entry.size_bytes != content.size_bytes:
+            raise RuleViolation(
+                "the document has another size than its metadata names",
+                code="XDSRepositoryMetadataError", location=entry.entry_uuid,
+                cure="The sender counts the bytes of the document as it is sent",
+            )  # fmt: skip
+        manifest = None
+        if entry.format_code.value == KOS_SOP_CLASS:
+            body = await content.read(MAX_MANIFEST_BYTES)
+            decoded = await self._compute.run(lambda: decode_kos(body))
+            manifest = decoded.value
+            found = errors_of((*decoded.findings, *contradictions(entry, manifest)))
+            if found:
+                raise RuleViolation(
+                    found[0].text, code=found[0].code or "InvalidDocumentContent", location=entry.unique_id,
+                    findings=found, cure="The sender mends the manifest or its metadata and submits again",
+                )  # fmt: skip
+        entry = replace(
+            entry, hash=content.sha1 or entry.hash, size_bytes=content.size_bytes,
+            repository_unique_id=self._house.repository_unique_id,
+        )  # fmt: skip
+        return _Kept(entry=entry, staged=await self._objects.stage(content), manifest=manifest)
+
+    def _with_uuids(self, submission: Submission) -> Submission:
+        """Symbolic ids become entryUUIDs (ITI TF-2 3.42.4.1.3.7); references to registered objects stay."""
+        known: dict[str, str] = {}
+
+        def uuid(text: str) -> str:
+            if is_entry_uuid(text):
+                return text.lower()
+            if text not in known:
+                known[text] = f"urn:uuid:{self._clock.new_uuid()}"
+            return known[text]
+
+        def associated(each: Association) -> Association:
+            return replace(each, entry_uuid=uuid(each.entry_uuid), source=uuid(each.source), target=uuid(each.target))
+
+        return replace(
+            submission,
+            submission_set=replace(submission.submission_set, entry_uuid=uuid(submission.submission_set.entry_uuid)),
+            entries=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.entries),
+            folders=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.folders),
+            associations=tuple(map(associated, submission.associations)),
+        )
+
+    async def _known_in_domain(self, work: Work, submission: Submission) -> None:
+        identifier = submission.submission_set.patient_id
+        in_domain = identifier.authority == self._house.domain_authority
+        if not in_domain or await work.identity.get(identifier) is None:
+            raise UnknownPatient(
+                "the patient id is not known in this affinity domain", code="XDSUnknownPatientId",
+                cure="Have the patient's identity fed by ADT (ITI-8), then submit again",
+            )  # fmt: skip
+
+    async def _register(self, work: Work, submission: Submission, kept: list[_Kept]) -> None:
+        for each in kept:
+            await work.documents.keep(each.entry.unique_id, each.staged)
+        await work.registry.put(submission)
+
+    async def _receive(
+        self, submission: Submission, kept: list[_Kept], studies: tuple[Study, ...], exchange: Exchange
+    ) -> tuple[Finding, ...]:
+        """The recipient's door: settle whose it is, or hold it."""
+        work = await exchange.begin()
+        again = [bool(await work.registry.entries(each.entry.unique_id)) for each in kept]
+        entry = submission.entries[0] if submission.entries else None
+        foreign = entry.source_patient if entry is not None else None
+        settled = await settle(
+            work.identity, foreign, _identifiers(submission, entry), self._house.patient_authority, exchange.now
+        )
+        peer = exchange.peer
+        if isinstance(settled, Unsettled) and peer is not None and peer.unknown_patient is UnknownPatientPolicy.REJECT:
+            raise UnknownPatient(settled.reason, code="XDSUnknownPatientId", cure=settled.cure)
+        job = ExchangeJob(
+            id=exchange.id, kind=Kind.RECEIVE, state=State.RECEIVED, opened_at=exchange.now, updated_at=exchange.now,
+            peer=peer.name if peer is not None else "",
+            study_instance_uid=studies[0].study_instance_uid if studies else "",
+            payload={
+                "manifests": [each.entry.unique_id for each in kept if each.manifest is not None],
+                "entries": [each.entry.entry_uuid for each in kept],
+                "set": submission.submission_set.entry_uuid,
+            },
+        )  # fmt: skip
+        exchange.job, exchange.kind = job, Kind.RECEIVE
+        await work.ledger.open(job)
+        if isinstance(settled, Unsettled):
+            await self._register(work, _pending(submission), kept)
+            await work.ledger.advance(job.id, Event.UNSETTLED, exchange.now, reason=settled.reason, cure=settled.cure)
+            exchange.learned.text = "Kept and held: a person decides whose it is"
+            exchange.learned.why, exchange.learned.cure = settled.reason, settled.cure
+            return (
+                Finding(
+                    rule="xdr.queued",
+                    severity=Severity.WARNING,
+                    code="DocumentQueued",
+                    text="the submission is kept; a person decides which patient it belongs to",
+                    location=submission.submission_set.unique_id,
+                ),
+            )
+        await self._register(work, submission, kept)
+        if settled.link is not None:
+            await work.identity.link(settled.link)
+        await expect(work, studies, settled.patient, job.peer, exchange.now)
+        local = settled.patient.identifier_of(self._house.patient_authority) or settled.patient.identifiers[0]
+        await work.ledger.advance(job.id, Event.SETTLED, exchange.now, patient_id=str(local))
+        if not studies or all(again):
+            await work.ledger.advance(job.id, Event.STARTED, exchange.now)
+            await work.ledger.advance(job.id, Event.COMPLETE, exchange.now)
+            await work.ledger.advance(job.id, Event.ANNOUNCED, exchange.now)
+        exchange.learned.text = _registered_text(submission, studies) + (
+            f"; the patient is ours by: {settled.evidence}" if not all(again) or not studies else "; sent before"
+        )
+        return ()
+
+    # --- instances ---------------------------------------------------------------------------------------------------
+
+    async def store(self, pour: Pour, study_instance_uid: str | None, exchange: Exchange) -> tuple[StoreOutcome, ...]:
+        """Archive pushed instances, index them under the local patient, open a job for each study.
+
+        Whose they are is settled for each study by the first header that names it; an unknown patient's study is kept
+        and held, or refused, as the peer's setting says.
+
+        Source: DICOM PS3.18 10.5; RAD TF-2 4.108.
+        """
+        screen = Screen(lambda _, head: _of_study(head, study_instance_uid))
+        outcomes = [outcome async for outcome in self._archive.store(screen.passing(pour))]
+        outcomes += screen.turned_away
+        by_study: dict[str, list[ArrivedInstance]] = {}
+        for outcome in outcomes:
+            if outcome.arrived is not None:
+                by_study.setdefault(outcome.arrived.study.study_instance_uid, []).append(outcome.arrived)
+        if not by_study:
+            return tuple(outcomes)
+        work = await exchange.begin()
+        refused: dict[str, ExchangeError] = {}
+        for uid, arrived in by_study.items():
+            fresh = any(
+                outcome.stored is Stored.NEW
+                for outcome in outcomes
+                if outcome.arrived is not None and outcome.arrived.study.study_instance_uid == uid
+            )
+            try:
+                await self._index(work, uid, arrived, exchange, fresh=fresh)
+            except (UnknownPatient, IdentityConflict) as error:
+                refused[uid] = error
+        exchange.learned.created = any(outcome.stored is Stored.NEW for outcome in outcomes)
+        exchange.learned.partial = bool(refused) or any(outcome.stored is Stored.REFUSED for outcome in outcomes)
+        exchange.learned.text = f"{sum(len(each) for each in by_study.values())} instances archived"
+        return tuple(_refuse(outcome, refused) for outcome in outcomes)
+
+    async def _index(
+        self, work: Work, uid: str, arrived: list[ArrivedInstance], exchange: Exchange, *, fresh: bool
+    ) -> None:
+        foreign = arrived[0].study.patient
+        peer = exchange.peer
+        settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, exchange.now)
+        if isinstance(settled, Unsettled) and peer is not None and peer.unknown_patient is UnknownPatientPolicy.REJECT:
+            raise UnknownPatient(settled.reason, cure=settled.cure)
+        patient = settled.patient if isinstance(settled, Settled) else foreign
+        source = peer.name if peer is not None else ""
+        await work.studies.add(arrived, patient, source, exchange.now)
+        if isinstance(settled, Unsettled):
+            await work.studies.set_status(uid, StudyStatus.UNKNOWN, exchange.now)
+        elif not await work.studies.expected(uid):
+            await work.studies.set_status(uid, StudyStatus.AVAILABLE, exchange.now)
+        exchange.learned.patients += (patient.identifiers[0],)
+        exchange.learned.studies += (study_fact([each.study for each in arrived], patient),)
+        if not fresh:
+            return
+        job = ExchangeJob(
+            id=exchange.id if exchange.job is None else self._clock.new_uuid(),
+            kind=Kind.STORE, state=State.RECEIVED, opened_at=exchange.now, updated_at=exchange.now,
+            peer=source, study_instance_uid=uid, patient_id=str(patient.identifiers[0]),
+            payload={"foreign": str(foreign.identifiers[0])},
+        )  # fmt: skip
+        exchange.job, exchange.kind = exchange.job or job, Kind.STORE
+        await work.ledger.open(job)
+        if isinstance(settled, Unsettled):
+            await work.ledger.advance(job.id, Event.UNSETTLED, exchange.now, reason=settled.reason, cure=settled.cure)
+            return
+        if settled.link is not None:
+            await work.identity.link(settled.link)
+        await work.ledger.advance(job.id, Event.SETTLED, exchange.now)
+
+
+def _of_study(head: Part10Head, study_instance_uid: str | None) -> ExchangeError | None:
+    if study_instance_uid is None or study_of(head) == study_instance_uid:
+        return None
+    return RuleViolation("the instance belongs to another study than the address names")
+
+
+def _refuse(outcome: StoreOutcome, refused: Mapping[str, ExchangeError]) -> StoreOutcome:
+    """Its bytes are safe in the archive; the index did not take it, so for the sender it is refused."""
+    if outcome.arrived is None or (error := refused.get(outcome.arrived.study.study_instance_uid)) is None:
+        return outcome
+    return replace(outcome, stored=Stored.REFUSED, arrived=None, error=error)
+
+
+def _identifiers(submission: Submission, entry: DocumentEntry | None) -> tuple[PatientIdentifier, ...]:
+    """Every id that the sender gave for the patient, without repeats."""
+    named = [submission.submission_set.patient_id]
+    if entry is not None:
+        named.append(entry.patient_id)
+        if entry.source_patient_id is not None:
+            named.append(entry.source_patient_id)
+        if entry.source_patient is not None:
+            named += entry.source_patient.identifiers
+    return tuple(dict.fromkeys(named))
+
+
+def _pending(submission: Submission) -> Submission:
+    """The same, invisible to queries until a person has released it."""
+    return replace(
+        submission,
+        submission_set=replace(submission.submission_set, availability_status=AvailabilityStatus.PENDING),
+        entries=tuple(replace(each, availability_status=AvailabilityStatus.PENDING) for each in submission.entries),
+    )
+
+
+def _registered_text(submission: Submission, studies: tuple[Study, ...]) -> str:
+    text = f"{len(submission.entries)} document(s) registered"
+    if studies:
+        text += f"; the manifest names {sum(study.instance_count for study in studies)} instances"
+    return text
+
+
+def study_fact(fragments: Sequence[Study], patient: Patient) -> StudyFact:
+    """What audit says of instances of one study."""
+    classes = Counter(str(instance.sop_class_uid) for each in fragments for _, instance in each.instances())
+    return StudyFact(
+        study_instance_uid=fragments[0].study_instance_uid,
+        patient=patient.identifiers[0],
+        accession_numbers=tuple(dict.fromkeys(number.value for each in fragments for number in each.accession_numbers)),
+        sop_classes=tuple(sorted(classes.items())),
+    )
+
+
+async def expect(work: Work, studies: Iterable[Study], patient: Patient, source: str, at: datetime) -> None:
+    """A manifest's studies are ours from now on: registered, their instances on the way (decision 7)."""
+    for study in studies:
+        await work.studies.expect(replace(study, patient=patient), source, at)

@@ -1,0 +1,227 @@
+"""Operations: what a person does, from the command line or the desk. Same authority, same rules, same audit.
+
+Everything that changes something takes who does it (`person`), notes a step and writes an audit record in one commit.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.model.house import House
+from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
+from gateway.model.study import StudyStatus
+from gateway.ports.clock import Clock
+from gateway.ports.compute import Compute
+from gateway.ports.peers import Directory
+from gateway.ports.store import Store, Work
+from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
+from gateway.services.reconcile import Unsettled, settle
+from profiles.atna import operator_decision
+from profiles.errors import RuleViolation, UnknownDocument, UnknownPatient
+from profiles.model.document import AvailabilityStatus
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.imaging import Study
+from profiles.model.patient import Evidence, IdentityLink, Patient
+from profiles.wire.dicom.kos import decode_kos
+
+
+class Operations:
+    """The operator's verbs."""
+
+    def __init__(
+        self,
+        *,
+        house: House,
+        store: Store,
+        compute: Compute,
+        clock: Clock,
+        directory: Directory,
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` tells the job runner that something is due."""
+        self._house = house
+        self._store = store
+        self._compute = compute
+        self._clock = clock
+        self._directory = directory
+        self._wake = wake
+
+    async def release(self, exchange_id: str, person: str, patient: PatientIdentifier | None = None) -> ExchangeJob:
+        """Let a held exchange go on, for the patient that the person names, or whom we can settle by now; or let a
+        failed one try again.
+
+        Raises:
+            UnknownDocument: No such exchange.
+            UnknownPatient: Still nobody here is this patient; or nobody has the id that was named.
+            RuleViolation: It is not held and not failed.
+        """
+        async with self._store.view() as work:
+            job = await _existing(work, exchange_id)
+            studies = await self._studies(work, job) if job.kind is Kind.RECEIVE else ()
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            local = None
+            if job.state is State.HELD:
+                local = await self._decide(work, job, person, patient)
+                if job.kind is Kind.RECEIVE:
+                    await self._unveil(work, job)
+                    await expect(work, studies, local, job.peer, now)
+                else:
+                    await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
+                    await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
+            identifier = str(local.identifiers[0]) if local is not None else None
+            released = await self._advance(work, job, Event.RELEASED, person, "Released", patient_id=identifier)
+        self._wake()
+        return released
+
+    async def accept(self, exchange_id: str, person: str) -> ExchangeJob:
+        """What is here of an incomplete exchange is enough."""
+        async with self._store.unit() as work:
+            job = await _existing(work, exchange_id)
+            await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, self._clock.now())
+            accepted = await self._advance(work, job, Event.ACCEPTED, person, "Accepted as it is")
+        self._wake()
+        return accepted
+
+    async def give_up(self, exchange_id: str, person: str, reason: str) -> ExchangeJob:
+        """Nothing more is to come of it."""
+        async with self._store.unit() as work:
+            job = await _existing(work, exchange_id)
+            return await self._advance(work, job, Event.GIVEN_UP, person, f"Given up: {reason}")
+
+    async def share(self, study_instance_uid: str, peer: str, person: str) -> ExchangeJob:
+        """Publish our own manifest of a study to a peer.
+
+        Raises:
+            UnknownDocument: No such study here.
+            RuleViolation: No such peer.
+        """
+        async with self._store.unit() as work:
+            record = await work.studies.get(study_instance_uid)
+            if record is None:
+                raise UnknownDocument("no such study here", cure="`radgate study list` shows what is here")
+            job = await self._open(
+                work, Kind.SHARE, peer, person, f"Asked to share with {peer}",
+                study_instance_uid=study_instance_uid, patient_id=str(record.study.patient.identifiers[0]),
+            )  # fmt: skip
+        self._wake()
+        return job
+
+    async def collect(
+        self, patient: PatientIdentifier, registry: str, person: str, study_instance_uid: str = ""
+    ) -> ExchangeJob:
+        """Find a patient's manifests at a registry (ITI-18), take them (ITI-43), fetch what they name (RAD-69).
+
+        Raises:
+            UnknownPatient: Nobody here has this id.
+            RuleViolation: No such peer.
+        """
+        async with self._store.unit() as work:
+            known = await work.identity.get(patient)
+            if known is None:
+                raise UnknownPatient("nobody here has this id", cure="Register the patient (ADT) first")
+            job = await self._open(
+                work, Kind.COLLECT, registry, person, f"Asked to collect from {registry}",
+                study_instance_uid=study_instance_uid, patient_id=str(known.identifiers[0]),
+                payload={"asked": str(patient)},
+            )  # fmt: skip
+        self._wake()
+        return job
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    async def _open(self, work: Work, kind: Kind, peer: str, person: str, text: str, **fields: object) -> ExchangeJob:
+        if self._directory.named(peer) is None:
+            names = ", ".join(each.name for each in self._directory.all()) or "none"
+            raise RuleViolation(f"there is no peer called {peer}", cure=f"Known peers: {names}")
+        now = self._clock.now()
+        job = ExchangeJob(
+            id=self._clock.new_uuid(), kind=kind, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer,
+            **fields,  # type: ignore[arg-type]  # the callers above name fields of ExchangeJob
+        )  # fmt: skip
+        await work.ledger.open(job)
+        return await self._advance(work, job, Event.SETTLED, person, text)
+
+    async def _advance(
+        self, work: Work, job: ExchangeJob, event: Event, person: str, text: str, patient_id: str | None = None
+    ) -> ExchangeJob:
+        now = self._clock.now()
+        try:
+            moved = await work.ledger.advance(job.id, event, now, patient_id=patient_id)
+        except InvalidTransition as refused:
+            raise RuleViolation(str(refused), cure="`radgate exchange show` tells what it waits for") from refused
+        await work.ledger.note(
+            Step(
+                exchange_id=job.id, at=now, transaction="operator", direction=Direction.HERE,
+                outcome=StepOutcome.SUCCESS, text=f"{text} by {person}",
+            )
+        )  # fmt: skip
+        subject = patient_id or job.patient_id
+        await work.audit.record(
+            operator_decision(
+                at=now, source_id=self._house.name, house=self._house.party(), person=person, text=text,
+                patient=PatientIdentifier.from_cx(subject) if subject else None,
+                study_instance_uid=job.study_instance_uid,
+            ),
+            job.id,
+        )  # fmt: skip
+        return moved
+
+    async def _studies(self, work: Work, job: ExchangeJob) -> tuple[Study, ...]:
+        studies: list[Study] = []
+        for unique_id in job.texts("manifests"):
+            content = await work.documents.open(unique_id)
+            if content is not None:
+                body = await content.read(MAX_MANIFEST_BYTES)
+                studies += decode_kos(body).value.studies
+        return tuple(studies)
+
+    async def _decide(self, work: Work, job: ExchangeJob, person: str, chosen: PatientIdentifier | None) -> Patient:
+        now = self._clock.now()
+        foreign = await self._foreign(work, job)
+        if chosen is None:
+            found = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, now)
+            if isinstance(found, Unsettled):
+                raise UnknownPatient(found.reason, cure="Register the patient by ADT, or name one with --patient")
+            if found.link is not None:
+                await work.identity.link(replace(found.link, decided_by=person))
+            return found.patient
+        patient = await work.identity.get(chosen)
+        if patient is None:
+            raise UnknownPatient("nobody here has this id", cure="`radgate patient list` shows who is here")
+        for identifier in foreign.identifiers:
+            if await work.identity.get(identifier) is None:
+                await work.identity.link(
+                    IdentityLink(
+                        local=patient.identifiers[0], foreign=identifier, evidence=Evidence.PERSON,
+                        decided_by=person, decided_at=now,
+                    )
+                )  # fmt: skip
+        return patient
+
+    async def _foreign(self, work: Work, job: ExchangeJob) -> Patient:
+        """Who the sender said it is."""
+        if job.kind is Kind.STORE:
+            record = await work.studies.get(job.study_instance_uid)
+            if record is not None:
+                return record.study.patient
+        for unique_id in job.texts("manifests"):
+            for entry in await work.registry.entries(unique_id):
+                named = (entry.patient_id, *((entry.source_patient_id,) if entry.source_patient_id else ()))
+                demographics = entry.source_patient
+                if demographics is None:
+                    return Patient(identifiers=tuple(dict.fromkeys(named)))
+                identifiers = tuple(dict.fromkeys((*named, *demographics.identifiers)))
+                return replace(demographics, identifiers=identifiers)
+        raise UnknownDocument("what was held is not kept here any more", cure="Give the exchange up")
+
+    async def _unveil(self, work: Work, job: ExchangeJob) -> None:
+        """Queries may see the entries from now on; they stay as they were received."""
+        for entry_uuid in (*job.texts("entries"), *job.texts("set")):
+            await work.registry.set_status(entry_uuid, AvailabilityStatus.APPROVED)
+
+
+async def _existing(work: Work, exchange_id: str) -> ExchangeJob:
+    job = await work.ledger.get(exchange_id)
+    if job is None:
+        raise UnknownDocument("no such exchange", cure="`radgate exchange list` shows them")
+    return job

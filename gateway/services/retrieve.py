@@ -1,0 +1,201 @@
+"""Retrieve: plan, then pour. Which instances or documents can be had, their true status first, then their bytes.
+
+Used by RAD-69, ITI-43 and WADO-RS alike: what differs is how the request names things and how the answer is written.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.model.house import House
+from gateway.model.study import StudyRecord, StudyStatus
+from gateway.ports.archive import Archive, Plan, Wanted
+from gateway.ports.store import Store
+from gateway.services.exchange import Exchange
+from gateway.services.ingest import study_fact
+from profiles.errors import ExchangeError, UnknownDocument, UnknownRepository
+from profiles.model.content import Content, Part, Pour
+from profiles.model.document import AvailabilityStatus
+
+VISIBLE = frozenset({StudyStatus.AVAILABLE, StudyStatus.REGISTERED})
+"""Studies that others may see: a held one (UNKNOWN) does not exist for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRequest:
+    """An instance as a peer names it; series and repository where the wire has them."""
+
+    study_instance_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str | None = None
+    repository_unique_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What can be poured, in the archive's order, and why the rest cannot, by SOP Instance UID."""
+
+    plan: Plan
+    failed: Mapping[str, ExchangeError]
+    records: tuple[StudyRecord, ...] = ()
+
+
+@dataclass(slots=True)
+class _Looked:
+    wanted: list[Wanted] = field(default_factory=list)
+    failed: dict[str, ExchangeError] = field(default_factory=dict)
+    records: list[StudyRecord] = field(default_factory=list)
+
+
+class Retrieve:
+    """What others fetch from us."""
+
+    def __init__(self, *, house: House, store: Store, archive: Archive) -> None:
+        """Stand on the ports."""
+        self._house = house
+        self._store = store
+        self._archive = archive
+
+    async def instances(
+        self,
+        requests: Sequence[InstanceRequest],
+        transfer_syntaxes: frozenset[str] | None,
+        exchange: Exchange,
+        *,
+        foreign_repository: bool = False,
+    ) -> Planned:
+        """Plan what was asked for by name; the same instance twice is planned once.
+
+        An instance must be in the series and study that the request names (RAD TF-2 4.69; RAD69-019).
+        `foreign_repository` is the peer's tolerance: take another's repository id for an instance that is ours.
+        """
+        by_study: dict[str, dict[str, InstanceRequest]] = {}
+        for request in requests:
+            by_study.setdefault(request.study_instance_uid, {})[request.sop_instance_uid] = request
+        looked = _Looked()
+        async with self._store.view() as work:
+            for uid, named in by_study.items():
+                record = await work.studies.get(uid)
+                if record is not None and record.status in VISIBLE:
+                    looked.records.append(record)
+                self._look(record, named, looked, foreign_repository=foreign_repository)
+        plan = await self._archive.plan(looked.wanted, transfer_syntaxes)
+        planned = Planned(plan=plan, failed={**looked.failed, **plan.missing}, records=tuple(looked.records))
+        self._learn(planned, exchange)
+        return planned
+
+    def _look(
+        self,
+        record: StudyRecord | None,
+        named: Mapping[str, InstanceRequest],
+        looked: _Looked,
+        *,
+        foreign_repository: bool,
+    ) -> None:
+        here = {}
+        if record is not None and record.status in VISIBLE:
+            here = {str(each.sop_instance_uid): (series, each) for series, each in record.study.instances()}
+        for uid, request in named.items():
+            repository = request.repository_unique_id
+            if repository is not None and repository != self._house.retrieve_location_uid and not foreign_repository:
+                looked.failed[uid] = UnknownRepository(
+                    "this repository id is not ours", location=uid,
+                    cure="RAD-69 names the Retrieve Location UID that the manifest gives",
+                )  # fmt: skip
+                continue
+            found = here.get(uid)
+            if found is None or request.series_instance_uid not in (None, found[0].series_instance_uid):
+                looked.failed[uid] = UnknownDocument("no such instance in the series that was named", location=uid)
+                continue
+            series, instance = found
+            looked.wanted.append(
+                Wanted(
+                    study_instance_uid=request.study_instance_uid,
+                    series_instance_uid=series.series_instance_uid,
+                    instance=instance,
+                )
+            )
+
+    async def study(
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str | None,
+        sop_instance_uid: str | None,
+        transfer_syntaxes: frozenset[str] | None,
+        exchange: Exchange,
+    ) -> Planned:
+        """Plan a study, a series or one instance (WADO-RS).
+
+        Raises:
+            UnknownDocument: There is none.
+        """
+        async with self._store.view() as work:
+            record = await work.studies.get(study_instance_uid)
+        if record is None or record.status not in VISIBLE:
+            raise UnknownDocument("no such study", location=f"/studies/{study_instance_uid}")
+        wanted = [
+            Wanted(
+                study_instance_uid=study_instance_uid, series_instance_uid=series.series_instance_uid, instance=instance
+            )
+            for series, instance in record.study.instances()
+            if series_instance_uid in (None, series.series_instance_uid)
+            and sop_instance_uid in (None, instance.sop_instance_uid)
+        ]
+        if not wanted:
+            raise UnknownDocument("no such series or instance in this study", location=f"/studies/{study_instance_uid}")
+        plan = await self._archive.plan(wanted, transfer_syntaxes)
+        planned = Planned(plan=plan, failed=plan.missing, records=(record,))
+        self._learn(planned, exchange)
+        return planned
+
+    def pour(self, planned: Planned) -> Pour:
+        """All that was planned."""
+        return self._archive.pour(planned.plan)
+
+    async def documents(
+        self, requests: Sequence[tuple[str, str]], exchange: Exchange
+    ) -> tuple[dict[str, Content], dict[str, ExchangeError]]:
+        """Documents by (repositoryUniqueId, document uniqueId): what can be had and what cannot, by uniqueId.
+
+        Source: ITI TF-2 3.43.4.2.3.
+        """
+        found: dict[str, Content] = {}
+        failed: dict[str, ExchangeError] = {}
+        patients = {}
+        async with self._store.view() as work:
+            for repository, unique_id in requests:
+                if repository != self._house.repository_unique_id:
+                    failed[unique_id] = UnknownRepository("this repository id is not ours", location=unique_id)
+                    continue
+                content = await work.documents.open(unique_id)
+                entries = [
+                    each
+                    for each in await work.registry.entries(unique_id)
+                    if each.availability_status is not AvailabilityStatus.PENDING
+                ]
+                if content is None or not entries:
+                    failed[unique_id] = UnknownDocument("no such document in this repository", location=unique_id)
+                    continue
+                found[unique_id] = content
+                patients[entries[0].patient_id] = True
+        exchange.learned.patients = tuple(patients)
+        exchange.learned.partial = bool(found and failed)
+        exchange.learned.text = f"{len(found)} of {len(found) + len(failed)} document(s) handed out"
+        return found, failed
+
+    def _learn(self, planned: Planned, exchange: Exchange) -> None:
+        exchange.learned.studies = tuple(study_fact([record.study], record.study.patient) for record in planned.records)
+        exchange.learned.patients = tuple(
+            dict.fromkeys(record.study.patient.identifiers[0] for record in planned.records)
+        )
+        there, asked = len(planned.plan.available), len(planned.plan.available) + len(planned.failed)
+        exchange.learned.partial = 0 < there < asked
+        exchange.learned.text = f"{there} of {asked} instances handed out"
+        if planned.failed:
+            first = next(iter(planned.failed.values()))
+            exchange.learned.why, exchange.learned.cure = first.detail, first.cure
+
+
+async def pour_of(contents: Mapping[str, Content]) -> AsyncIterator[Part]:
+    """Documents one after another, keyed as the mapping is."""
+    for key, content in contents.items():
+        yield Part(key=key, media_type=content.media_type, size_bytes=content.size_bytes, chunks=content.open())

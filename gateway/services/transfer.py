@@ -1,0 +1,291 @@
+"""Transfer: run a job that fetches. Take the manifest, ask where it says, archive, verify, say what is missing.
+
+State is the job's; what has arrived is in the index, so a worker that dies loses nothing: the next one asks only for what
+is not here yet (decision 8). Comparison is of sets: SOP classes, UIDs, nothing foreign (decision 5).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from gateway.model.house import House
+from gateway.model.job import NEVER, Event, ExchangeJob
+from gateway.model.peer import Peer
+from gateway.model.study import StudyStatus
+from gateway.ports.archive import Archive, Coercion, Stored
+from gateway.ports.clock import Clock
+from gateway.ports.compute import Compute
+from gateway.ports.peers import Directory, Peers
+from gateway.ports.store import Store
+from gateway.ports.studies import ArrivedInstance
+from gateway.services.ingest import MAX_MANIFEST_BYTES, study_fact
+from gateway.services.screen import Screen, series_of, study_of
+from profiles.errors import (
+    ExchangeError,
+    HouseError,
+    PeerError,
+    PeerProtocolError,
+    RuleViolation,
+    UnknownDocument,
+    UnknownRepository,
+)
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.imaging import Instance, Manifest, Series, Study
+from profiles.model.patient import Patient
+from profiles.transaction import Facts, Party
+from profiles.wire.dicom.kos import decode_kos
+from profiles.wire.dicom.part10 import Part10Head
+from profiles.xdsi.rad69 import RAD_69, request_for
+
+RECEIVABLE = (
+    "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+    "1.2.840.10008.1.2",  # Implicit VR Little Endian
+    "1.2.840.10008.1.2.5",  # RLE Lossless
+    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG Extended
+    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    "1.2.840.10008.1.2.4.201",  # HTJ2K Lossless
+    "1.2.840.10008.1.2.4.203",  # HTJ2K
+    "1.2.840.10008.1.2.4.100",  # MPEG2
+    "1.2.840.10008.1.2.4.102",  # MPEG-4 AVC
+    "1.2.840.10008.1.2.4.107",  # HEVC
+)
+"""What we ask for: everything that we can keep as received (DICOM PS3.5 Annex A). The order expresses no preference."""
+
+FLUSH_INSTANCES = 50  # rows of one index commit: progress is seen, and a commit is paid once
+ATTEMPTS = 8  # then a person looks; with the delays below that is about two hours
+FIRST_DELAY = timedelta(seconds=2)
+LONGEST_DELAY = timedelta(minutes=30)
+
+
+def delay_after(attempt: int) -> timedelta:
+    """How long to wait before the next try: doubling from two seconds to half an hour."""
+    return min(FIRST_DELAY * (1 << min(attempt, 16)), LONGEST_DELAY)
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What one run brought. `refused` says of each instance that did not come why, by SOP Instance UID."""
+
+    arrived: int = 0
+    size_bytes: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class Transfer:
+    """The imaging document consumer's work."""
+
+    def __init__(
+        self,
+        *,
+        house: House,
+        store: Store,
+        archive: Archive,
+        peers: Peers,
+        directory: Directory,
+        compute: Compute,
+        clock: Clock,
+    ) -> None:
+        """Stand on the ports."""
+        self._house = house
+        self._store = store
+        self._archive = archive
+        self._peers = peers
+        self._directory = directory
+        self._compute = compute
+        self._clock = clock
+
+    async def run(self, job: ExchangeJob) -> None:
+        """One attempt: READY or INCOMPLETE to STORED, INCOMPLETE, READY again or FAILED."""
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.STARTED, self._clock.now())
+        fetched = Fetched()
+        try:
+            patient, manifests = await self._load(job)
+            studies = [study for manifest in manifests for study in manifest.studies]
+            for study in studies:
+                await self._fetch(job, study, patient, fetched)
+            await self._finish(job, studies, fetched)
+        except PeerError as error:
+            await self._later(job, error, fetched)
+        except HouseError as error:
+            await self._later(job, error, fetched)
+        except ExchangeError as error:
+            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=error.cure)
+
+    async def _load(self, job: ExchangeJob) -> tuple[Patient, list[Manifest]]:
+        manifests = []
+        async with self._store.view() as work:
+            patient = await work.identity.get(PatientIdentifier.from_cx(job.patient_id))
+            contents = [await work.documents.open(unique_id) for unique_id in job.texts("manifests")]
+        if patient is None:
+            raise RuleViolation(
+                "the patient was merged away or is gone", cure="Release the exchange to another patient"
+            )
+        for content in contents:
+            if content is None:
+                raise UnknownDocument(
+                    "the manifest is not kept here any more", cure="Ask the sender to submit it again"
+                )
+            body = await content.read(MAX_MANIFEST_BYTES)
+            manifests.append((await self._compute.run(partial(decode_kos, body))).value)
+        return patient, manifests
+
+    async def _fetch(self, job: ExchangeJob, study: Study, patient: Patient, fetched: Fetched) -> None:
+        async with self._store.view() as work:
+            record = await work.studies.get(study.study_instance_uid)
+        here = {str(instance.sop_instance_uid) for _, instance in record.study.instances()} if record else set()
+        by_peer: dict[str, list[tuple[Series, Instance]]] = {}
+        for series, instance in study.instances():
+            location = series.retrieve_location_uid
+            if str(instance.sop_instance_uid) in here or location == self._house.retrieve_location_uid:
+                continue
+            peer = self._directory.by_retrieve_location(str(location)) if location is not None else None
+            if peer is None:
+                fetched.refused[str(instance.sop_instance_uid)] = f"nobody is known at retrieve location {location}"
+                continue
+            by_peer.setdefault(peer.name, []).append((series, instance))
+        if fetched.refused and not by_peer:
+            raise UnknownRepository(
+                next(iter(fetched.refused.values())),
+                cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images",
+            )
+        for name, wanted in by_peer.items():
+            peer = self._directory.named(name)
+            assert peer is not None
+            for batch in _batches(wanted, peer.batch_instances):
+                await self._fetch_batch(job, study, batch, peer, patient, fetched)
+
+    async def _fetch_batch(
+        self,
+        job: ExchangeJob,
+        study: Study,
+        batch: Sequence[tuple[Series, Instance]],
+        peer: Peer,
+        patient: Patient,
+        fetched: Fetched,
+    ) -> None:
+        wanted = {str(instance.sop_instance_uid): (series, instance) for series, instance in batch}
+        request = request_for(study, frozenset(wanted), home=None, transfer_syntax_uids=RECEIVABLE)
+        facts = Facts(
+            at=self._clock.now(), source_id=self._house.name, local=self._house.party(), remote=Party(user_id=peer.name),
+            patients=(patient.identifiers[0],), studies=(study_fact([study], patient),),
+        )  # fmt: skip
+        coercion = Coercion(patient=patient, source=peer.name, system=self._house.name)
+        screen = Screen(partial(_as_asked, study, wanted))
+        came: set[str] = set()
+        gathered: list[ArrivedInstance] = []
+        async with self._peers.call(RAD_69, peer, request, exchange_id=job.id, facts=facts) as call:
+            for error in call.response.head.errors:
+                fetched.refused[error.location] = f"{error.code}: {error.context}"
+            try:
+                async for outcome in self._archive.store(screen.passing(call.response.pour), coercion):
+                    if outcome.stored is Stored.REFUSED:
+                        reason = outcome.error.detail if outcome.error is not None else "it could not be archived"
+                        fetched.refused[outcome.key] = reason
+                        continue
+                    assert outcome.arrived is not None
+                    came.add(outcome.key)
+                    fetched.refused.pop(outcome.key, None)
+                    gathered.append(outcome.arrived)
+                    if len(gathered) >= FLUSH_INSTANCES:
+                        await self._index(job, gathered, patient, fetched)
+            finally:
+                # What is durable in the archive is indexed even when the peer breaks off: it is not asked for again.
+                await self._index(job, gathered, patient, fetched)
+                for each in screen.turned_away:
+                    fetched.refused[each.key] = each.error.detail if each.error is not None else "it does not belong"
+                call.learned(
+                    delivered=tuple(sorted(came)),
+                    undelivered=tuple(sorted(wanted.keys() - came)),
+                    text=f"{len(came)} of {len(wanted)} instances fetched and archived",
+                    partial=came != wanted.keys(),
+                )
+        for uid in wanted.keys() - came - fetched.refused.keys():
+            fetched.refused[uid] = "the source's answer did not have it"
+
+    async def _index(
+        self, job: ExchangeJob, gathered: list[ArrivedInstance], patient: Patient, fetched: Fetched
+    ) -> None:
+        if not gathered:
+            return
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            await work.studies.add(gathered, patient, job.peer, now)
+            await work.ledger.advance(job.id, Event.PROGRESS, now)
+        fetched.arrived += len(gathered)
+        gathered.clear()
+
+    async def _finish(self, job: ExchangeJob, studies: Sequence[Study], fetched: Fetched) -> None:
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            missing: set[str] = set()
+            for study in studies:
+                missing |= await work.studies.expected(study.study_instance_uid)
+            if not missing:
+                for study in studies:
+                    await work.studies.set_status(study.study_instance_uid, StudyStatus.AVAILABLE, now)
+                await work.ledger.advance(job.id, Event.COMPLETE, now)
+                return
+            reasons = {uid: fetched.refused.get(uid, "not fetched yet") for uid in sorted(missing)}
+            payload = {**job.payload, "missing": reasons}
+            first = next(iter(reasons.values()))
+            reason = f"{len(missing)} instance(s) did not come; the first because: {first}"
+            again = job.attempt < ATTEMPTS
+            await work.ledger.advance(
+                job.id, Event.PARTLY, now, payload=payload, reason=reason,
+                cure="They are asked for again by themselves; or accept what is here" if again
+                else "Accept what is here, or ask the sender to mend its manifest",
+                due_at=now + delay_after(job.attempt) if again else NEVER,
+            )  # fmt: skip
+
+    async def _later(self, job: ExchangeJob, error: ExchangeError, fetched: Fetched) -> None:
+        if isinstance(error, PeerError) and not error.temporary:
+            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=error.cure)
+            return
+        if job.attempt >= ATTEMPTS:
+            await self._advance(
+                job, Event.PERMANENT, reason=f"given up after {job.attempt} tries: {error.detail}", cure=error.cure
+            )
+            return
+        await self._advance(
+            job, Event.TEMPORARY, reason=error.detail, cure=error.cure or "It is tried again by itself",
+            delay=delay_after(job.attempt),
+        )  # fmt: skip
+
+    async def _advance(
+        self, job: ExchangeJob, event: Event, *, reason: str, cure: str, delay: timedelta | None = None
+    ) -> None:
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            await work.ledger.advance(
+                job.id, event, now, reason=reason, cure=cure, due_at=now + delay if delay is not None else None
+            )
+
+
+def _as_asked(
+    study: Study, wanted: dict[str, tuple[Series, Instance]], key: str, head: Part10Head
+) -> ExchangeError | None:
+    """Whether a header is the instance that the manifest names."""
+    found = wanted.get(key)
+    if found is None:
+        return PeerProtocolError("the source sent an instance that was not asked for")
+    series, instance = found
+    if head.sop_instance_uid != instance.sop_instance_uid:
+        return PeerProtocolError("the file's SOP Instance UID is not the one that was asked for")
+    if head.sop_class_uid != instance.sop_class_uid:
+        return PeerProtocolError("the file has another SOP class than the manifest says")
+    if study_of(head) != study.study_instance_uid or series_of(head) != series.series_instance_uid:
+        return PeerProtocolError("the file belongs to another study or series than the manifest says")
+    return None
+
+
+def _batches(wanted: Sequence[tuple[Series, Instance]], size: int) -> Iterator[Sequence[tuple[Series, Instance]]]:
+    for start in range(0, len(wanted), size):
+        yield wanted[start : start + size]
