@@ -58,3 +58,11 @@ def logger() -> structlog.stdlib.BoundLogger:
     """The log."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger()
     return bound
+
+
+def where(raised: BaseException) -> str:
+    """File and line of the innermost frame: enough to find it, nothing of what was being handled."""
+    trace = raised.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""

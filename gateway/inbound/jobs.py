@@ -12,7 +12,7 @@ from typing import Protocol
 from gateway.model.job import Event, ExchangeJob, InvalidTransition
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
-from gateway.telemetry import EXCHANGES, logger
+from gateway.telemetry import EXCHANGES, logger, where
 from profiles.errors import ExchangeError
 
 LEASE = timedelta(seconds=60)

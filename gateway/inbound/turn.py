@@ -27,7 +27,7 @@ from gateway.ports.objects import INLINE_BYTES, StagedObject
 from gateway.ports.policy import Policy
 from gateway.ports.store import Store, Work
 from gateway.services.exchange import Exchange
-from gateway.telemetry import BYTES, FINDINGS, TURN_SECONDS, TURNS, logger
+from gateway.telemetry import BYTES, FINDINGS, TURN_SECONDS, TURNS, logger, where
 from profiles.atna import node_authentication_failed
 from profiles.errors import (
     AccessDenied,
@@ -244,7 +244,7 @@ class Turn:
         if error is not raised:
             logger().error(
                 "defect", exchange=record.exchange.id, transaction=record.transaction.id, error=type(raised).__name__,
-                where=_where(raised),
+                where=where(raised),
             )  # fmt: skip
         try:
             async with self._store.unit() as work:
@@ -308,14 +308,6 @@ class Turn:
                 ),
                 exchange_id,
             )
-
-
-def _where(raised: Exception) -> str:
-    """File and line of the innermost frame: enough to find it, nothing of what was being handled."""
-    trace = raised.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
 
 
 @dataclass(slots=True, kw_only=True)

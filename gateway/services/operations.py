@@ -46,8 +46,9 @@ class Operations:
         self._wake = wake
 
     async def release(self, exchange_id: str, person: str, patient: PatientIdentifier | None = None) -> ExchangeJob:
-        """Let a held exchange go on, for the patient that the person names, or whom we can settle by now; or let a
-        failed one try again.
+        """Let a held or failed exchange go on.
+
+        A held one goes on for the patient that the person names, or for whom we can settle by now.
 
         Raises:
             UnknownDocument: No such exchange.
