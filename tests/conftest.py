@@ -1,0 +1,38 @@
+"""What holds for every test: judges are named and counted, and in CI none of the programs may be missing."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+_judged: Counter[str] = Counter()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long form runs only when it is asked for."""
+    if config.getoption("-m"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Count what was judged; where CI installs a judge, its absence is a failure."""
+    report = yield
+    if report.when == "call" or report.skipped:
+        for mark in ("judge_program", "judge_standard"):
+            if item.get_closest_marker(mark):
+                _judged[f"{mark} {'not judged' if report.skipped else 'judged'}"] += 1
+    if report.skipped and item.get_closest_marker("judge_program") and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: a judge is missing in CI: {report.longrepr}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was judged from outside."""
+    for name, count in sorted(_judged.items()):
+        terminalreporter.write_line(f"{name}: {count}")

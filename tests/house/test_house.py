@@ -1,0 +1,87 @@
+"""Tests about the house: the plan's promises that no type checker and no import contract can hold."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.model.job import ENDED, HAS_WORK, TRANSITIONS, Event, InvalidTransition, State, after
+from profiles.errors import Condition, ExchangeError
+from profiles.wire.dicom.status import HTTP_STATUS as DICOM_HTTP_STATUS
+from profiles.wire.ebxml.response import REGISTRY_CODES, REPOSITORY_CODES
+from profiles.wire.fhir.outcome import OUTCOMES
+from profiles.wire.hl7v2.ack import ACKNOWLEDGEMENTS
+from profiles.wire.soap.fault import FAULTS
+
+ROOT = Path(__file__).resolve().parents[2]
+TRANSACTION_ID = re.compile(r"\b(ITI|RAD)-\d{1,3}\b")
+
+
+def _modules(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("wire", "table"),
+    [
+        ("SOAP", FAULTS),
+        ("ebXML registry", REGISTRY_CODES),
+        ("ebXML repository", REPOSITORY_CODES),
+        ("FHIR", OUTCOMES),
+        ("HL7 v2", ACKNOWLEDGEMENTS),
+        ("DICOMweb", DICOM_HTTP_STATUS),
+    ],
+)
+def test_every_wire_has_a_code_for_every_condition(wire: str, table: dict[Condition, object]) -> None:
+    assert set(table) == set(Condition), f"{wire} has no code for {set(Condition) - set(table)}"
+
+
+def test_every_condition_has_an_error_that_carries_it() -> None:
+    def below(kind: type[ExchangeError]) -> Iterator[type[ExchangeError]]:
+        yield kind
+        for each in kind.__subclasses__():
+            yield from below(each)
+
+    assert {kind.condition for kind in below(ExchangeError)} == set(Condition)
+
+
+def test_no_listener_knows_a_transaction_by_its_number() -> None:
+    for path, module in _modules("gateway/inbound"):
+        for node in ast.walk(module):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            is_prose = len(node.value) > 40 or "\n" in node.value
+            assert is_prose or not TRANSACTION_ID.search(node.value), f"{path}:{node.lineno} names {node.value}"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    for path, module in _modules("gateway", "profiles", "conformance"):
+        if path.name != "__init__.py" or module.body:
+            assert ast.get_docstring(module), f"{path} has no docstring"
+
+
+def test_no_elements_outside_wire_and_codecs() -> None:
+    for path, module in _modules("gateway", "profiles"):
+        below = path.relative_to(ROOT).as_posix()
+        if below.startswith("profiles/wire/") or path.name == "codec.py":
+            continue
+        for node in ast.walk(module):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] in {"lxml", "pydicom"} for name in names), f"{below}:{node.lineno}"
+
+
+def test_states_that_ended_have_no_work_and_a_way_is_left_out_of_every_other() -> None:
+    assert not ENDED & HAS_WORK
+    for state in State:
+        ways = {event for (origin, event) in TRANSITIONS if origin is state}
+        assert ways or state in {State.DONE, State.CANCELLED, State.ABANDONED}, f"nothing leads out of {state}"
+
+
+def test_what_the_table_does_not_name_cannot_happen() -> None:
+    with pytest.raises(InvalidTransition):
+        after(State.DONE, Event.RELEASED)
