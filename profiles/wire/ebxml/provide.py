@@ -1,0 +1,151 @@
+"""Provide and Register: metadata and the documents that they are about. The wire of ITI-41 and RAD-68.
+
+Source: ITI TF-2 3.41; XDS.b_DocumentRepository.xsd.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from profiles.errors import MalformedMessage, RuleViolation
+from profiles.findings import Decoded, Finding
+from profiles.model.codes import KOS_SOP_CLASS
+from profiles.model.content import OCTETS, Content, Part
+from profiles.model.document import DocumentEntry, Submission
+from profiles.wire.ebxml.response import (
+    RegistryResponse,
+    read_registry_response,
+    registry_response,
+)
+from profiles.wire.ebxml.rim import XDS, wrong
+from profiles.wire.ebxml.submission import SUBMIT_OBJECTS_REQUEST, read_submission, submit_objects_request
+from profiles.wire.ebxml.xml import escape, pieces
+from profiles.wire.ebxml.xop import attached, content_id, content_id_of, include, inline
+from profiles.wire.soap.message import SoapIn, SoapOut
+
+_REQUEST = f"{{{XDS}}}ProvideAndRegisterDocumentSetRequest"
+_DOCUMENT = f"{{{XDS}}}Document"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvideAndRegisterRequest:
+    """A submission and its documents, 0..n, keyed by `entry_uuid` as the sender wrote it."""
+
+    submission: Submission
+    documents: Mapping[str, Content] = field(default_factory=dict)
+
+
+def is_manifest(entry: DocumentEntry) -> bool:
+    """Whether the document is an imaging manifest: told by its formatCode (RAD68-022)."""
+    return entry.format_code.value == KOS_SOP_CLASS
+
+
+def is_imaging(request: ProvideAndRegisterRequest) -> bool:
+    """Whether an ITI-41 request is a RAD-68 one: at least one of its documents is a manifest, or a radiology report."""
+    return any(
+        is_manifest(entry) or entry.format_code.value.startswith("urn:ihe:rad:") for entry in request.submission.entries
+    )
+
+
+# --- request ----------------------------------------------------------------------------------------------------------
+
+
+def encode_provide_request(request: ProvideAndRegisterRequest) -> SoapOut:
+    """Write the request: metadata and includes as the body, each document as a part, in the order of the mapping."""
+    return SoapOut(body=pieces(_request(request)), parts=_parts(request))
+
+
+def _request(request: ProvideAndRegisterRequest) -> Iterator[str]:
+    yield f'<xds:ProvideAndRegisterDocumentSetRequest xmlns:xds="{XDS}">'
+    yield from submit_objects_request(request.submission)
+    for position, entry_uuid in enumerate(request.documents, 1):
+        yield f'<xds:Document id="{escape(entry_uuid)}">{include(content_id(position))}</xds:Document>'
+    yield "</xds:ProvideAndRegisterDocumentSetRequest>"
+
+
+async def _parts(request: ProvideAndRegisterRequest) -> AsyncIterator[Part]:
+    mime_types = {entry.entry_uuid: entry.mime_type for entry in request.submission.entries}
+    for position, (entry_uuid, content) in enumerate(request.documents.items(), 1):
+        media_type = content.media_type if content.media_type != OCTETS else mime_types.get(entry_uuid, OCTETS)
+        yield Part(
+            key=content_id(position), media_type=media_type, size_bytes=content.size_bytes, chunks=content.open()
+        )
+
+
+def decode_provide_request(message: SoapIn) -> Decoded[ProvideAndRegisterRequest]:
+    """Read the request.
+
+    Returns:
+        The submission, and the documents whose bytes are there. Pairing of documents and entries is for the rules; a
+        part that no element names, and an element that names no part, are findings already.
+
+    Raises:
+        MalformedMessage: It is another element, or has no metadata.
+        RuleViolation: The metadata cannot be read as registry objects.
+
+    Source: ITI TF-2 3.41.4.1.2; Appendix V.8.
+    """
+    body = message.body
+    if body.tag != _REQUEST:
+        raise MalformedMessage("no xds:ProvideAndRegisterDocumentSetRequest", location="Body")
+    metadata = next(body.iterchildren(SUBMIT_OBJECTS_REQUEST), None)
+    if metadata is None:
+        raise MalformedMessage("no lcm:SubmitObjectsRequest", location="ProvideAndRegisterDocumentSetRequest")
+    findings: list[Finding] = []
+    documents, named = _documents(body, message.attachments, findings)
+    findings += (
+        wrong("part-named", "an attached part is named by no Document", key[:128], "XDSMissingDocumentMetadata")
+        for key in message.attachments
+        if key not in named
+    )
+    try:
+        submission = read_submission(metadata, findings)
+    except RuleViolation as error:
+        if not error.findings:
+            error.findings = tuple(findings)
+        raise
+    return Decoded(ProvideAndRegisterRequest(submission=submission, documents=documents), tuple(findings))
+
+
+def _documents(
+    body: etree._Element, attachments: Mapping[str, Content], findings: list[Finding]
+) -> tuple[dict[str, Content], set[str]]:
+    documents: dict[str, Content] = {}
+    named: set[str] = set()
+    for element in body.iterchildren(_DOCUMENT):
+        entry_uuid = (element.get("id") or "").strip()
+        if entry_uuid in documents:
+            findings.append(wrong("document-once", "two documents with the same id", entry_uuid))
+        id = content_id_of(element)
+        if id is None:
+            documents[entry_uuid] = Content.of(inline(element))
+            continue
+        key = attached(id, attachments)
+        if key is None:
+            findings.append(wrong("document-attached", "a Document names no part", entry_uuid, "XDSMissingDocument"))
+            continue
+        if key in named:
+            findings.append(wrong("part-once", "two Documents name the same part", entry_uuid))
+        named.add(key)
+        documents[entry_uuid] = attachments[key]
+    return documents, named
+
+
+# --- response ---------------------------------------------------------------------------------------------------------
+
+
+def encode_registry_response(response: RegistryResponse) -> SoapOut:
+    """Write the answer to any submission."""
+    return SoapOut(body=tuple(pieces(registry_response(response.status, response.errors))))
+
+
+def decode_registry_response(message: SoapIn) -> Decoded[RegistryResponse]:
+    """Read the answer to any submission.
+
+    Raises:
+        MalformedMessage: It is another element.
+    """
+    findings: list[Finding] = []
+    response = read_registry_response(message.body, findings)
+    return Decoded(response, tuple(findings))

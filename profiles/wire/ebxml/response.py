@@ -1,0 +1,329 @@
+"""RegistryResponse and its errors; the tables from `Condition` to XDS error code, and back from a peer's code.
+
+An XDS error code depends on who says it: a registry, a repository that takes a submission, or one that hands documents
+out (an Imaging Document Source is of the last kind). So the table has three columns.
+
+Source: ITI TF-3 4.2.4 (status, error list), table 4.2.4.1-2 (error codes).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from lxml import etree
+
+from profiles.errors import Condition, ExchangeError, MalformedMessage, PeerError, PeerRefused, PeerUnavailable
+from profiles.findings import Finding, Severity
+from profiles.wire.ebxml.rim import RS, wrong
+from profiles.wire.ebxml.xml import escape
+
+
+class ResponseStatus(StrEnum):
+    """How it went. Mind the other namespace of PartialSuccess."""
+
+    SUCCESS = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
+    PARTIAL_SUCCESS = "urn:ihe:iti:2007:ResponseStatusType:PartialSuccess"
+    FAILURE = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryError:
+    """One error or warning. `context` is for people and may be read by strangers; `location` is per transaction.
+
+    Source: ITI TF-3 4.2.4.1.
+    """
+
+    code: str
+    context: str
+    severity: Severity = Severity.ERROR
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryResponse:
+    """The answer to a submission: everything or nothing, with reasons or warnings."""
+
+    status: ResponseStatus = ResponseStatus.SUCCESS
+    errors: tuple[RegistryError, ...] = ()
+
+
+def status_of(errors: Iterable[RegistryError], results: int | None = None) -> ResponseStatus:
+    """The status that these errors and results add up to.
+
+    Args:
+        errors: What will be in the error list.
+        results: How many objects or documents are handed out; None for a submission, which is all or nothing.
+
+    Source: ITI TF-3 4.2.4.2.
+    """
+    if not any(error.severity is Severity.ERROR for error in errors):
+        return ResponseStatus.SUCCESS
+    return ResponseStatus.PARTIAL_SUCCESS if results else ResponseStatus.FAILURE
+
+
+# --- condition -> code ------------------------------------------------------------------------------------------------
+
+
+class Speaker(StrEnum):
+    """Who answers, and so which column of the table."""
+
+    REGISTRY = "registry"  # ITI-18, ITI-42
+    REPOSITORY = "repository"  # ITI-41, RAD-68
+    SOURCE = "source"  # ITI-43, RAD-69
+
+
+class Codes(NamedTuple):
+    """A row: the code that each speaker uses."""
+
+    registry: str
+    repository: str
+    source: str
+
+
+CODES: Mapping[Condition, Codes] = {
+    Condition.MALFORMED: Codes("XDSRegistryError", "XDSRepositoryError", "XDSRepositoryError"),
+    Condition.RULE_VIOLATED: Codes("XDSRegistryMetadataError", "XDSRepositoryMetadataError", "XDSRepositoryError"),
+    Condition.UNSUPPORTED: Codes("XDSRegistryError", "XDSRepositoryError", "XDSRepositoryError"),
+    Condition.UNKNOWN_QUERY: Codes("XDSUnknownStoredQuery", "XDSRepositoryError", "XDSRepositoryError"),
+    Condition.UNAUTHENTICATED: Codes("XDSRegistryError", "XDSRepositoryError", "XDSRepositoryError"),
+    Condition.ACCESS_DENIED: Codes(
+        "XDSRegistryError", "XDSRepositoryError", "XDSDocumentUniqueIdError"
+    ),  # as if unknown
+    Condition.UNKNOWN_PATIENT: Codes("XDSUnknownPatientId", "XDSUnknownPatientId", "XDSDocumentUniqueIdError"),
+    Condition.UNKNOWN_DOCUMENT: Codes(
+        "UnresolvedReferenceException", "UnresolvedReferenceException", "XDSDocumentUniqueIdError"
+    ),
+    Condition.UNKNOWN_REPOSITORY: Codes("XDSRegistryError", "XDSRepositoryError", "XDSUnknownRepositoryId"),
+    Condition.UNKNOWN_COMMUNITY: Codes("XDSUnknownCommunity", "XDSRepositoryError", "XDSUnknownCommunity"),
+    Condition.DUPLICATE: Codes(
+        "XDSDuplicateUniqueIdInRegistry", "XDSDuplicateUniqueIdInRegistry", "XDSRepositoryError"
+    ),
+    Condition.IDENTITY_CONFLICT: Codes("XDSPatientIdDoesNotMatch", "XDSPatientIdDoesNotMatch", "XDSRepositoryError"),
+    Condition.TOO_MANY_RESULTS: Codes("XDSTooManyResults", "XDSRepositoryError", "XDSTooManyResults"),
+    Condition.BUSY: Codes("XDSRegistryBusy", "XDSRepositoryBusy", "XDSRepositoryBusy"),
+    Condition.OUT_OF_RESOURCES: Codes(
+        "XDSRegistryOutOfResources", "XDSRepositoryOutOfResources", "XDSRepositoryOutOfResources"
+    ),
+    Condition.PEER_UNAVAILABLE: Codes("XDSRegistryError", "XDSRegistryNotAvailable", "XDSRepositoryError"),
+    Condition.INTERNAL: Codes("XDSRegistryError", "XDSRepositoryError", "XDSRepositoryError"),
+}
+
+_P, _R, _SQ, _RS = "ITI-41", "ITI-42", "ITI-18", "ITI-43"
+_SUBMIT = frozenset({_P, _R})
+_ALL = frozenset({_P, _R, _SQ, _RS})
+
+ERROR_CODES: Mapping[str, frozenset[str]] = {
+    # The Framework's table, cut to the transactions of this house; RAD-68 is in ITI-41's column, RAD-69 in ITI-43's.
+    "DocumentQueued": frozenset({_P}),
+    "InvalidDocumentContent": frozenset({_P}),
+    "PartialAppendContentNotProcessed": frozenset({_P}),
+    "PartialFolderContentNotProcessed": frozenset({_P}),
+    "PartialRelationshipContentNotProcessed": frozenset({_P}),
+    "PartialReplaceContentNotProcessed": frozenset({_P}),
+    "PartialTransformNotProcessed": frozenset({_P}),
+    "PartialTransformReplaceNotProcessed": frozenset({_P}),
+    "UnresolvedReferenceException": _SUBMIT,
+    "XDSDocumentUniqueIdError": frozenset({_RS}),
+    "XDSDuplicateUniqueIdInRegistry": _SUBMIT,
+    "XDSExtraMetadataNotSaved": _SUBMIT,
+    "XDSMissingDocument": frozenset({_P}),
+    "XDSMissingDocumentMetadata": frozenset({_P}),
+    "XDSMissingHomeCommunityId": frozenset({_SQ, _RS}),
+    "XDSNonIdenticalHash": _SUBMIT,
+    "XDSNonIdenticalSize": _SUBMIT,
+    "XDSPatientIdDoesNotMatch": _SUBMIT,
+    "XDSRegistryBusy": frozenset({_P, _R, _SQ}),
+    "XDSRepositoryBusy": frozenset({_P, _RS}),
+    "XDSRegistryDeprecatedDocumentError": _SUBMIT,
+    "XDSRegistryDuplicateUniqueIdInMessage": _SUBMIT,
+    "XDSRepositoryDuplicateUniqueIdInMessage": _SUBMIT,
+    "XDSRegistryError": _ALL,
+    "XDSRepositoryError": _ALL,
+    "XDSRegistryMetadataError": _SUBMIT,
+    "XDSRepositoryMetadataError": _SUBMIT,
+    "XDSRegistryNotAvailable": frozenset({_P}),
+    "XDSRegistryOutOfResources": _ALL,
+    "XDSRepositoryOutOfResources": _ALL,
+    "XDSResultNotSinglePatient": frozenset({_SQ, _RS}),
+    "XDSStoredQueryMissingParam": frozenset({_SQ}),
+    "XDSStoredQueryParamNumber": frozenset({_SQ}),
+    "XDSTooManyResults": frozenset({_SQ, _RS}),
+    "XDSUnavailableCommunity": frozenset({_SQ, _RS}),
+    "XDSUnknownCommunity": frozenset({_SQ, _RS}),
+    "XDSUnknownPatientId": frozenset({_P, _R, _SQ}),
+    "XDSUnknownRepositoryId": frozenset({_RS}),
+    "XDSUnknownStoredQuery": frozenset({_SQ}),
+}
+
+
+def code_of(condition: Condition, speaker: Speaker) -> str:
+    """The code that this speaker uses where there is no more exact one."""
+    row = CODES[condition]
+    return str(getattr(row, speaker.value))
+
+
+def errors_of(error: ExchangeError, speaker: Speaker) -> tuple[RegistryError, ...]:
+    """An error as an error list: each of its findings, or the error itself when it has none."""
+    if not any(finding.severity is Severity.ERROR for finding in error.findings):
+        own = RegistryError(
+            code=error.code or code_of(error.condition, speaker), context=error.detail, location=error.location
+        )
+        return (own, *errors_of_findings(error.findings, speaker, error.condition))
+    return errors_of_findings(error.findings, speaker, error.condition)
+
+
+def errors_of_findings(
+    findings: Iterable[Finding], speaker: Speaker, condition: Condition = Condition.RULE_VIOLATED
+) -> tuple[RegistryError, ...]:
+    """Findings as entries of an error list; `condition` gives the code where a finding has none of its own."""
+    return tuple(
+        RegistryError(
+            code=finding.code or code_of(condition, speaker),
+            context=finding.text,
+            severity=finding.severity,
+            location=finding.location,
+        )
+        for finding in findings
+    )
+
+
+# --- code -> exception ------------------------------------------------------------------------------------------------
+
+COME_BACK = frozenset(
+    {
+        "XDSRegistryBusy",
+        "XDSRepositoryBusy",
+        "XDSRegistryNotAvailable",
+        "XDSRegistryOutOfResources",
+        "XDSRepositoryOutOfResources",
+        "XDSUnavailableCommunity",
+    }
+)
+"""What may be better later; everything else says that the same request would get the same answer."""
+
+CURES: Mapping[str, str] = {
+    "XDSUnknownPatientId": "Feed the patient to the peer first (ITI-8), or send another patient id.",
+    "XDSPatientIdDoesNotMatch": "All objects of a submission carry the same patient id: look at the mapping.",
+    "XDSDuplicateUniqueIdInRegistry": "The submission set was registered before: look whether it arrived after all.",
+    "XDSNonIdenticalHash": "The document was registered before with other bytes: publish it under a new unique id.",
+    "XDSUnknownRepositoryId": "Compare the retrieve location UID of the manifest with what the peer calls itself.",
+    "XDSDocumentUniqueIdError": "The peer no longer has it: ask there, or fetch the manifest that replaced this one.",
+    "XDSUnknownCommunity": "The peer does not know this home community id: compare the configurations.",
+    "XDSRegistryNotAvailable": "The peer's repository cannot reach its registry; this is tried again.",
+    "XDSMissingDocument": "The documents did not arrive: look whether something between us strips attachments.",
+}
+
+
+def refusal(status: ResponseStatus, errors: Iterable[RegistryError]) -> PeerError | None:
+    """A peer's Failure as the exception to raise; None when the status is anything else.
+
+    The peer's own words may name a patient and are not repeated.
+    """
+    if status is not ResponseStatus.FAILURE:
+        return None
+    first = next((error for error in errors if error.severity is Severity.ERROR), None)
+    if first is None:
+        return PeerRefused("the peer answered Failure and gave no reason", cure="Ask the peer for its log.")
+    kind = PeerUnavailable if first.code in COME_BACK else PeerRefused
+    return kind(
+        f"the peer answered {first.code[:64]}",
+        code=first.code[:64],
+        location=first.location[:128],
+        cure=CURES.get(first.code, ""),
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+_SEVERITIES = {
+    Severity.ERROR: "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error",
+    Severity.WARNING: "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Warning",
+}
+
+
+def error_list(errors: tuple[RegistryError, ...]) -> str:
+    """`rs:RegistryErrorList`; nothing when there are none."""
+    if not errors:
+        return ""
+    highest = _SEVERITIES[
+        Severity.ERROR if any(error.severity is Severity.ERROR for error in errors) else Severity.WARNING
+    ]
+    written = "".join(
+        f'<rs:RegistryError errorCode="{escape(error.code)}" codeContext="{escape(error.context)}"'
+        f' severity="{_SEVERITIES[error.severity]}"'
+        + (f' location="{escape(error.location)}"/>' if error.location else "/>")
+        for error in errors
+    )
+    return f'<rs:RegistryErrorList highestSeverity="{highest}">{written}</rs:RegistryErrorList>'
+
+
+def registry_response(status: ResponseStatus, errors: tuple[RegistryError, ...]) -> Iterator[str]:
+    """`rs:RegistryResponse`."""
+    yield f'<rs:RegistryResponse xmlns:rs="{RS}" status="{status}">{error_list(errors)}</rs:RegistryResponse>'
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+REGISTRY_RESPONSE = f"{{{RS}}}RegistryResponse"
+ERROR_LIST = f"{{{RS}}}RegistryErrorList"
+_ERROR = f"{{{RS}}}RegistryError"
+_WORDS = {each.rpartition(":")[2]: each for each in ResponseStatus}
+
+
+def read_status(element: etree._Element, findings: list[Finding]) -> ResponseStatus:
+    """`@status`. A URN of the other namespace is understood; a status that is missing or unknown counts as Failure."""
+    text = (element.get("status") or "").strip()
+    status = _WORDS.get(text.rpartition(":")[2])
+    if status is None:
+        findings.append(wrong("response-status", "the response has no status that XDS knows"))
+        return ResponseStatus.FAILURE
+    if text != status:
+        findings.append(wrong("response-status", f"the status is written {text[:80]}"))
+    return status
+
+
+def read_errors(parent: etree._Element) -> tuple[RegistryError, ...]:
+    """The entries of the error list below an element; a severity that is not Warning is Error."""
+    found = next(parent.iterchildren(ERROR_LIST), None)
+    if found is None:
+        return ()
+    return tuple(
+        RegistryError(
+            code=(error.get("errorCode") or "").strip(),
+            context=(error.get("codeContext") or "").strip(),
+            severity=Severity.WARNING if (error.get("severity") or "").strip().endswith(":Warning") else Severity.ERROR,
+            location=(error.get("location") or "").strip(),
+        )
+        for error in found.iterchildren(_ERROR)
+    )
+
+
+def read_registry_response(element: etree._Element, findings: list[Finding]) -> RegistryResponse:
+    """Read `rs:RegistryResponse`, and say where it contradicts itself.
+
+    Raises:
+        MalformedMessage: It is another element.
+    """
+    if element.tag != REGISTRY_RESPONSE:
+        raise MalformedMessage("no rs:RegistryResponse", location="Body")
+    response = RegistryResponse(status=read_status(element, findings), errors=read_errors(element))
+    if response.status is ResponseStatus.PARTIAL_SUCCESS:
+        findings.append(wrong("no-partial-submission", "PartialSuccess does not exist for submissions"))
+    contradictions(response.status, response.errors, None, findings)
+    return response
+
+
+def contradictions(
+    status: ResponseStatus, errors: tuple[RegistryError, ...], results: int | None, findings: list[Finding]
+) -> None:
+    """Report where status, errors and results do not go together (ITI TF-3 4.2.4.2)."""
+    failed = any(error.severity is Severity.ERROR for error in errors)
+    if status is ResponseStatus.SUCCESS and failed:
+        findings.append(wrong("success-without-errors", "Success with an error in the list"))
+    if status is not ResponseStatus.SUCCESS and not failed:
+        findings.append(wrong("failure-has-reason", "the response is no Success and gives no error"))
+    if status is ResponseStatus.FAILURE and results:
+        findings.append(wrong("failure-without-results", "Failure together with results"))
+    if status is ResponseStatus.PARTIAL_SUCCESS and results == 0:
+        findings.append(wrong("partial-has-results", "PartialSuccess without results"))
