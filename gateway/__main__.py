@@ -1,0 +1,6 @@
+"""`radgate` and `python -m gateway`."""
+
+from gateway.cli import main
+
+if __name__ == "__main__":
+    main()

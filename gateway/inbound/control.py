@@ -1,0 +1,334 @@
+"""Control: the operator's verbs as JSON, on loopback only, for the command line.
+
+The address and a token made at each start are in `control.json` in the data folder, readable by the owner alone: whoever
+may read that file has the operator's authority already. Answers are plain JSON; an error is
+`{"error": {"condition", "detail", "cure"}}` with the HTTP status that FHIR uses for the same condition.
+"""
+
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from gateway.model.house import House
+from gateway.model.job import ExchangeJob, Kind, State, Step
+from gateway.model.study import StudyRecord
+from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
+from gateway.ports.clock import Clock
+from gateway.ports.peers import Directory
+from gateway.ports.store import Store
+from gateway.services.operations import Operations
+from profiles.atna import audit_log_used
+from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.patient import Patient
+from profiles.model.query import StudyCriteria
+from profiles.wire.audit.sentences import sentence
+from profiles.wire.fhir.outcome import OUTCOMES
+
+FILE = "control.json"
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
+def _reply(value: object) -> web.Response:
+    return web.json_response(value, dumps=_dumps)
+
+
+class Control:
+    """The loopback service behind `radgate` commands."""
+
+    def __init__(
+        self,
+        *,
+        house: House,
+        store: Store,
+        operations: Operations,
+        directory: Directory,
+        audit: AuditArchive,
+        clock: Clock,
+        addresses: Callable[[], dict[str, str]],
+    ) -> None:
+        """`addresses` are those that the house listens on, by name."""
+        self._house = house
+        self._store = store
+        self._operations = operations
+        self._directory = directory
+        self._audit = audit
+        self._clock = clock
+        self._addresses = addresses
+        self._token = secrets.token_urlsafe(32)
+
+    @asynccontextmanager
+    async def serving(self, data: Path) -> AsyncIterator[None]:
+        """Listen on a free loopback port and say where in the data folder."""
+        app = web.Application(middlewares=[self._guarded])
+        app.add_routes(
+            [
+                web.get("/status", self._status),
+                web.get("/exchanges", self._exchanges),
+                web.get("/exchanges/{id}", self._exchange),
+                web.post("/exchanges/{id}/release", self._release),
+                web.post("/exchanges/{id}/accept", self._accept),
+                web.post("/exchanges/{id}/give-up", self._give_up),
+                web.get("/studies", self._studies),
+                web.get("/studies/{uid}", self._study),
+                web.post("/studies/{uid}/share", self._share),
+                web.post("/collect", self._collect),
+                web.get("/patients", self._patients),
+                web.get("/peers", self._peers),
+                web.get("/audit", self._audit_list),
+                web.get("/audit/verify", self._audit_verify),
+                web.get("/audit/export", self._audit_export),
+            ]
+        )
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        file = data / FILE
+        file.touch(mode=0o600)
+        file.write_bytes(orjson.dumps({"address": f"http://127.0.0.1:{port}", "token": self._token}))
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(shown.encode(), self._token.encode()):
+            return web.json_response({"error": {"condition": "unauthenticated", "detail": "wrong token"}}, status=401)
+        try:
+            return await handler(request)
+        except ExchangeError as error:
+            status = OUTCOMES[error.condition].status
+            body = {"error": {"condition": error.condition, "detail": error.detail, "cure": error.cure}}
+            return web.json_response(body, status=status, dumps=_dumps)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def _status(self, request: web.Request) -> web.Response:
+        async with self._store.view() as work:
+            counts = await work.ledger.counts()
+        return _reply(
+            {
+                "house": self._house.name,
+                "addresses": self._addresses(),
+                "exchanges": {state.value: count for state, count in counts.items()},
+            }
+        )
+
+    async def _exchanges(self, request: web.Request) -> web.Response:
+        query = request.query
+        async with self._store.view() as work:
+            jobs = await work.ledger.list(
+                kinds=frozenset(map(Kind, query.getall("kind", []))) or None,
+                states=frozenset(map(State, query.getall("state", []))) or None,
+                peer=query.get("peer", ""),
+                study_instance_uid=query.get("study", ""),
+                before=query.get("before", ""),
+                limit=int(query.get("limit", "50")),
+            )
+        return _reply([job_json(job) for job in jobs])
+
+    async def _exchange(self, request: web.Request) -> web.Response:
+        async with self._store.view() as work:
+            job = await work.ledger.get(request.match_info["id"])
+            steps = await work.ledger.timeline(request.match_info["id"])
+        if job is None:
+            raise UnknownDocument("no such exchange", cure="`radgate exchange list` shows them")
+        return _reply({**job_json(job), "steps": [step_json(step) for step in steps]})
+
+    async def _studies(self, request: web.Request) -> web.Response:
+        query = request.query
+        criteria = StudyCriteria(
+            patient_ids=((query["patient"], None),) if "patient" in query else (),
+            accession_numbers=((query["accession"], None),) if "accession" in query else (),
+            modalities=tuple(query.getall("modality", [])),
+            limit=int(query.get("limit", "50")),
+        )
+        async with self._store.view() as work:
+            page = await work.studies.search(criteria)
+        return _reply([study_json(record) for record in page.records])
+
+    async def _study(self, request: web.Request) -> web.Response:
+        async with self._store.view() as work:
+            record = await work.studies.get(request.match_info["uid"])
+            expected = await work.studies.expected(request.match_info["uid"])
+        if record is None:
+            raise UnknownDocument("no such study", cure="`radgate study list` shows what is here")
+        return _reply({**study_json(record), "missing": sorted(expected)})
+
+    async def _patients(self, request: web.Request) -> web.Response:
+        async with self._store.view() as work:
+            patients = await work.identity.search(request.query.get("text", ""), int(request.query.get("limit", "50")))
+        return _reply([patient_json(patient) for patient in patients])
+
+    async def _peers(self, request: web.Request) -> web.Response:
+        return _reply(
+            [
+                {**asdict(peer), "endpoints": dict(peer.endpoints), "tolerances": sorted(peer.tolerances)}
+                for peer in self._directory.all()
+            ]
+        )
+
+    async def _audit_list(self, request: web.Request) -> web.Response:
+        criteria = audit_criteria(dict(request.query))
+        records = await self._audit.list(criteria)
+        await self._looked(criteria)
+        return _reply([audit_json(record) for record in records])
+
+    async def _audit_verify(self, request: web.Request) -> web.Response:
+        faults = await self._audit.verify()
+        return _reply({"ok": not faults, "faults": [asdict(fault) for fault in faults]})
+
+    async def _audit_export(self, request: web.Request) -> web.StreamResponse:
+        criteria = audit_criteria(dict(request.query))
+        await self._looked(criteria)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        async for record in self._audit.export(criteria):
+            line = {**audit_json(record), "xml": record.xml.decode()}
+            await response.write(orjson.dumps(line, default=str) + b"\n")
+        await response.write_eof()
+        return response
+
+    async def _looked(self, criteria: AuditCriteria) -> None:
+        """Whoever looks at audit is audited (110101)."""
+        async with self._store.unit() as work:
+            await work.audit.record(
+                audit_log_used(
+                    at=self._clock.now(), source_id=self._house.name, house=self._house.party(),
+                    person="command line", query=_dumps(asdict(criteria)).encode(),
+                )
+            )  # fmt: skip
+
+    # --- changing ----------------------------------------------------------------------------------------------------
+
+    async def _release(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        patient = _patient(body["patient"]) if body.get("patient") else None
+        return _reply(job_json(await self._operations.release(request.match_info["id"], _person(body), patient)))
+
+    async def _accept(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return _reply(job_json(await self._operations.accept(request.match_info["id"], _person(body))))
+
+    async def _give_up(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        reason = str(body.get("reason", ""))
+        return _reply(job_json(await self._operations.give_up(request.match_info["id"], _person(body), reason)))
+
+    async def _share(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        job = await self._operations.share(request.match_info["uid"], str(body["peer"]), _person(body))
+        return _reply(job_json(job))
+
+    async def _collect(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        job = await self._operations.collect(
+            _patient(str(body["patient"])), str(body["registry"]), _person(body), str(body.get("study", ""))
+        )
+        return _reply(job_json(job))
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = orjson.loads(await request.read() or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessage("the body is not JSON") from error
+    return body if isinstance(body, dict) else {}
+
+
+def _person(body: dict[str, Any]) -> str:
+    return str(body.get("person") or "command line")
+
+
+def _patient(text: str) -> PatientIdentifier:
+    try:
+        return PatientIdentifier.from_cx(text)
+    except ValueError as error:
+        raise MalformedMessage(str(error), cure="Write it as ID^^^&OID&ISO") from error
+
+
+def audit_criteria(query: dict[str, str]) -> AuditCriteria:
+    """Criteria from the names that the command line and the desk use."""
+    return AuditCriteria(
+        since=datetime.fromisoformat(query["since"]) if query.get("since") else None,
+        until=datetime.fromisoformat(query["until"]) if query.get("until") else None,
+        patient=query.get("patient", ""),
+        user=query.get("user", ""),
+        organisation=query.get("organisation", ""),
+        study_instance_uid=query.get("study", ""),
+        event=query.get("event", ""),
+        outcome=int(query["outcome"]) if query.get("outcome") else None,
+        before=int(query["before"]) if query.get("before") else None,
+        limit=int(query.get("limit", "100")),
+    )
+
+
+def job_json(job: ExchangeJob) -> dict[str, object]:
+    """An exchange for a program to read."""
+    return {**asdict(job), "payload": dict(job.payload), "kind": job.kind.value, "state": job.state.value}
+
+
+def step_json(step: Step) -> dict[str, object]:
+    """A step for a program to read."""
+    return {**asdict(step), "direction": step.direction.value, "outcome": step.outcome.value}
+
+
+def study_json(record: StudyRecord) -> dict[str, object]:
+    """A study for a program to read."""
+    study = record.study
+    return {
+        "study_instance_uid": study.study_instance_uid,
+        "status": record.status.value,
+        "patient_id": str(study.patient.identifiers[0]),
+        "accession_numbers": [number.value for number in study.accession_numbers],
+        "started": study.started.iso if study.started else None,
+        "description": study.description,
+        "modalities": study.modalities,
+        "series": len(study.series),
+        "instances": study.instance_count,
+        "source": record.source,
+        "updated_at": record.updated_at,
+        "version": record.version,
+    }
+
+
+def patient_json(patient: Patient) -> dict[str, object]:
+    """A patient for a person with the operator's authority."""
+    return {
+        "identifiers": [str(identifier) for identifier in patient.identifiers],
+        "family": patient.name.family,
+        "given": patient.name.given,
+        "birth_date": patient.birth_date.iso if patient.birth_date else None,
+        "sex": patient.sex.value,
+    }
+
+
+def audit_json(record: ChainedRecord) -> dict[str, object]:
+    """An audit record as a sentence, with what a program needs to find it again."""
+    return {
+        "number": record.number,
+        "received_at": record.received_at,
+        "exchange_id": record.exchange_id,
+        "sentence": sentence(record.record) if record.record is not None else "a record that cannot be read back",
+        "event": record.record.event.text if record.record is not None else "",
+        "types": [code.code for code in record.record.types] if record.record is not None else [],
+        "outcome": int(record.record.outcome) if record.record is not None else None,
+    }
