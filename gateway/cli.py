@@ -186,7 +186,7 @@ def serve(
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def demo(context: typer.Context) -> None:
     """Show the main job with three houses on this machine: a study crosses from one to the other."""
-    raise typer.Exit(subprocess.call([sys.executable, "-m", "conformance", "demo", *context.args]))
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "conformance", "demo", *context.args]))  # noqa: S603  # our own program
 
 
 @cli.command()
@@ -459,7 +459,7 @@ def audit_verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the chain of records: is anything changed, missing, swapped, cut off or rewritten, and where?"""
+    """Walk the chain of records: say what was changed, deleted, swapped, cut off or rewritten, and where."""
     folder = data or _settings(config).house.data
     faults = [
         {"number": fault.number, "kind": fault.kind, "text": fault.text}
