@@ -22,7 +22,7 @@ from profiles.model.content import OCTETS, Part, Pour
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046 5.1.1
 MAX_PADDING_BYTES = 128  # blanks after a boundary; RFC 2046 names no limit, real ones have none or one
-LF_ONLY = "multipart-line-ends"
+LF_ONLY = "lf-only-mime"
 """Rule id of the finding for bodies whose lines end in LF instead of CRLF."""
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]

@@ -34,11 +34,13 @@ class SoapOut:
     """A SOAP body to write, and the attachments that its `xop:Include`s name.
 
     `body` is the bytes of the first child of the SOAP body, in pieces, each namespace declared where it is used.
-    `parts` are keyed by content id without angle brackets; None: nothing binary.
+    `parts` are keyed by content id without angle brackets; None: nothing binary. `sizes` is the plan of `parts`, where
+    it is known: key, media type and size in bytes of each, in their order; then the message has a Content-Length.
     """
 
     body: Iterable[bytes]
     parts: Pour | None = None
+    sizes: tuple[tuple[str, str, int], ...] | None = None
 
 
 class Packaging(StrEnum):
