@@ -1,0 +1,106 @@
+"""The search as FHIR writes it: by `_id`, `connection-type` and `status`. There are few; one page holds them.
+
+Source: HL7 FHIR R4, Endpoint (search parameters); Search.
+"""
+
+from collections.abc import Mapping
+
+from profiles.ehr.search_endpoints.messages import SearchEndpointsRequest, SearchEndpointsResponse
+from profiles.errors import Unsupported
+from profiles.findings import Decoded
+from profiles.wire.fhir.answer import flowing
+from profiles.wire.fhir.bundle import Entry, address, searchset
+from profiles.wire.fhir.endpoint import CONNECTION_TYPE, MANDATORY, XDS_I_TYPE, endpoint_resource
+from profiles.wire.fhir.media import Summary, form_only, syntax_of, view_of, written
+from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED
+from profiles.wire.fhir.search import (
+    ParameterType,
+    SearchParameter,
+    Shape,
+    Total,
+    is_strict,
+    pairs_of,
+    read,
+    shape_of,
+    token,
+)
+from profiles.wire.http import HttpIn, HttpOut
+
+KIND = "Endpoint"
+STATUS_SYSTEM = "http://hl7.org/fhir/endpoint-status"
+ACTIVE = "active"
+
+PARAMETERS: Mapping[str, SearchParameter] = {
+    "_id": SearchParameter(
+        name="_id", type=ParameterType.TOKEN, definition="http://hl7.org/fhir/SearchParameter/Resource-id"
+    ),
+    "connection-type": SearchParameter(
+        name="connection-type",
+        type=ParameterType.TOKEN,
+        definition="http://hl7.org/fhir/SearchParameter/Endpoint-connection-type",
+    ),
+    "status": SearchParameter(
+        name="status", type=ParameterType.TOKEN, definition="http://hl7.org/fhir/SearchParameter/Endpoint-status"
+    ),
+}
+
+
+def decode_request(request: HttpIn) -> Decoded[SearchEndpointsRequest]:
+    """Read the search.
+
+    Raises:
+        MalformedMessage: A value cannot be read.
+        Unsupported: A modifier that we do not have.
+    """
+    if request.method == "POST":
+        if not request.path.rstrip("/").endswith("/_search"):
+            raise Unsupported("endpoints are our own and are not created here", code=METHOD_NOT_ALLOWED)
+        form_only(request)
+    syntax_of(request)
+    pairs = pairs_of(request)
+    view_of(pairs)
+    _shape(request, pairs)
+    ids: frozenset[str] | None = None
+    connections: frozenset[str] | None = None
+    for asked in read(pairs, PARAMETERS, strict=is_strict(request)):
+        named = [token(alternative) for alternative in asked.alternatives]
+        if asked.name == "_id":
+            codes = frozenset(each.code for each in named)
+            ids = codes if ids is None else ids & codes
+        elif asked.name == "connection-type":
+            codes = frozenset(each.code for each in named if each.system in (None, CONNECTION_TYPE, XDS_I_TYPE))
+            connections = codes if connections is None else connections & codes
+        elif not any(each.code == ACTIVE and each.system in (None, STATUS_SYSTEM) for each in named):
+            ids = frozenset()  # all of ours are active
+    return Decoded(SearchEndpointsRequest(ids=ids, connections=connections))
+
+
+def _shape(request: HttpIn, pairs: tuple[tuple[str, str], ...]) -> Shape:
+    return shape_of(pairs, sorts=(), includes={}, strict=is_strict(request))
+
+
+def encode_response(response: SearchEndpointsResponse, request: HttpIn) -> HttpOut:
+    """Write all of them; `_count` cannot make less of so few, but 0 asks for the number alone."""
+    pairs = pairs_of(request)
+    shape, view, syntax = _shape(request, pairs), view_of(pairs), syntax_of(request)
+    counted = shape.count == 0 or view.summary is Summary.COUNT
+    understood = {asked.written for asked in read(pairs, PARAMETERS, strict=is_strict(request))}
+    shaping = ("_elements", "_format", "_summary", "_total")
+    used = [pair for pair in pairs if pair in understood or (pair[0] in shaping and pair[1])]
+    entries = (
+        Entry(
+            mode="match",
+            full_url=f"{request.base}/{KIND}/{endpoint.id}",
+            resource=(written(view.of(endpoint_resource(endpoint), MANDATORY), syntax),),
+        )
+        for endpoint in (() if counted else response.endpoints)
+    )
+    return flowing(
+        searchset(
+            entries,
+            self_url=address(request.base, KIND, used),
+            total=len(response.endpoints) if counted or shape.total is not Total.NONE else None,
+            syntax=syntax,
+        ),
+        syntax,
+    )
