@@ -16,6 +16,7 @@ from profiles.errors import MalformedMessage
 from profiles.wire.dicom.charset import DEFAULT, Charset
 from profiles.wire.dicom.syntaxes import (
     EXPLICIT,
+    IMPLICIT,
     LONG_LENGTH,
     ONE_VALUE_TEXT,
     PIXEL_TAGS,
@@ -256,7 +257,9 @@ class Elements:
         place = self.places[tag]
         if place.vr == b"UN" and not place.undefined and place.end - place.begin < 0xFFFF:
             known = dictionary_vr(tag)
-            return place.vr if known == b"SQ" else known
+            if known == b"SQ":  # written by somebody who did not know that it is one: Implicit LE inside
+                return known if self.raw[place.begin : place.begin + 4] == b"\xfe\xff\x00\xe0" else place.vr
+            return known if len(known) == 2 else self._implicit_vr(tag)
         if place.undefined and place.vr in (b"UN", b""):
             return b"OB" if tag in PIXEL_TAGS else b"SQ"
         return place.vr or self._implicit_vr(tag)
@@ -331,8 +334,9 @@ class Elements:
             return ()
         if self.depth >= MAX_DEPTH:
             raise MalformedMessage(f"sequences nest deeper than {MAX_DEPTH}", location=_at(tag, place.start))
-        implicit = self.encoding.implicit or place.vr in (b"UN", b"")
-        encoding = Encoding(implicit, self.encoding.big)
+        encoding = (
+            IMPLICIT if place.vr == b"UN" else Encoding(self.encoding.implicit or not place.vr, self.encoding.big)
+        )
         return tuple(self._items(place, encoding))
 
     def _items(self, place: Place, encoding: Encoding) -> "Iterator[Elements]":

@@ -47,7 +47,7 @@ class Part10Head:
 
     `raw` is preamble, file meta and dataset as they came, up to the pixel element (inflated, when `deflated`).
     `dataset_offset` is where the dataset starts in `raw`; `tail_offset` where the rest starts *in the file*: the pixel
-    element, or the element that overran the size cap. None: nothing comes after the head.
+    element, or the element that overran the size cap (`tail_tag`). None: nothing comes after the head.
     `pixel_offset` is the pixel element's offset in the file, `pixel_value_offset` that of its value, `pixel_length` its
     length (None: encapsulated, or no pixel data). They are None for deflated files, whose pixels are in `raw`.
     """
@@ -62,6 +62,7 @@ class Part10Head:
     pixel_length: int | None = None
     pixel_tag: int | None = None
     pixel_vr: bytes = b""
+    tail_tag: int | None = None
     transfer_syntax_uid: str
     encoding: Encoding
     deflated: bool = False
@@ -298,7 +299,8 @@ class Part10Reader:
         raw = bytes(buffer) if tail is None else bytes(memoryview(buffer)[:tail])
         meta = Elements(raw, self._meta)
         dataset = Elements(raw, walk.index, self._encoding)
-        pixel = _pixel_header(buffer, tail, self._encoding) if pixels and tail is not None else None
+        header = None if tail is None else _element_header(buffer, tail, self._encoding)
+        pixel = header if pixels else None
         sop_class, sop_instance = dataset.first(0x00080016), dataset.first(0x00080018)
         if not sop_class:
             sop_class = meta.first(0x00020002)
@@ -318,6 +320,7 @@ class Part10Reader:
             pixel_length=pixel[3] if pixel and pixel[3] != UNDEFINED else None,
             pixel_tag=pixel[0] if pixel else inside,
             pixel_vr=pixel[1] if pixel else b"",
+            tail_tag=header[0] if header else None,
             transfer_syntax_uid=self._syntax,
             encoding=self._encoding,
             deflated=self._inflate is not None,
@@ -452,8 +455,8 @@ def _guessed_syntax(buffer: bytearray, position: int) -> str:
     return EXPLICIT_BE if buffer[position] == 0 else EXPLICIT_LE
 
 
-def _pixel_header(buffer: bytearray, start: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
-    """Tag, VR, value offset and length of the pixel element at `start`."""
+def _element_header(buffer: bytearray, start: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
+    """Tag, VR, value offset and length of the element at `start`, in the form that long values have."""
     order = "big" if encoding.big else "little"
     group = int.from_bytes(buffer[start : start + 2], order)  # type: ignore[arg-type]
     element = int.from_bytes(buffer[start + 2 : start + 4], order)  # type: ignore[arg-type]
