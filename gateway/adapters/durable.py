@@ -7,6 +7,7 @@ anybody be told. `Sync` is `os.fsync`; a test hands in another to prove that the
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ Sync = Callable[[int], None]
 BLOCK_BYTES = 1024 * 1024  # one read or write: large enough that a change of threads is lost in it
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+
+_REMEMBERED = 4096  # folders; forgetting one costs an fsync
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -44,14 +47,33 @@ def write_all(descriptor: int, chunks: Iterable[bytes]) -> None:
             rest = rest[os.write(descriptor, rest) :]
 
 
-def make_folder(folder: Path, sync: Sync) -> None:
-    """A private folder that is there after a power cut; so are its parents."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent, sync)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=PRIVATE_FOLDER)
-    sync_folder(folder.parent, sync)
+class Folders:
+    """Makes folders that are there after a power cut, and their parents.
+
+    A folder that already stands may stand in memory only: another thread is just making it, or the process before us was
+    killed over it. So each one is synced once in each process, and nobody goes on before that is done.
+    """
+
+    def __init__(self, sync: Sync) -> None:
+        self._sync = sync
+        self._lasting: set[Path] = set()
+        self._lock = threading.RLock()
+
+    def make(self, folder: Path) -> None:
+        """Blocking; from any thread."""
+        if folder in self._lasting:
+            return
+        with self._lock:
+            if folder in self._lasting:
+                return
+            if not folder.parent.is_dir():
+                self.make(folder.parent)
+            with suppress(FileExistsError):
+                folder.mkdir(mode=PRIVATE_FOLDER)
+            sync_folder(folder.parent, self._sync)
+            if len(self._lasting) >= _REMEMBERED:
+                self._lasting.clear()
+            self._lasting.add(folder)
 
 
 def sync_folder(folder: Path, sync: Sync) -> None:

@@ -1,10 +1,26 @@
 """Objects and the archive in memory: for tests and first steps. Nothing here outlives the process."""
 
 import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
+from gateway.adapters.arrival import (
+    Reading,
+    arrived,
+    cannot_be_had,
+    coerced,
+    identity_of,
+    refused,
+    syntax_for,
+    written_in,
+)
+from gateway.ports.archive import Coercion, Plan, PlannedInstance, Stored, StoreOutcome, Wanted
+from gateway.ports.clock import Clock
 from gateway.ports.objects import INLINE_BYTES, StagedObject
-from profiles.errors import OutOfResources
-from profiles.model.content import Content
+from profiles.errors import Duplicate, ExchangeError, MalformedMessage, OutOfResources, UnknownDocument
+from profiles.model.content import DICOM, Content, Part, Pour
+from profiles.model.imaging import Study
+from profiles.wire.dicom.part10 import Part10Head, read_head
 
 
 class MemorySpool:
@@ -58,3 +74,140 @@ class MemoryObjects:
         """What a row names by `StagedObject.path`."""
         body = self._kept[path]
         return Content.of(body if size_bytes is None else body[:size_bytes], media_type, sha1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An instance as it was received, and as it is served."""
+
+    original: bytes
+    served: bytes
+    sha256: str
+
+
+class MemoryArchive:
+    """`Archive` in a dictionary. Decides exactly as the one in files does."""
+
+    def __init__(self, *, clock: Clock, reading: Reading) -> None:
+        self._clock = clock
+        self._reading = reading
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    async def store(self, pour: Pour, coercion: Coercion | None = None) -> AsyncIterator[StoreOutcome]:
+        """Take every part in."""
+        cause: Exception | None = None
+        while True:
+            try:
+                part = await anext(pour)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                raise error if cause is None else cause from error
+            cause = None
+            body = bytearray()
+            try:
+                async for chunk in part.chunks:
+                    body += chunk
+            except Exception as error:
+                cause = error
+                told = error if isinstance(error, ExchangeError) else MalformedMessage("the part stopped early")
+                yield refused(part.key, None, told)
+                continue
+            yield self._keep(part.key, bytes(body), coercion)
+
+    def _keep(self, key: str, body: bytes, coercion: Coercion | None) -> StoreOutcome:
+        head: Part10Head | None = None
+        try:
+            head = read_head(body)
+            identity = identity_of(head)
+            served, name = head, (identity.study_instance_uid, identity.sop_instance_uid)
+            before = self._kept.get(name)
+            if before is not None:
+                if not _same(before, body, head):
+                    raise Duplicate(
+                        "an instance of this UID is archived with other content", location=head.sop_instance_uid
+                    )
+                served = read_head(before.served)
+            else:
+                new = coerced(head, coercion, self._reading, self._clock.now()) if coercion is not None else None
+                whole, served = (body, head) if new is None else (new.raw + _tail(body, head), new.head)
+                self._kept[name] = _Kept(body, whole, hashlib.sha256(body).hexdigest())
+            return StoreOutcome(
+                key=key,
+                stored=Stored.NEW if before is None else Stored.SAME,
+                arrived=arrived(served, self._reading, size_bytes=len(body), sha256=self._kept[name].sha256),
+                sop_class_uid=identity.sop_class_uid,
+                sop_instance_uid=identity.sop_instance_uid,
+            )
+        except ExchangeError as error:
+            return refused(key, head, error)
+
+    async def plan(self, wanted: Sequence[Wanted], transfer_syntaxes: frozenset[str] | None) -> Plan:
+        """What can be had, in the order asked for."""
+        available: list[PlannedInstance] = []
+        missing: dict[str, ExchangeError] = {}
+        for each in wanted:
+            uid = each.instance.sop_instance_uid
+            kept = self._kept.get((each.study_instance_uid, uid))
+            if kept is None:
+                missing[uid] = UnknownDocument("the instance is not in this archive", location=uid)
+                continue
+            stored = read_head(kept.served).transfer_syntax_uid
+            syntax = syntax_for(stored, transfer_syntaxes)
+            if syntax is None:
+                missing[uid] = cannot_be_had(uid)
+                continue
+            size = len(_in_syntax(kept.served, syntax)) if syntax != stored else len(kept.served)
+            available.append(PlannedInstance(wanted=each, transfer_syntax_uid=syntax, size_bytes=size))
+        return Plan(available=tuple(available), missing=missing)
+
+    async def pour(self, plan: Plan, *, original: bool = False) -> Pour:
+        """All that was planned."""
+        for planned in plan.available:
+            wanted = planned.wanted
+            kept = self._kept[wanted.study_instance_uid, wanted.instance.sop_instance_uid]
+            body = kept.original if original else kept.served
+            if read_head(body).transfer_syntax_uid != planned.transfer_syntax_uid:
+                body = _in_syntax(body, planned.transfer_syntax_uid)
+            yield Part(
+                key=wanted.instance.sop_instance_uid,
+                media_type=DICOM,
+                size_bytes=len(body),
+                chunks=Content.of(body).open(),
+            )
+
+    async def rewrite(self, study: Study, coercion: Coercion) -> None:
+        """New heads for a whole study."""
+        at = self._clock.now()
+        for _, instance in study.instances():
+            name = (study.study_instance_uid, instance.sop_instance_uid)
+            kept = self._kept.get(name)
+            if kept is None:
+                raise UnknownDocument("an instance of the study is not in this archive")
+            head = read_head(kept.served)
+            new = coerced(head, coercion, self._reading, at)
+            if new is not None:
+                self._kept[name] = replace(kept, served=new.raw + _tail(kept.served, head))
+
+    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
+        """Name what the index does not know."""
+        named = {uid async for uid in known}
+        return [uid for _, uid in self._kept if uid not in named]
+
+    async def ready(self) -> str:
+        """Always."""
+        return ""
+
+
+def _tail(body: bytes, head: Part10Head) -> bytes:
+    return body[head.tail_offset :] if head.tail_offset is not None else b""
+
+
+def _same(before: _Kept, body: bytes, head: Part10Head) -> bool:
+    dataset = body[head.dataset_offset :]
+    return any(each[read_head(each).dataset_offset :] == dataset for each in (before.original, before.served))
+
+
+def _in_syntax(body: bytes, transfer_syntax_uid: str) -> bytes:
+    written = written_in(read_head(body), len(body), transfer_syntax_uid)
+    return written.head + body[written.begin : written.end]

@@ -16,9 +16,9 @@ from typing import Final
 
 from gateway.adapters.durable import (
     BLOCK_BYTES,
+    Folders,
     Sync,
     create,
-    make_folder,
     read_block,
     remove,
     sync_folder,
@@ -100,14 +100,14 @@ class FileSpool:
             if not self._placed:
                 remove(self._path)
 
-    def place(self, target: Path, sync: Sync) -> None:
+    def place(self, target: Path, sync: Sync, folders: Folders) -> None:
         """In a thread: make the file durable under this name. A second time it is there already."""
         if self._placed:
             return
         if self._file is None:
             raise InternalFault("a discarded spool cannot be kept")
         sync(self._file.fileno())
-        make_folder(target.parent, sync)
+        folders.make(target.parent)
         self._path.replace(target)
         self._path = target
         self._placed = True
@@ -150,8 +150,9 @@ class FileObjects:
         self._incoming = folder / "incoming"
         self._compute = compute
         self._sync = sync
-        make_folder(self._incoming, sync)
-        make_folder(folder / "kept", sync)
+        self._folders = Folders(sync)
+        self._folders.make(self._incoming)
+        self._folders.make(folder / "kept")
 
     def spool(self, limit_bytes: int) -> FileSpool:
         """A new spool that refuses to grow beyond the limit."""
@@ -177,7 +178,7 @@ class FileObjects:
             return StagedObject(content=kept, inline=small, path=None)
         path = f"kept/{spool.sha256[:2]}/{spool.sha256}"
         try:
-            await self._compute.run(partial(spool.place, self._folder / path, self._sync))
+            await self._compute.run(partial(spool.place, self._folder / path, self._sync, self._folders))
         except OSError as error:
             raise translated(error) from error
         kept = self.content(path, media_type=content.media_type, size_bytes=content.size_bytes, sha1=content.sha1)

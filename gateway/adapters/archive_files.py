@@ -1,0 +1,660 @@
+"""The embedded archive: one file for an instance as it was received, and beside it, when it was coerced, a new head.
+
+    studies/ab/<study>/<instance>.dcm    the bytes that came, never touched
+    studies/ab/<study>/<instance>.head   where the file's tail starts, then the head that is served in front of it
+    incoming/                            half files; emptied at start-up
+
+`<study>` and `<instance>` are hashes of the UIDs: nothing that came from a network is ever a path. A head is in place
+before its file is, so a file without its head does not exist, whenever the power goes. An outcome is handed out when file
+and folder are on the disk: several instances are on their way there at once, and one fsync of a folder serves all renames
+that came before it.
+
+What a newcomer gets wrong: an instance that was sent again is `SAME` also when it is what *we* serve (our coerced view come
+back), and then nothing changes: whoever wants another head asks for `rewrite`.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import struct
+import threading
+import uuid
+from array import array
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy
+from numpy.typing import NDArray
+
+from gateway.adapters.arrival import (
+    Identity,
+    Reading,
+    arrived,
+    cannot_be_had,
+    coerced,
+    identity_of,
+    refused,
+    syntax_for,
+    written_in,
+)
+from gateway.adapters.durable import (
+    BLOCK_BYTES,
+    Folders,
+    Sync,
+    create,
+    read_block,
+    remove,
+    sync_folder,
+    translated,
+    write_all,
+)
+from gateway.ports.archive import Coercion, Plan, PlannedInstance, Stored, StoreOutcome, Wanted
+from gateway.ports.clock import Clock
+from gateway.ports.compute import Compute
+from profiles.errors import Duplicate, ExchangeError, InternalFault, MalformedMessage, UnknownDocument
+from profiles.model.content import DICOM, Part, Pour
+from profiles.model.imaging import Study
+from profiles.wire.dicom.part10 import Part10Head, Part10Reader
+
+T = TypeVar("T")
+
+IN_FLIGHT: Final = 8  # instances on their way to the disk; fsync gains nothing from more
+READ_AHEAD: Final = 4  # instances whose first block is read before it is asked for
+MIN_FREE_BYTES: Final = 256 * 1024 * 1024  # below this the archive says that it is not ready, before a study breaks off
+
+_HEAD = struct.Struct("<8sQ")
+_HEAD_MAGIC: Final = b"RGHEAD1\0"
+
+
+# --- one instance on the disk -----------------------------------------------------------------------------------------
+
+
+def _hashed(uid: str) -> str:
+    return hashlib.sha256(uid.encode("ascii", "replace")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an instance is, or will be."""
+
+    folder: Path
+    name: str
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"{self.name}.dcm"
+
+    @property
+    def head(self) -> Path:
+        return self.folder / f"{self.name}.head"
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A file as it is served: `head`, then `path` from `begin` to `end`. Without a head it is the file itself."""
+
+    path: Path
+    end: int
+    head: bytes = b""
+    begin: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.head) + self.end - self.begin
+
+    def blocks(self, skip: int = 0) -> Iterator[bytes]:
+        """All of it from `skip` on; blocking."""
+        if skip < len(self.head):
+            yield self.head[skip:]
+        left = self.end - self.begin - max(skip - len(self.head), 0)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.end - left)
+            while block := file.read(min(BLOCK_BYTES, left)):
+                left -= len(block)
+                yield block
+
+    def in_syntax(self, transfer_syntax_uid: str) -> "_View":
+        """The same in another native syntax; blocking."""
+        written = written_in(_head_of(self), self.size_bytes, transfer_syntax_uid)
+        shift = self.begin - len(self.head)
+        return _View(self.path, shift + written.end, written.head, shift + written.begin)
+
+
+def _view(place: _Place, *, original: bool = False) -> _View:
+    """How it is served; blocking.
+
+    Raises:
+        FileNotFoundError: It is not here.
+    """
+    size = place.file.stat().st_size
+    if not original:
+        with suppress(FileNotFoundError):
+            body = place.head.read_bytes()
+            _, offset = _HEAD.unpack_from(body)
+            return _View(place.file, size, body[_HEAD.size :], offset)
+    return _View(place.file, size)
+
+
+def _size(place: _Place) -> int:
+    """How many bytes the served view has; blocking, three system calls at most."""
+    size = place.file.stat().st_size
+    with suppress(FileNotFoundError):
+        descriptor = os.open(place.head, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _, offset = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
+            return os.fstat(descriptor).st_size - _HEAD.size + size - int(offset)
+        finally:
+            os.close(descriptor)
+    return size
+
+
+def _head_of(view: _View) -> Part10Head:
+    """The head of a stored file; blocking."""
+    reader = Part10Reader()
+    for block in view.blocks():
+        reader.feed(block)
+        if reader.head is not None:
+            return reader.head
+    return reader.finish()
+
+
+def _same(one: Iterable[bytes], other: Iterable[bytes]) -> bool:
+    """Whether two sequences of blocks are the same bytes, however they are cut."""
+    ours, theirs = iter(one), iter(other)
+    left = right = memoryview(b"")
+    while True:
+        left = left or memoryview(next(ours, b""))
+        right = right or memoryview(next(theirs, b""))
+        size = min(len(left), len(right))
+        if size == 0:
+            return not left and not right
+        if left[:size] != right[:size]:
+            return False
+        left, right = left[size:], right[size:]
+
+
+# --- one instance on its way in ---------------------------------------------------------------------------------------
+
+
+class _Incoming:
+    """A part while it comes. `take` runs on the loop, `flush` and what follows in threads, one at a time."""
+
+    def __init__(self, key: str, path: Path) -> None:
+        self.key = key
+        self.path = path
+        self.reader = Part10Reader()
+        self.pending: list[bytes] = []
+        self.pending_bytes = 0
+        self._sha256 = hashlib.sha256()
+        self._descriptor: int | None = None
+        self._discarded = False
+        self._lock = threading.Lock()
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    def take(self, chunk: bytes) -> None:
+        """Look at the next bytes and hold them.
+
+        Raises:
+            MalformedMessage: This is not DICOM.
+        """
+        self.reader.feed(chunk)
+        self.pending.append(chunk)
+        self.pending_bytes += len(chunk)
+
+    def taken(self) -> list[bytes]:
+        """What is held, to be flushed."""
+        chunks, self.pending, self.pending_bytes = self.pending, [], 0
+        return chunks
+
+    def flush(self, chunks: list[bytes]) -> None:
+        """Append to the half file."""
+        with self._lock:
+            if self._discarded:
+                return
+            if self._descriptor is None:
+                self._descriptor = create(self.path)
+            write_all(self._descriptor, chunks)
+            for chunk in chunks:
+                self._sha256.update(chunk)
+
+    def make_durable(self, sync: Sync) -> None:
+        """The bytes are on the disk, under the half file's name."""
+        with self._lock:
+            assert self._descriptor is not None
+            sync(self._descriptor)
+
+    def discard(self) -> None:
+        """Forget it; a half file that was renamed is no longer here."""
+        with self._lock:
+            self._discarded = True
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+                remove(self.path)
+
+
+class _FolderSyncs:
+    """One fsync of a folder serves everybody who renamed into it before it began."""
+
+    def __init__(self, compute: Compute, sync: Sync) -> None:
+        self._compute = compute
+        self._sync = sync
+        self._running: dict[Path, asyncio.Task[None]] = {}
+        self._next: dict[Path, asyncio.Task[None]] = {}
+
+    async def settle(self, folder: Path) -> None:
+        """Come back when all renames so far will outlive a power cut."""
+        upcoming = self._next.get(folder)
+        if upcoming is None:
+            upcoming = self._next[folder] = asyncio.create_task(self._run(folder, self._running.get(folder)))
+        await asyncio.shield(upcoming)
+
+    async def _run(self, folder: Path, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        task = self._next.pop(folder)
+        self._running[folder] = task
+        try:
+            await self._compute.run(partial(sync_folder, folder, self._sync))
+        finally:
+            if self._running[folder] is task:
+                del self._running[folder]
+
+
+# --- the archive ------------------------------------------------------------------------------------------------------
+
+
+class FilesArchive:
+    """`Archive` in a folder of its own, for one process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        compute: Compute,
+        clock: Clock,
+        reading: Reading,
+        min_free_bytes: int = MIN_FREE_BYTES,
+        sync: Sync = os.fsync,
+    ) -> None:
+        """Make the folder if it is not there.
+
+        Args:
+            folder: The archive's own; nobody else writes into it.
+            compute: Where files are read, written and synced.
+            clock: When a coercion happened.
+            reading: How headers are understood.
+            min_free_bytes: With less room than this, `ready` says no.
+            sync: `os.fsync`, but in the test that proves that a missing one is noticed.
+        """
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self._studies = folder / "studies"
+        self._compute = compute
+        self._clock = clock
+        self._reading = reading
+        self._min_free_bytes = min_free_bytes
+        self._sync = sync
+        self._folders = Folders(sync)
+        self._renames = _FolderSyncs(compute, sync)
+        self._placing = tuple(threading.Lock() for _ in range(64))  # by instance: who looks first, renames first
+        self._folders.make(self._incoming)
+        self._folders.make(self._studies)
+
+    def _place(self, study_instance_uid: str, sop_instance_uid: str) -> _Place:
+        study = _hashed(study_instance_uid)
+        return _Place(self._studies / study[:2] / study, _hashed(sop_instance_uid))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._compute.run(work)
+        except OSError as error:
+            raise translated(error) from error
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    async def store(self, pour: Pour, coercion: Coercion | None = None) -> AsyncIterator[StoreOutcome]:
+        """Take every part in; outcomes come as instances become durable."""
+        placing: set[asyncio.Task[StoreOutcome]] = set()
+        broken: Exception | None = None
+        try:
+            try:
+                async with aclosing(self._received(pour)) as received:
+                    async for incoming in received:
+                        if isinstance(incoming, StoreOutcome):
+                            yield incoming
+                            continue
+                        placing.add(asyncio.create_task(self._kept(incoming, coercion)))
+                        if len(placing) >= IN_FLIGHT:
+                            await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+                        for done in [task for task in placing if task.done()]:
+                            placing.discard(done)
+                            yield done.result()
+            except Exception as error:  # what is already on its way is still told of
+                broken = error
+            while placing:
+                done_now, placing = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+                for done in done_now:
+                    if (failed := done.exception()) is None:
+                        yield done.result()
+                    elif isinstance(failed, Exception):
+                        broken = broken or failed
+            if broken is not None:
+                raise broken
+        finally:
+            for task in placing:
+                task.cancel()
+            await asyncio.gather(*placing, return_exceptions=True)
+
+    async def _received(self, pour: Pour) -> AsyncGenerator[_Incoming | StoreOutcome, None]:
+        """Parts that have come whole, and outcomes of those that did not.
+
+        A pour that breaks raises what broke the part that it broke in: the rest is only its echo.
+        """
+        cause: Exception | None = None
+        while True:
+            try:
+                part = await anext(pour)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                if cause is not None and cause is not error:
+                    raise cause from error
+                raise
+            incoming = _Incoming(part.key, self._incoming / uuid.uuid4().hex)
+            cause = None
+            try:
+                cause = await self._receive(part, incoming)
+            except ExchangeError as error:
+                incoming.discard()
+                if not isinstance(error, MalformedMessage):
+                    raise
+                yield refused(part.key, incoming.reader.head, error)
+                continue
+            except BaseException:
+                incoming.discard()
+                raise
+            if cause is None:
+                yield incoming
+                continue
+            incoming.discard()
+            told = cause if isinstance(cause, ExchangeError) else MalformedMessage("the part stopped early")
+            yield refused(part.key, incoming.reader.head, told)
+
+    async def _receive(self, part: Part, incoming: _Incoming) -> Exception | None:
+        """Read one part; answers what its stream raised. One block is written while the next one comes.
+
+        Raises:
+            MalformedMessage: It is not DICOM.
+            OutOfResources: The disk is full.
+        """
+        writing: asyncio.Task[None] | None = None
+        try:
+            chunks = aiter(part.chunks)
+            while True:
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return None
+                except Exception as error:
+                    return error
+                incoming.take(chunk)
+                if incoming.pending_bytes >= BLOCK_BYTES:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(self._run(partial(incoming.flush, incoming.taken())))
+        finally:
+            if writing is not None:
+                await writing
+
+    async def _kept(self, incoming: _Incoming, coercion: Coercion | None) -> StoreOutcome:
+        """Make it durable and tell."""
+        outcome, folder = await self._run(partial(self._keep, incoming, coercion))
+        if folder is not None:
+            try:
+                await self._renames.settle(folder)
+            except OSError as error:
+                raise translated(error) from error
+        return outcome
+
+    def _keep(self, incoming: _Incoming, coercion: Coercion | None) -> tuple[StoreOutcome, Path | None]:
+        """In a thread: everything up to the folder's fsync."""
+        head: Part10Head | None = None
+        try:
+            head = incoming.reader.finish()
+            identity = identity_of(head)
+            incoming.flush(incoming.taken())
+            new = None if coercion is None else coerced(head, coercion, self._reading, self._clock.now())
+            served = head if new is None else new.head
+            place = self._place(identity.study_instance_uid, identity.sop_instance_uid)
+            self._folders.make(place.folder)
+            tail = head.tail_offset if head.tail_offset is not None else incoming.reader.size_bytes
+            written = None if new is None else self._write_head(new.raw, tail)
+            try:
+                incoming.make_durable(self._sync)
+                with self._placing[int(place.name[:2], 16) % len(self._placing)]:
+                    if place.file.exists():
+                        stored = Stored.SAME
+                        served = self._compared(place, incoming, head)
+                    else:
+                        stored = Stored.NEW
+                        if written is None:
+                            remove(place.head)  # of a store that a power cut ended before its file was in place
+                        else:
+                            written.replace(place.head)
+                        incoming.path.replace(place.file)
+            finally:
+                if written is not None:
+                    remove(written)
+            return self._told(incoming, identity, served, stored), place.folder
+        except ExchangeError as error:
+            return refused(incoming.key, head or incoming.reader.head, error), None
+        finally:
+            incoming.discard()
+
+    def _told(self, incoming: _Incoming, identity: Identity, served: Part10Head, stored: Stored) -> StoreOutcome:
+        return StoreOutcome(
+            key=incoming.key,
+            stored=stored,
+            arrived=arrived(served, self._reading, size_bytes=incoming.reader.size_bytes, sha256=incoming.sha256),
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+        )
+
+    def _write_head(self, raw: bytes, tail: int) -> Path:
+        """A durable head file under a half file's name."""
+        path = self._incoming / uuid.uuid4().hex
+        descriptor = create(path)
+        try:
+            write_all(descriptor, (_HEAD.pack(_HEAD_MAGIC, tail), raw))
+            self._sync(descriptor)
+        except BaseException:
+            remove(path)
+            raise
+        finally:
+            os.close(descriptor)
+        return path
+
+    def _compared(self, place: _Place, incoming: _Incoming, head: Part10Head) -> Part10Head:
+        """The head that we serve of an instance that has come again.
+
+        Raises:
+            Duplicate: It has other content.
+        """
+        new = _View(incoming.path, incoming.reader.size_bytes)
+        for original in (True, False):
+            view = _view(place, original=original)
+            ours = _head_of(view)
+            length = view.size_bytes - ours.dataset_offset
+            if length == new.size_bytes - head.dataset_offset and _same(
+                view.blocks(ours.dataset_offset), new.blocks(head.dataset_offset)
+            ):
+                return ours if not original else _head_of(_view(place))
+        raise Duplicate(
+            "an instance of this UID is archived with other content",
+            location=head.sop_instance_uid,
+            cure="compare the two with the sender: a changed instance needs a new SOP Instance UID",
+        )
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    async def plan(self, wanted: Sequence[Wanted], transfer_syntaxes: frozenset[str] | None) -> Plan:
+        """What can be had, in the order asked for; sizes are those of the served view."""
+        return await self._run(partial(self._plan, wanted, transfer_syntaxes))
+
+    def _plan(self, wanted: Sequence[Wanted], transfer_syntaxes: frozenset[str] | None) -> Plan:
+        available: list[PlannedInstance] = []
+        missing: dict[str, ExchangeError] = {}
+        for each in wanted:
+            uid = each.instance.sop_instance_uid
+            place = self._place(each.study_instance_uid, uid)
+            try:
+                size = _size(place)
+                stored = each.instance.transfer_syntax_uid or _head_of(_view(place)).transfer_syntax_uid
+            except FileNotFoundError:
+                missing[uid] = UnknownDocument("the instance is not in this archive", location=uid)
+                continue
+            syntax = syntax_for(stored, transfer_syntaxes)
+            if syntax is None:
+                missing[uid] = cannot_be_had(uid)
+            else:
+                known = size if syntax == stored else None
+                available.append(PlannedInstance(wanted=each, transfer_syntax_uid=syntax, size_bytes=known))
+        return Plan(available=tuple(available), missing=missing)
+
+    async def pour(self, plan: Plan, *, original: bool = False) -> Pour:
+        """All that was planned; what comes next is read while the reader is busy."""
+        ahead: deque[asyncio.Task[tuple[_View, bytes]]] = deque()
+        upcoming = iter(plan.available)
+        try:
+            for planned in plan.available:
+                while len(ahead) < READ_AHEAD and (coming := next(upcoming, None)) is not None:
+                    ahead.append(asyncio.create_task(self._run(partial(self._first, coming, original=original))))
+                view, first = await ahead.popleft()
+                if not original and planned.size_bytes not in (None, view.size_bytes):
+                    raise InternalFault("an instance was rewritten while it was being sent", cure="ask again")
+                yield Part(
+                    key=planned.wanted.instance.sop_instance_uid,
+                    media_type=DICOM,
+                    size_bytes=view.size_bytes,
+                    chunks=self._chunks(view, first),
+                )
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    def _first(self, planned: PlannedInstance, *, original: bool) -> tuple[_View, bytes]:
+        place = self._place(planned.wanted.study_instance_uid, planned.wanted.instance.sop_instance_uid)
+        view = _view(place, original=original)
+        stored = planned.wanted.instance.transfer_syntax_uid
+        if planned.size_bytes is None and planned.transfer_syntax_uid != (stored or _head_of(view).transfer_syntax_uid):
+            view = view.in_syntax(planned.transfer_syntax_uid)
+        return view, read_block(view.path, view.begin, min(BLOCK_BYTES, view.end - view.begin))
+
+    async def _chunks(self, view: _View, first: bytes) -> AsyncIterator[bytes]:
+        if view.head:
+            yield view.head
+        offset, block = view.begin, first
+        reading: asyncio.Task[bytes] | None = None
+        try:
+            while block:
+                offset += len(block)
+                if offset < view.end:
+                    reading = asyncio.create_task(
+                        self._run(partial(read_block, view.path, offset, min(BLOCK_BYTES, view.end - offset)))
+                    )
+                yield block
+                block = await reading if reading is not None else b""
+                reading = None
+            if offset < view.end:
+                raise InternalFault("an archived file lost its end", cure="restore it from the backup")
+        finally:
+            if reading is not None:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    # --- upkeep -------------------------------------------------------------------------------------------------------
+
+    async def rewrite(self, study: Study, coercion: Coercion) -> None:
+        """New heads for a whole study; whoever reads meanwhile gets the old one or the new one of each instance."""
+        at = self._clock.now()
+        folder = self._place(study.study_instance_uid, "").folder
+        places = [self._place(study.study_instance_uid, instance.sop_instance_uid) for _, instance in study.instances()]
+        for start in range(0, len(places), IN_FLIGHT):
+            await asyncio.gather(
+                *(self._run(partial(self._rewrite, each, coercion, at)) for each in places[start : start + IN_FLIGHT])
+            )
+        if places:
+            await self._renames.settle(folder)
+
+    def _rewrite(self, place: _Place, coercion: Coercion, at: datetime) -> None:
+        try:
+            view = _view(place)
+        except FileNotFoundError as error:
+            raise UnknownDocument("an instance of the study is not in this archive") from error
+        head = _head_of(view)
+        new = coerced(head, coercion, self._reading, at)
+        if new is None:
+            return
+        tail = head.tail_offset if head.tail_offset is not None else view.size_bytes
+        written = self._write_head(new.raw, tail - len(view.head) + view.begin)
+        written.replace(place.head)
+
+    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
+        """At start-up, before anything is stored: remove what was left half done, name what the index does not know."""
+        numbers = array("Q")
+        async for uid in known:
+            numbers.append(_number(_hashed(uid)))
+        return await self._run(partial(self._swept, numpy.sort(numpy.frombuffer(numbers, numpy.uint64))))
+
+    def _swept(self, known: NDArray[numpy.uint64]) -> Sequence[str]:
+        for half in self._incoming.iterdir():
+            half.unlink()
+        orphans: list[str] = []
+        for folder in sorted(self._studies.glob("*/*")):
+            names = {each.name for each in folder.iterdir()}
+            for name in sorted(names):
+                stem, _, kind = name.partition(".")
+                if kind == "head" and f"{stem}.dcm" not in names:
+                    remove(folder / name)
+                elif kind == "dcm" and not _contains(known, _number(stem)):
+                    orphans.append(_head_of(_view(_Place(folder, stem))).sop_instance_uid)
+        return orphans
+
+    async def ready(self) -> str:
+        """Whether a file can be made and there is room for a study."""
+        try:
+            free = await self._compute.run(self._tried)
+        except OSError as error:
+            return f"the archive's folder cannot be written: {errno.errorcode.get(error.errno or 0, 'unknown')}"
+        if free < self._min_free_bytes:
+            return f"the archive's disk has {free // 2**20} MiB left and wants {self._min_free_bytes // 2**20}"
+        return ""
+
+    def _tried(self) -> int:
+        probe = self._incoming / f"ready-{uuid.uuid4().hex}"
+        os.close(create(probe))
+        remove(probe)
+        room = os.statvfs(self._folder)
+        return room.f_bavail * room.f_frsize
+
+
+def _number(name: str) -> int:
+    return int(name[:16], 16)
+
+
+def _contains(numbers: NDArray[numpy.uint64], number: int) -> bool:
+    """Whether a sorted array has it: eight bytes an instance, where a set would take a hundred."""
+    at = int(numpy.searchsorted(numbers, numpy.uint64(number)))
+    return at < len(numbers) and int(numbers[at]) == number
