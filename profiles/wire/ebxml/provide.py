@@ -149,3 +149,21 @@ def decode_registry_response(message: SoapIn) -> Decoded[RegistryResponse]:
     findings: list[Finding] = []
     response = read_registry_response(message.body, findings)
     return Decoded(response, tuple(findings))
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def every_entry_has_a_document(request: ProvideAndRegisterRequest) -> Iterator[Finding]:
+    """Exactly one Document per ExtrinsicObject, `@id` equal (ITI TF-2 3.41.4.1.2)."""
+    for entry in request.submission.entries:
+        if entry.entry_uuid not in request.documents:
+            yield wrong("entry-document", "an entry has no document", entry.entry_uuid, "XDSMissingDocument")
+
+
+def every_document_has_an_entry(request: ProvideAndRegisterRequest) -> Iterator[Finding]:
+    """The other way round."""
+    entries = {entry.entry_uuid for entry in request.submission.entries}
+    for entry_uuid in request.documents:
+        if entry_uuid not in entries:
+            yield wrong("document-entry", "a document has no entry", entry_uuid[:128], "XDSMissingDocumentMetadata")

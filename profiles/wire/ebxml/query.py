@@ -270,7 +270,7 @@ def _lists(texts: Iterable[str]) -> Iterator[str]:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
-_ITEM = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^',()\s][^',()]*))\s*(,|$)")
+_ITEM = re.compile(r"\s*+(?:'((?:[^']|'')*+)'\s*+|([^',()]++))(,|$)")  # possessive: linear, whatever it is fed
 MAX_VALUES = 5_000
 """Values of one parameter. GetDocuments is asked with some hundreds of ids at a time."""
 

@@ -1,0 +1,24 @@
+"""RAD-68 Provide and Register Imaging Document Set: a source shares manifests (and reports), never pixels.
+
+Source: RAD TF-2 4.68.
+"""
+
+from profiles.xdsi.rad68.messages import (
+    ProvideAndRegisterRequest,
+    RegistryError,
+    RegistryResponse,
+    ResponseStatus,
+    is_imaging,
+    is_manifest,
+)
+from profiles.xdsi.rad68.spec import RAD_68
+
+__all__ = [
+    "RAD_68",
+    "ProvideAndRegisterRequest",
+    "RegistryError",
+    "RegistryResponse",
+    "ResponseStatus",
+    "is_imaging",
+    "is_manifest",
+]
