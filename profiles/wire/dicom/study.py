@@ -124,7 +124,7 @@ def issuer_of(dataset: Elements, tag: int) -> Oid | None:
     """
     for item in dataset.items(tag):
         for entity in (0x00400032, 0x00100032):
-            oid = _oid(item.first(entity))
+            oid = oid_or_none(item.first(entity))
             if oid is not None:
                 return oid
     return None
@@ -178,10 +178,10 @@ def _date(text: str) -> Moment | None:
 
 
 def _issuer_of_patient_id(dataset: Elements) -> Oid | None:
-    return issuer_of(dataset, 0x00100024) or _oid(dataset.first(0x00100021))
+    return issuer_of(dataset, 0x00100024) or oid_or_none(dataset.first(0x00100021))
 
 
-def _oid(text: str) -> Oid | None:
+def oid_or_none(text: str) -> Oid | None:
     """An OID, when the text is one and not a number or a name."""
     try:
         return Oid.from_urn(text) if "." in text else None
