@@ -15,7 +15,7 @@ from enum import StrEnum
 from lxml import etree
 
 from profiles.errors import MalformedMessage
-from profiles.findings import Finding
+from profiles.findings import Finding, Severity
 from profiles.model.codes import Code
 from profiles.model.document import AssociationType, AvailabilityStatus, EntryType
 from profiles.model.identifiers import PatientIdentifier
@@ -359,11 +359,12 @@ def _unreadable(parameter: Parameter, why: str) -> Finding:
 
 
 def _count(query: StoredQuery, found: Mapping[str, Groups], findings: list[Finding]) -> None:
-    """Missing parameters, and too many values."""
+    """Missing parameters, and too many values. What was there and could not be read is not missing."""
+    unreadable = {finding.location for finding in findings if finding.severity is Severity.ERROR}
     for parameter in PARAMETERS[query]:
         groups = found.get(parameter.name, ())
         values = sum(len(group) for group in groups)
-        if parameter.required and not values:
+        if parameter.required and not values and parameter.name not in unreadable:
             findings.append(missing(parameter.name))
         if values > 1 and not parameter.many:
             findings.append(number(f"{parameter.name} has one value, not {values}", parameter.name))
@@ -374,7 +375,9 @@ def _count(query: StoredQuery, found: Mapping[str, Groups], findings: list[Findi
         by_uuid, by_unique_id = either.uuid in found, either.unique_id in found
         if by_uuid and by_unique_id:
             findings.append(number(f"{either.uuid} and {either.unique_id} exclude each other", either.uuid))
-        if not any(any(group) for name in (either.uuid, either.unique_id) for group in found.get(name, ())):
+        if not any(any(group) for name in (either.uuid, either.unique_id) for group in found.get(name, ())) and not (
+            unreadable & {either.uuid, either.unique_id}
+        ):
             findings.append(missing(f"{either.uuid} or {either.unique_id}"))
 
 

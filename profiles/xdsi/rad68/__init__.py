@@ -3,6 +3,7 @@
 Source: RAD TF-2 4.68.
 """
 
+from profiles.xdsi.rad68.manifest_entry import SiteCodes, contradictions, entry_for, submission_for
 from profiles.xdsi.rad68.messages import (
     ProvideAndRegisterRequest,
     RegistryError,
@@ -19,6 +20,10 @@ __all__ = [
     "RegistryError",
     "RegistryResponse",
     "ResponseStatus",
+    "SiteCodes",
+    "contradictions",
+    "entry_for",
     "is_imaging",
     "is_manifest",
+    "submission_for",
 ]
