@@ -16,14 +16,20 @@ _MARK = "_answers"
 
 @dataclass(frozen=True, slots=True)
 class Answering(Generic[Request, Response]):
-    """A transaction and the bound method that answers it."""
+    """A transaction and the bound method that answers it.
+
+    `refine` names the transaction more exactly once its request was read: RAD-68 is ITI-41 on the wire, and its audit
+    is its own.
+    """
 
     transaction: Transaction[Request, Response]
     method: Callable[[Request, Exchange], Awaitable[Response]]
+    refine: Callable[[Request], Transaction[Request, Response]] | None = None
 
 
 def answers(
     *transactions: Transaction[Request, Response],
+    refine: Callable[[Request], Transaction[Request, Response]] | None = None,
 ) -> Callable[
     [Callable[[Self, Request, Exchange], Awaitable[Response]]], Callable[[Self, Request, Exchange], Awaitable[Response]]
 ]:
@@ -32,7 +38,7 @@ def answers(
     def mark(
         method: Callable[[Self, Request, Exchange], Awaitable[Response]],
     ) -> Callable[[Self, Request, Exchange], Awaitable[Response]]:
-        setattr(method, _MARK, transactions)
+        setattr(method, _MARK, (transactions, refine))
         return method
 
     return mark
@@ -42,5 +48,6 @@ def answers_of(actor: object) -> Iterator[Answering[Any, Any]]:
     """What an actor answers, in the order in which its methods stand."""
     for name in vars(type(actor)):
         method = getattr(actor, name, None)
-        for transaction in getattr(method, _MARK, ()):
-            yield Answering(transaction, method)  # type: ignore[arg-type]  # marked methods are bound by getattr
+        transactions, refine = getattr(method, _MARK, ((), None))
+        for transaction in transactions:
+            yield Answering(transaction, method, refine)  # type: ignore[arg-type]  # getattr has bound it

@@ -221,9 +221,11 @@ class Turn:
         record: "_Record",
         decode: Callable[[], Decoded[Any]],
     ) -> Response:
-        transaction = answering.transaction
         decoded = decode()
         record.request = decoded.value
+        if answering.refine is not None:
+            record.transaction = answering.refine(decoded.value)
+        transaction = record.transaction
         found = decoded.findings + tuple(finding for check in transaction.checks for finding in check(decoded.value))
         exchange.findings = found
         for finding in found:

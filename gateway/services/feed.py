@@ -5,6 +5,7 @@ because they are many and the index already tells the truth.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.model.house import House
 from gateway.model.job import Event, ExchangeJob, Kind, State
@@ -15,6 +16,7 @@ from profiles.errors import RuleViolation, UnknownPatient
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Evidence, IdentityLink, Patient
 from profiles.transaction import StudyFact
+from profiles.wire.hl7v2.adt import DEMOGRAPHICS
 
 
 class Feed:
@@ -25,8 +27,13 @@ class Feed:
         self._house = house
         self._clock = clock
 
-    async def upsert(self, patient: Patient, exchange: Exchange) -> Patient:
+    async def upsert(self, patient: Patient, said: frozenset[str], exchange: Exchange) -> Patient:
         """A patient is registered or updated; 1..n ids, of which those of our two domains come first.
+
+        Args:
+            patient: As the message has it.
+            said: Which of its demographics the message spoke of; the others stay as they were.
+            exchange: The turn.
 
         Raises:
             UnknownPatient: None of the ids is of our own domain or of the affinity domain.
@@ -44,7 +51,11 @@ class Feed:
             )  # fmt: skip
         work = await exchange.begin()
         before = await work.identity.get(known[0])
-        after = await work.identity.put(patient.known_as(known[0]), exchange.now)
+        told = patient.known_as(known[0])
+        if before is not None:
+            unsaid = {name: getattr(before, name) for name in DEMOGRAPHICS if name not in said}
+            told = replace(told, **unsaid)
+        after = await work.identity.put(told, exchange.now)
         for foreign in after.identifiers[1:]:
             await work.identity.link(
                 IdentityLink(
@@ -60,25 +71,32 @@ class Feed:
             await self._recoerce(work, uids, after, exchange)
         return after
 
-    async def merge(self, subsumed: PatientIdentifier, surviving: PatientIdentifier, exchange: Exchange) -> Patient:
-        """A40: what was the one's is the other's from this commit on.
+    async def merge(self, pairs: Sequence[tuple[PatientIdentifier, PatientIdentifier]], exchange: Exchange) -> None:
+        """A40: what was the one's is the other's from this commit on. `pairs` are (subsumed, surviving).
 
         Raises:
             UnknownPatient, IdentityConflict, Duplicate: As the port says; nothing changes.
+            RuleViolation: No pair is of a domain that is kept here.
 
         Source: ITI TF-2 3.8.4.2.
         """
-        if surviving.authority not in {self._house.patient_authority, self._house.affinity_authority}:
-            raise RuleViolation("the ids are of a domain that is not kept here", code="204", location="PID^1^3^1^4")
+        domains = {self._house.patient_authority, self._house.affinity_authority}
+        kept = [pair for pair in pairs if pair[1].authority in domains]
+        if not kept:
+            raise RuleViolation(
+                "PID-3 and MRG-1 name no ids of one domain that is kept here", code="204", location="MRG^1^1",
+                cure="Both ids of a merge have the same assigning authority, one of ours",
+            )  # fmt: skip
         work = await exchange.begin()
-        patient = await work.identity.merge(subsumed, surviving, exchange.now)
-        entries = await work.registry.merge(subsumed, surviving, exchange.now)
-        uids = await work.studies.merge(subsumed, patient, exchange.now)
-        exchange.learned.patients = (subsumed, surviving)
-        exchange.learned.studies = tuple(StudyFact(study_instance_uid=uid, patient=surviving) for uid in uids)
+        entries, uids = 0, list[str]()
+        for subsumed, surviving in kept:
+            patient = await work.identity.merge(subsumed, surviving, exchange.now)
+            entries += await work.registry.merge(subsumed, surviving, exchange.now)
+            uids += await work.studies.merge(subsumed, patient, exchange.now)
+        exchange.learned.patients = tuple(identifier for pair in kept for identifier in pair)
+        exchange.learned.studies = tuple(StudyFact(study_instance_uid=uid, patient=kept[0][1]) for uid in uids)
         exchange.learned.text = f"Patients merged: {len(uids)} studies and {entries} document entries moved"
         await self._recoerce(work, uids, patient, exchange)
-        return patient
 
     async def _recoerce(self, work: Work, uids: Sequence[str], patient: Patient, exchange: Exchange) -> None:
         if not uids:

@@ -4,7 +4,7 @@ State is the job's; what has arrived is in the index, so a worker that dies lose
 is not here yet (decision 8). Comparison is of sets: SOP classes, UIDs, nothing foreign (decision 5).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from gateway.model.house import House
 from gateway.model.job import NEVER, Event, ExchangeJob
 from gateway.model.peer import Peer
 from gateway.model.study import StudyStatus
-from gateway.ports.archive import Archive, Coercion, Stored
+from gateway.ports.archive import Archive, Coercion
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.peers import Directory, Peers
@@ -36,7 +36,8 @@ from profiles.model.patient import Patient
 from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
-from profiles.xdsi.rad69 import RAD_69, request_for
+from profiles.wire.ebxml.response import refusal
+from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, to_retrieve_requests, unlocated
 
 RECEIVABLE = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
@@ -67,6 +68,10 @@ LONGEST_DELAY = timedelta(minutes=30)
 def delay_after(attempt: int) -> timedelta:
     """How long to wait before the next try: doubling from two seconds to half an hour."""
     return min(FIRST_DELAY * (1 << min(attempt, 16)), LONGEST_DELAY)
+
+
+Named = tuple[Study, Series, Instance]
+"""An instance, with the series and study that a manifest puts it in."""
 
 
 @dataclass(slots=True)
@@ -109,8 +114,8 @@ class Transfer:
         try:
             patient, manifests = await self._load(job)
             studies = [study for manifest in manifests for study in manifest.studies]
-            for study in studies:
-                await self._fetch(job, study, patient, fetched)
+            for manifest in manifests:
+                await self._fetch(job, manifest, patient, fetched)
             await self._finish(job, studies, fetched)
         except PeerError as error:
             await self._later(job, error, fetched)
@@ -137,60 +142,72 @@ class Transfer:
             manifests.append((await self._compute.run(partial(decode_kos, body))).value)
         return patient, manifests
 
-    async def _fetch(self, job: ExchangeJob, study: Study, patient: Patient, fetched: Fetched) -> None:
-        async with self._store.view() as work:
-            record = await work.studies.get(study.study_instance_uid)
-        here = {str(instance.sop_instance_uid) for _, instance in record.study.instances()} if record else set()
-        by_peer: dict[str, list[tuple[Series, Instance]]] = {}
-        for series, instance in study.instances():
-            location = series.retrieve_location_uid
-            if str(instance.sop_instance_uid) in here or location == self._house.retrieve_location_uid:
-                continue
-            peer = self._directory.by_retrieve_location(str(location)) if location is not None else None
+    async def _fetch(self, job: ExchangeJob, manifest: Manifest, patient: Patient, fetched: Fetched) -> None:
+        wanted = await self._missing(manifest)
+        for uid in wanted.keys() & set(unlocated(manifest)):
+            fetched.refused[uid] = "the manifest does not say where it is (Retrieve Location UID)"
+        located = to_retrieve_requests(manifest, transfer_syntax_uids=RECEIVABLE, only=frozenset(wanted))
+        for each in located:
+            peer = self._directory.by_retrieve_location(each.retrieve_location_uid)
             if peer is None:
-                fetched.refused[str(instance.sop_instance_uid)] = f"nobody is known at retrieve location {location}"
-                continue
-            by_peer.setdefault(peer.name, []).append((series, instance))
-        if fetched.refused and not by_peer:
-            raise UnknownRepository(
-                next(iter(fetched.refused.values())),
-                cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images",
-            )
-        for name, wanted in by_peer.items():
-            peer = self._directory.named(name)
-            assert peer is not None
-            for batch in _batches(wanted, peer.batch_instances):
-                await self._fetch_batch(job, study, batch, peer, patient, fetched)
+                raise UnknownRepository(
+                    f"nobody is known at retrieve location {each.retrieve_location_uid}",
+                    cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images",
+                )
+            there = [str(instance.document.document_unique_id) for instance in each.request.instances()]
+            for start in range(0, len(there), peer.batch_instances):
+                batch = frozenset(there[start : start + peer.batch_instances])
+                requests = to_retrieve_requests(manifest, transfer_syntax_uids=RECEIVABLE, only=batch)
+                request = next(
+                    again.request for again in requests if again.retrieve_location_uid == each.retrieve_location_uid
+                )
+                chosen = {uid: wanted[uid] for uid in batch}
+                await self._fetch_batch(job, request, chosen, peer, patient, fetched)
+
+    async def _missing(self, manifest: Manifest) -> dict[str, Named]:
+        """What the manifest names and is not here yet, by SOP Instance UID."""
+        missing: dict[str, Named] = {}
+        async with self._store.view() as work:
+            for study in manifest.studies:
+                record = await work.studies.get(study.study_instance_uid)
+                here = {str(each.sop_instance_uid) for _, each in record.study.instances()} if record else set()
+                for series, instance in study.instances():
+                    if instance.sop_instance_uid not in here:
+                        missing[str(instance.sop_instance_uid)] = (study, series, instance)
+        return missing
 
     async def _fetch_batch(
         self,
         job: ExchangeJob,
-        study: Study,
-        batch: Sequence[tuple[Series, Instance]],
+        request: RetrieveImagingDocumentSetRequest,
+        wanted: Mapping[str, Named],
         peer: Peer,
         patient: Patient,
         fetched: Fetched,
     ) -> None:
-        wanted = {str(instance.sop_instance_uid): (series, instance) for series, instance in batch}
-        request = request_for(study, frozenset(wanted), home=None, transfer_syntax_uids=RECEIVABLE)
+        studies = {study.study_instance_uid: study for study, _, _ in wanted.values()}
         facts = Facts(
             at=self._clock.now(), source_id=self._house.name, local=self._house.party(), remote=Party(user_id=peer.name),
-            patients=(patient.identifiers[0],), studies=(study_fact([study], patient),),
+            patients=(patient.identifiers[0],),
+            studies=tuple(study_fact([study], patient) for study in studies.values()),
         )  # fmt: skip
         coercion = Coercion(patient=patient, source=peer.name, system=self._house.name)
-        screen = Screen(partial(_as_asked, study, wanted))
+        screen = Screen(partial(_as_asked, wanted))
         came: set[str] = set()
         gathered: list[ArrivedInstance] = []
         async with self._peers.call(RAD_69, peer, request, exchange_id=job.id, facts=facts) as call:
-            for error in call.response.head.errors:
+            head = call.response.head
+            for error in head.errors:
                 fetched.refused[error.location] = f"{error.code}: {error.context}"
+            refused = refusal(head.status, head.errors)
+            if refused is not None and not wanted.keys() & fetched.refused.keys():
+                raise refused
             try:
                 async for outcome in self._archive.store(screen.passing(call.response.pour), coercion):
-                    if outcome.stored is Stored.REFUSED:
+                    if outcome.arrived is None:
                         reason = outcome.error.detail if outcome.error is not None else "it could not be archived"
                         fetched.refused[outcome.key] = reason
                         continue
-                    assert outcome.arrived is not None
                     came.add(outcome.key)
                     fetched.refused.pop(outcome.key, None)
                     gathered.append(outcome.arrived)
@@ -269,14 +286,12 @@ class Transfer:
             )
 
 
-def _as_asked(
-    study: Study, wanted: dict[str, tuple[Series, Instance]], key: str, head: Part10Head
-) -> ExchangeError | None:
+def _as_asked(wanted: Mapping[str, Named], key: str, head: Part10Head) -> ExchangeError | None:
     """Whether a header is the instance that the manifest names."""
     found = wanted.get(key)
     if found is None:
         return PeerProtocolError("the source sent an instance that was not asked for")
-    series, instance = found
+    study, series, instance = found
     if head.sop_instance_uid != instance.sop_instance_uid:
         return PeerProtocolError("the file's SOP Instance UID is not the one that was asked for")
     if head.sop_class_uid != instance.sop_class_uid:
@@ -284,8 +299,3 @@ def _as_asked(
     if study_of(head) != study.study_instance_uid or series_of(head) != series.series_instance_uid:
         return PeerProtocolError("the file belongs to another study or series than the manifest says")
     return None
-
-
-def _batches(wanted: Sequence[tuple[Series, Instance]], size: int) -> Iterator[Sequence[tuple[Series, Instance]]]:
-    for start in range(0, len(wanted), size):
-        yield wanted[start : start + size]

@@ -1,0 +1,74 @@
+"""Document Repository and Document Recipient: two doors for one transaction, and what they hand out again.
+
+The repository's door is XDS: the patient id must be known in the affinity domain. The recipient's door is XDR-I: the
+sender's own id is reconciled to ours (decision 3).
+"""
+
+from gateway.actors.answering import answers
+from gateway.services.exchange import Exchange
+from gateway.services.ingest import Door, Ingest
+from gateway.services.retrieve import Retrieve, pour_of
+from profiles.model.content import Poured
+from profiles.transaction import SoapTransaction
+from profiles.wire.ebxml.response import Speaker, errors_of, errors_of_findings, status_of
+from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
+from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryResponse
+from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xdsi.rad68 import RAD_68, is_imaging
+
+
+def provided(request: ProvideAndRegisterRequest) -> SoapTransaction[ProvideAndRegisterRequest, RegistryResponse]:
+    """RAD-68 is ITI-41 on the wire; what it carries tells (decision 22)."""
+    return RAD_68 if is_imaging(request) else ITI_41
+
+
+class DocumentRepository:
+    """ITI TF-1 10.1.1.4."""
+
+    def __init__(self, *, ingest: Ingest, retrieve: Retrieve) -> None:
+        """Stand on the services."""
+        self._ingest = ingest
+        self._retrieve = retrieve
+
+    @answers(ITI_41, refine=provided)
+    async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:
+        """Keep and register documents of a patient of the affinity domain."""
+        warnings = await self._ingest.accept(request.submission, request.documents, Door.REPOSITORY, exchange)
+        return RegistryResponse(errors=errors_of_findings(warnings, Speaker.REPOSITORY))
+
+    @answers(ITI_43)
+    async def retrieve_document_set(
+        self, request: RetrieveDocumentSetRequest, exchange: Exchange
+    ) -> Poured[RetrieveDocumentSetResponse]:
+        """Hand documents out as they were received."""
+        wanted = {document.document_unique_id: document for document in request.documents}
+        found, failed = await self._retrieve.documents(
+            [(each.repository_unique_id, each.document_unique_id) for each in wanted.values()], exchange
+        )
+        errors = tuple(each for error in failed.values() for each in errors_of(error, Speaker.SOURCE))
+        documents = tuple(
+            RetrievedDocument(
+                repository_unique_id=wanted[unique_id].repository_unique_id,
+                document_unique_id=unique_id,
+                home_community_id=wanted[unique_id].home_community_id,
+                mime_type=content.media_type,
+                size_bytes=content.size_bytes,
+            )
+            for unique_id, content in found.items()
+        )
+        head = RetrieveDocumentSetResponse(status=status_of(errors, len(documents)), errors=errors, documents=documents)
+        return Poured(head=head, pour=pour_of(found))
+
+
+class DocumentRecipient:
+    """ITI TF-1 15.1.1.2 (XDR), with imaging content: what an outside hospital provides."""
+
+    def __init__(self, *, ingest: Ingest) -> None:
+        """Stand on the services."""
+        self._ingest = ingest
+
+    @answers(ITI_41, refine=provided)
+    async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:
+        """Keep and register documents of a patient whom the sender names in its own way."""
+        warnings = await self._ingest.accept(request.submission, request.documents, Door.RECIPIENT, exchange)
+        return RegistryResponse(errors=errors_of_findings(warnings, Speaker.REPOSITORY))
