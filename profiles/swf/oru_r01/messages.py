@@ -23,7 +23,7 @@ class StudyAvailable:
 
     One order group is written for each accession number of the study, one without where it has none. `filler_order` is
     what we, as the filler, call the order (None: its accession number, else the Study Instance UID). The addresses are
-    empty where the receiver does not want them: `viewer_url` opens a viewer, `retrieve_url` is the study's WADO-RS resource.
+    empty where the receiver does not want them: `viewer_url` opens a viewer, `retrieve_url` is the study at WADO-RS.
     `address` and `control_id` (MSH-10) may be left to the carrier.
     """
 

@@ -58,7 +58,7 @@ CODES_0357: Mapping[str, str] = {
     "207": "Application internal error",
 }
 
-CONDITIONS: Mapping[Condition, tuple[AckCode, str]] = {
+ACKNOWLEDGEMENTS: Mapping[Condition, tuple[AckCode, str]] = {
     Condition.MALFORMED: (AckCode.REJECT, "100"),
     Condition.RULE_VIOLATED: (AckCode.ERROR, "102"),
     Condition.UNSUPPORTED: (AckCode.REJECT, "200"),
@@ -126,7 +126,7 @@ ACCEPTED = Acknowledgement()
 
 def of_error(error: ExchangeError) -> Acknowledgement:
     """The answer to a message that was refused: each finding that refuses it, else the condition."""
-    ack, default = CONDITIONS[error.condition]
+    ack, default = ACKNOWLEDGEMENTS[error.condition]
     errors = tuple(_of_finding(finding, default) for finding in errors_of(error.findings))
     if not errors:
         code = error.code if error.code in CODES_0357 else default

@@ -1,0 +1,579 @@
+"""MLLP listener: HL7 v2 messages in, acknowledgements out, in order.
+
+Connections persist and may be pipelined: a sender may write the next message before it has the answer to the last. Each
+connection is one protocol object that cuts the stream and one task that answers, so that what a turn commits is committed
+before its acknowledgement is written, and acknowledgements leave in the order of the messages.
+
+What a newcomer gets wrong: a sender that does not get its acknowledgement sends the message again, on another connection,
+perhaps while the first is still being worked on. The second one waits for the answer of the first.
+
+Source: ITI TF-2x Appendix C.2; HL7 v2.5 2.9.2 (original mode).
+"""
+
+import asyncio
+import hashlib
+import ssl as tls
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.actors.answering import Answering
+from gateway.inbound.turn import Turns
+from gateway.model.peer import Caller
+from gateway.ports.clock import Clock
+from gateway.telemetry import logger, where
+from profiles.errors import (
+    AccessDenied,
+    ExchangeError,
+    InternalFault,
+    MalformedMessage,
+    OutOfResources,
+    Unauthenticated,
+    Unsupported,
+)
+from profiles.findings import Decoded, Finding, Severity
+from profiles.transaction import Hl7Transaction
+from profiles.wire.hl7v2.ack import of_error, write_acknowledgement
+from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
+from profiles.wire.hl7v2.message import header_of
+from profiles.wire.hl7v2.mllp import Broken, Framed, FrameSplitter, FramingFault, MllpEvent, MllpLimits, join
+from profiles.wire.hl7v2.segments import Header, control_id_of, read_header
+
+Identify = Callable[[asyncio.BaseTransport, Hl7Address], Caller]
+"""Who is asking, by certificate, address and MSH-3 to MSH-6. May raise `Unauthenticated` or `AccessDenied`."""
+
+WIRE = "MLLP"
+NOBODY = Hl7Address(sending_application="", sending_facility="", receiving_application="", receiving_facility="")
+INLINE_BYTES = 256 * 1024  # decoding more than this would hold up the event loop: it is done in a thread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MllpListenerLimits:
+    """What one listener and each of its connections may take."""
+
+    message_bytes: int = 64 * 1024 * 1024
+    connections: int = 1000
+    pipelined: int = 16  # messages that wait on one connection before we stop reading from it
+    idle_s: float = 600.0  # peers keep connections open between messages; hl7v2 engines do so for minutes
+    message_s: float = 60.0  # from the start block to the end block
+    handshake_s: float = 10.0
+    linger_s: float = 2.0  # how long a peer that we refused may go on talking before we hang up
+    faults: int = 8  # broken frames of one connection before we hang up
+    remembered: int = 4096  # acknowledgements that are kept for messages that come again
+    remembered_s: float = 600.0
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """The answer to a message, given or on its way. `digest` tells the same message from another with its id."""
+
+    digest: bytes
+    until: float
+    answer: asyncio.Future[bytes | None]
+
+
+@dataclass(slots=True, kw_only=True)
+class MllpCounts:
+    """What a listener has seen since it started."""
+
+    messages: int = 0
+    repeated: int = 0  # answered from memory
+    control_ids_reused: int = 0  # the same MSH-10 with another content
+    broken: int = 0
+
+
+class MllpListener:
+    """Serves HL7 v2 transactions on one port."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        answerings: Iterable[Answering[Any, Any]],
+        identify: Identify,
+        clock: Clock,
+        *,
+        limits: MllpListenerLimits | None = None,
+        ssl: tls.SSLContext | None = None,
+        processing_ids: frozenset[str] = frozenset("PDT"),
+    ) -> None:
+        """Of `answerings` those of `Hl7Transaction`s are served; the others are somebody else's wire."""
+        self._turns = turns
+        self._identify = identify
+        self._clock = clock
+        self.limits = limits or MllpListenerLimits()
+        self._ssl = ssl
+        self._processing_ids = processing_ids
+        self._routes: dict[tuple[str, str, str], Answering[Any, Any]] = {}
+        for answering in answerings:
+            transaction = answering.transaction
+            if isinstance(transaction, Hl7Transaction):
+                for code, trigger in transaction.triggers:
+                    for version in transaction.versions:
+                        self._routes[code, trigger, version] = answering
+        self._codes = {code for code, _, _ in self._routes}
+        self._events = {(code, trigger) for code, trigger, _ in self._routes}
+        self._memory: OrderedDict[tuple[str, str, str, str], _Remembered] = OrderedDict()
+        self._connections: dict[_Connection, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+        self.counts = MllpCounts()
+
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Begin to accept; answers the port, which 0 leaves to the system."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self, self._ssl), host, port, reuse_port=reuse_port or None
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self, drain_s: float = 10.0) -> None:
+        """Accept nothing more, answer what came in whole, hang up; what takes longer than `drain_s` is cut off."""
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.drain()
+        tasks = tuple(self._connections.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+
+    def took(self, connection: "_Connection") -> bool:
+        """A connection came; False if there are too many, or we are closing."""
+        if self._server is None or not self._server.is_serving() or len(self._connections) >= self.limits.connections:
+            return False
+        task = asyncio.get_running_loop().create_task(connection.serve())
+        self._connections[connection] = task
+        task.add_done_callback(lambda ended: self._ended(connection, ended))
+        return True
+
+    def _ended(self, connection: "_Connection", task: asyncio.Task[None]) -> None:
+        self._connections.pop(connection, None)
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            logger().error("defect", listener=WIRE, error=type(defect).__name__, where=where(defect))
+
+    # --- one message ------------------------------------------------------------------------------------------------------
+
+    async def answer(self, message: bytes, transport: asyncio.BaseTransport) -> bytes | None:
+        """The acknowledgement of one message; None if there can be none, and the connection has to go."""
+        self.counts.messages += 1
+        try:
+            header = read_header(header_of(message))
+            if not header.control_id.strip():
+                raise MalformedMessage("MSH-10 is required", code="101", location="MSH^1^10")
+        except MalformedMessage as unreadable:
+            return await self._refuse(self._stranger(transport), unreadable, message)
+        try:
+            caller = self._identify(transport, header.address)
+            _trust(caller, header.address)
+        except ExchangeError as distrusted:
+            return await self._refuse(self._stranger(transport), distrusted, message)
+        try:
+            answering = self._route(header)
+        except Unsupported as unsupported:
+            return await self._refuse(caller, unsupported, message)
+        return await self._once(answering, caller, header, message)
+
+    def _route(self, header: Header) -> Answering[Any, Any]:
+        """Source: ITI TF-2x Appendix C.2.3; the order is that of the table: type, event, processing id, version."""
+        if header.message_code not in self._codes:
+            raise Unsupported("this message type is not served here", code="200", location="MSH^1^9^1^1")
+        if (header.message_code, header.trigger_event) not in self._events:
+            raise Unsupported("this event is not served here", code="201", location="MSH^1^9^1^2")
+        if header.processing_id not in self._processing_ids:
+            raise Unsupported("this processing id is not served here", code="202", location="MSH^1^11^1^1")
+        answering = self._routes.get((header.message_code, header.trigger_event, header.version))
+        if answering is None:
+            raise Unsupported("this version is not served here", code="203", location="MSH^1^12^1^1")
+        return answering
+
+    async def _once(
+        self, answering: Answering[Any, Any], caller: Caller, header: Header, message: bytes
+    ) -> bytes | None:
+        """Answer a message, or give the answer again that it already got.
+
+        Only what was done is remembered: a message that was refused may be sent again when its cause is gone.
+        """
+        large = len(message) > INLINE_BYTES
+        digest = (await asyncio.to_thread(_digest, message)) if large else _digest(message)
+        address = header.address
+        sender = caller.peer.name if caller.peer is not None else caller.network_address
+        key = (sender, address.sending_application, address.sending_facility, header.control_id)
+        now = asyncio.get_running_loop().time()
+        reused = False
+        while (known := self._memory.get(key)) is not None and known.until > now:
+            if known.digest != digest:
+                reused = True
+                self.counts.control_ids_reused += 1
+                break
+            given = await asyncio.shield(known.answer)
+            if given is not None:
+                self.counts.repeated += 1
+                return given
+        remembered = _Remembered(digest, now + self.limits.remembered_s, asyncio.get_running_loop().create_future())
+        self._memory[key] = remembered
+        self._memory.move_to_end(key)
+        while len(self._memory) > self.limits.remembered or next(iter(self._memory.values())).until <= now:
+            self._memory.popitem(last=False)
+        done: bytes | None = None
+        try:
+            ack, is_done = await self._turn(answering, caller, header, message, reused=reused)
+            done = ack if is_done else None
+            return ack
+        finally:
+            if done is None and self._memory.get(key) is remembered:
+                del self._memory[key]
+            remembered.answer.set_result(done)
+
+    async def _turn(
+        self, answering: Answering[Any, Any], caller: Caller, header: Header, message: bytes, *, reused: bool
+    ) -> tuple[bytes, bool]:
+        transaction = answering.transaction
+        assert isinstance(transaction, Hl7Transaction)
+        decode = await _decoder(transaction, message)
+
+        def decode_and_tell() -> Decoded[Any]:
+            decoded = decode()
+            return Decoded(decoded.value, (*decoded.findings, _REUSED)) if reused else decoded
+
+        try:
+            async with self._turns.answer(
+                answering,
+                caller,
+                decode_and_tell,
+                raw=message,
+                received_bytes=len(message),
+                message_id=header.control_id,
+            ) as answered:
+                out = self._out(header.address)
+                if answered.error is None:
+                    ack = transaction.respond(answered.response, message, out)
+                else:
+                    ack = transaction.refuse(answered.error, message, out)
+                answered.sent_bytes = len(ack)
+                return ack, answered.error is None
+        except ExchangeError as failed:
+            return transaction.refuse(failed, message, self._out(header.address)), False
+        except Exception as defect:
+            logger().error(
+                "defect", transaction=transaction.id, listener=WIRE, error=type(defect).__name__,
+                where=where(defect),
+            )  # fmt: skip
+            fault = InternalFault("this house has a defect; it was logged")
+            return transaction.refuse(fault, message, self._out(header.address)), False
+
+    async def _refuse(self, caller: Caller, error: ExchangeError, message: bytes) -> bytes | None:
+        """Note what never became a request, and tell its sender if it can be told."""
+        self.counts.broken += 1
+        await self._turns.refused(caller, WIRE, error, raw=message)
+        try:
+            return write_acknowledgement(of_error(error), message, self._out(NOBODY))
+        except MalformedMessage:
+            return None
+
+    async def broken(self, event: Broken, transport: asyncio.BaseTransport) -> bytes | None:
+        """Note a broken frame. A message that is too long is told so, if it got as far as MSH-10."""
+        if event.fault is FramingFault.OVERSIZE:
+            error: ExchangeError = OutOfResources(
+                f"a message has at most {self.limits.message_bytes} bytes here",
+                code="207",
+                cure="Raise limits.hl7_message_bytes if the sender is right",
+            )
+            return await self._refuse(self._stranger(transport), error, event.head)
+        self.counts.broken += 1
+        error = MalformedMessage(
+            f"MLLP: {event.fault.value}", cure="Check the sender's framing: 0x0B message 0x1C 0x0D"
+        )
+        await self._turns.refused(self._stranger(transport), WIRE, error, raw=event.head)
+        return None
+
+    async def handshake_failed(self, transport: asyncio.BaseTransport, reason: str) -> None:
+        """Note a TLS handshake that failed. Source: ITI TF-2 3.19.4 (node authentication failure)."""
+        self.counts.broken += 1
+        error = Unauthenticated(f"TLS handshake failed: {reason}", cure="Check the peer's certificate and trust")
+        await self._turns.refused(Caller(peer=None, network_address=_address(transport), via="nobody"), WIRE, error)
+
+    def _stranger(self, transport: asyncio.BaseTransport) -> Caller:
+        """Who it is by certificate and network address alone."""
+        try:
+            return self._identify(transport, NOBODY)
+        except ExchangeError:
+            return Caller(peer=None, network_address=_address(transport), via="nobody")
+
+    def _out(self, address: Hl7Address) -> Hl7Out:
+        mirrored = Hl7Address(
+            sending_application=address.receiving_application,
+            sending_facility=address.receiving_facility,
+            receiving_application=address.sending_application,
+            receiving_facility=address.sending_facility,
+        )
+        return Hl7Out(address=mirrored, control_id=control_id_of(self._clock.new_uuid()), at=self._clock.now())
+
+
+_REUSED = Finding(
+    rule="hl7.control-id-reused",
+    text="MSH-10 was used before for another message",
+    severity=Severity.WARNING,
+    code="205",
+    location="MSH^1^10",
+)
+
+
+def _digest(message: bytes) -> bytes:
+    return hashlib.sha256(message).digest()
+
+
+async def _decoder(transaction: Hl7Transaction[Any, Any], message: bytes) -> Callable[[], Decoded[Any]]:
+    """The decoding that the turn asks for; of a large message it is done beforehand, beside the event loop."""
+    if len(message) <= INLINE_BYTES:
+        return lambda: transaction.decode_request(message)
+    try:
+        decoded = await asyncio.to_thread(transaction.decode_request, message)
+    except ExchangeError as refused:
+        failure = refused
+
+        def fail() -> Decoded[Any]:
+            raise failure
+
+        return fail
+    return lambda: decoded
+
+
+def _trust(caller: Caller, address: Hl7Address) -> None:
+    """A peer that we know speaks under its own name and to us; what is not configured is not asked.
+
+    `Peer.hl7` is how messages *to* it are addressed, so that what comes from it is the other way round.
+
+    Raises:
+        AccessDenied: It speaks under another name.
+    """
+    expected = caller.peer.hl7 if caller.peer is not None else None
+    if expected is None:
+        return
+    for said, known, number in (
+        (address.sending_application, expected.receiving_application, 3),
+        (address.sending_facility, expected.receiving_facility, 4),
+        (address.receiving_application, expected.sending_application, 5),
+        (address.receiving_facility, expected.sending_facility, 6),
+    ):
+        if known and said != known and said.partition("^")[0] != known:
+            raise AccessDenied(
+                "sending or receiving application or facility is not what this house has for the peer",
+                code="103",
+                location=f"MSH^1^{number}",
+                cure="Compare MSH-3 to MSH-6 with hl7_application and hl7_facility of the peer and the house",
+            )
+
+
+def _address(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else ""
+
+
+@dataclass(eq=False, slots=True)
+class _Connection(asyncio.Protocol):
+    """One connection: cuts the stream as it comes, answers one message after the other.
+
+    `events` waits for the task; None in it is the end of the stream.
+    """
+
+    listener: MllpListener
+    ssl: tls.SSLContext | None
+    splitter: FrameSplitter = field(init=False)
+    events: deque[MllpEvent | None] = field(default_factory=deque)
+    transport: asyncio.Transport | None = None
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    writable: asyncio.Event = field(default_factory=asyncio.Event)
+    is_lost: bool = False
+    is_ended: bool = False
+    is_answering: bool = False
+    is_paused: bool = False
+    is_deaf: bool = False  # nothing more is read; what still comes is thrown away
+    moved_at: float = 0.0
+    began_at: float = 0.0  # of the message that is coming in
+    faults: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        limits = self.listener.limits
+        self.splitter = FrameSplitter(replace(MllpLimits(), message_bytes=limits.message_bytes))
+        self.writable.set()
+
+    # --- what asyncio calls -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if not self.listener.took(self):
+            transport.abort()
+            return
+        if self.ssl is not None:
+            transport.pause_reading()  # the first bytes are the handshake's
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        now = asyncio.get_running_loop().time()
+        self.moved_at = now
+        if self.is_deaf:
+            return
+        was_inside = self.splitter.is_inside
+        events = self.splitter.feed(data)
+        if self.splitter.is_inside and (events or not was_inside):
+            self.began_at = now
+        if events:
+            self._take(events)
+
+    def eof_received(self) -> bool:
+        """The peer will write no more; it may still wait for answers."""
+        self._take(self.splitter.end())
+        self._take([None])
+        return self.ssl is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self.writable.set()
+        if not self.is_ended:
+            self._take(self.splitter.end())
+            self._take([None])
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def _take(self, events: Iterable[MllpEvent | None]) -> None:
+        if self.is_ended:
+            return
+        self.events.extend(events)
+        if self.events:
+            self.is_ended = self.events[-1] is None
+            self.came.set()
+        if len(self.events) >= self.listener.limits.pipelined and not self.is_paused and not self.is_ended:
+            assert self.transport is not None
+            self.is_paused = True
+            self.transport.pause_reading()
+
+    # --- time -------------------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Hang up on who is silent for too long, or does not come to the end of a message. One timer, set again lazily."""
+        loop = asyncio.get_running_loop()
+        limits = self.listener.limits
+        now = loop.time()
+        if not self.moved_at:
+            self.moved_at = now
+        if self.splitter.is_inside:
+            deadline = self.began_at + limits.message_s
+        elif self.is_answering or self.events:
+            deadline = now + limits.idle_s
+        else:
+            deadline = self.moved_at + limits.idle_s
+        if now >= deadline:
+            self._hang_up()
+            return
+        self.timer = loop.call_later(min(deadline - now, limits.message_s), self._watch)
+
+    # --- the task ---------------------------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """From handshake to hang-up."""
+        try:
+            if self.ssl is not None and not await self._secure(self.ssl):
+                return
+            while (event := await self._next()) is not None:
+                self.is_answering = True
+                await self._handle(event)
+                self.is_answering = False
+                self.moved_at = asyncio.get_running_loop().time()
+        finally:
+            if self.timer is not None:
+                self.timer.cancel()
+            self._hang_up()
+
+    async def _secure(self, context: tls.SSLContext) -> bool:
+        plain = self.transport
+        assert plain is not None
+        try:
+            secured = await asyncio.get_running_loop().start_tls(
+                plain, self, context, server_side=True, ssl_handshake_timeout=self.listener.limits.handshake_s
+            )
+        except (tls.SSLError, TimeoutError) as failed:
+            await self.listener.handshake_failed(plain, _reason(failed))
+            return False
+        except OSError:  # a probe that connects and leaves is nobody's failure
+            return False
+        assert isinstance(secured, asyncio.Transport)
+        self.transport = secured
+        return True
+
+    async def _next(self) -> MllpEvent | None:
+        while not self.events:
+            self.came.clear()
+            await self.came.wait()
+        event = self.events.popleft()
+        if self.is_paused and len(self.events) < self.listener.limits.pipelined // 2 and not self.is_lost:
+            assert self.transport is not None
+            self.is_paused = False
+            self.transport.resume_reading()
+        return event
+
+    async def _handle(self, event: MllpEvent) -> None:
+        assert self.transport is not None
+        if isinstance(event, Framed):
+            await self._write(await self.listener.answer(event.message, self.transport), last=False)
+            return
+        self.faults += 1
+        hopeless = self.splitter.is_finished or self.faults >= self.listener.limits.faults
+        answer = await self.listener.broken(event, self.transport)
+        if answer is not None or hopeless:
+            await self._write(answer, last=hopeless)
+
+    async def _write(self, answer: bytes | None, *, last: bool) -> None:
+        transport = self.transport
+        assert transport is not None
+        if answer is not None and not transport.is_closing():
+            transport.write(join(answer))
+            await self.writable.wait()
+        if answer is None or last:
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Hear the peer out for a moment: closing on unread bytes resets the connection, and the answer with it."""
+        self.is_deaf = True
+        self.events.clear()
+        if self.is_paused and self.transport is not None and not self.is_lost:
+            self.is_paused = False
+            self.transport.resume_reading()
+        if not self.is_ended:
+            self.came.clear()
+            try:
+                async with asyncio.timeout(self.listener.limits.linger_s):
+                    await self.came.wait()
+            except TimeoutError:
+                pass
+        self.events.clear()
+        self.is_ended = True
+        self.events.append(None)
+
+    def drain(self) -> None:
+        """Read nothing more; what came in whole is still answered."""
+        self.is_deaf = True
+        self._take([None])
+
+    def _hang_up(self) -> None:
+        if self.transport is None or self.is_lost:
+            return
+        if self.transport.get_write_buffer_size():
+            self.transport.close()
+            asyncio.get_running_loop().call_later(self.listener.limits.linger_s, self.transport.abort)
+        else:
+            self.transport.close()
+
+
+def _reason(failed: Exception) -> str:
+    return str(getattr(failed, "reason", "") or type(failed).__name__)
