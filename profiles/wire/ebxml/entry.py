@@ -23,7 +23,7 @@ from profiles.wire.ebxml.datatypes import (
     source_patient_info,
 )
 from profiles.wire.ebxml.rim import Read, odd, wrong
-from profiles.wire.ebxml.xml import escape
+from profiles.wire.xml import attribute as escape
 
 REFERENCE_IDS = "urn:ihe:iti:xds:2013:referenceIdList"
 

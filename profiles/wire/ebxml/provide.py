@@ -20,9 +20,10 @@ from profiles.wire.ebxml.response import (
 )
 from profiles.wire.ebxml.rim import XDS, wrong
 from profiles.wire.ebxml.submission import SUBMIT_OBJECTS_REQUEST, read_submission, submit_objects_request
-from profiles.wire.ebxml.xml import escape, pieces
+from profiles.wire.ebxml.xml import pieces
 from profiles.wire.ebxml.xop import attached, content_id, content_id_of, include, inline
 from profiles.wire.soap.message import SoapIn, SoapOut
+from profiles.wire.xml import attribute as escape
 
 _REQUEST = f"{{{XDS}}}ProvideAndRegisterDocumentSetRequest"
 _DOCUMENT = f"{{{XDS}}}Document"

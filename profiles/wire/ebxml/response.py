@@ -16,7 +16,7 @@ from lxml import etree
 from profiles.errors import Condition, ExchangeError, MalformedMessage, PeerError, PeerRefused, PeerUnavailable
 from profiles.findings import Finding, Severity
 from profiles.wire.ebxml.rim import RS, wrong
-from profiles.wire.ebxml.xml import escape
+from profiles.wire.xml import attribute as escape
 
 
 class ResponseStatus(StrEnum):

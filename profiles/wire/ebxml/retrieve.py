@@ -30,9 +30,10 @@ from profiles.wire.ebxml.response import (
     registry_response,
 )
 from profiles.wire.ebxml.rim import XDS, wrong
-from profiles.wire.ebxml.xml import elements, escape, pieces, text_of
+from profiles.wire.ebxml.xml import elements, pieces, text_of
 from profiles.wire.ebxml.xop import content_id, content_id_of, include, inline, spellings
 from profiles.wire.soap.message import SoapIn, SoapOut
+from profiles.wire.xml import attribute as escape
 
 DOCUMENT_REQUEST = f"{{{XDS}}}DocumentRequest"
 _RESPONSE = f"{{{XDS}}}RetrieveDocumentSetResponse"

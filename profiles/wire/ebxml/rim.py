@@ -15,7 +15,8 @@ from lxml import etree
 from profiles.findings import Finding, Severity
 from profiles.model.codes import Code
 from profiles.model.document import Author, Slots
-from profiles.wire.ebxml.xml import elements, escape, text_of
+from profiles.wire.ebxml.xml import elements, text_of
+from profiles.wire.xml import attribute as escape
 
 RIM = "urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"
 RS = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"

@@ -25,7 +25,8 @@ from profiles.wire.ebxml.entry import (
     status,
 )
 from profiles.wire.ebxml.rim import LCM, RIM, Read, odd, wrong
-from profiles.wire.ebxml.xml import elements, escape
+from profiles.wire.ebxml.xml import elements
+from profiles.wire.xml import attribute as escape
 
 _PACKAGE_TYPE = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:RegistryPackage"
 _ASSOCIATION_TYPE = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Association"

@@ -25,8 +25,9 @@ from profiles.wire.ebxml.retrieve import (
     encode_retrieve_response as encode_response,
 )
 from profiles.wire.ebxml.rim import IHERAD, XDS
-from profiles.wire.ebxml.xml import escape, pieces, text_of
+from profiles.wire.ebxml.xml import pieces, text_of
 from profiles.wire.soap.message import SoapIn, SoapOut
+from profiles.wire.xml import attribute as escape
 from profiles.xdsi.rad69.messages import RetrieveImagingDocumentSetRequest, SeriesRequest, StudyRequest
 
 _REQUEST = f"{{{IHERAD}}}RetrieveImagingDocumentSetRequest"
