@@ -46,7 +46,7 @@ def capability_statement(software: Software, base: str, interactions: Iterable[I
         resourceType="CapabilityStatement",
         url=f"{base}/metadata",
         version=software.version,
-        name=software.name.replace(" ", ""),
+        name=software.name.title().replace(" ", ""),  # an identifier for programs: it starts with a capital
         status="active",
         date=instant(software.published),
         kind="instance",

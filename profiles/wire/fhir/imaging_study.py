@@ -47,7 +47,7 @@ INSTANCES_PER_PIECE = 500  # some 80 kB of JSON: under a millisecond to render
 LATERALITIES: Mapping[str, Json] = {
     "R": {"system": SNOMED, "code": "24028007", "display": "Right"},
     "L": {"system": SNOMED, "code": "7771000", "display": "Left"},
-    "B": {"system": SNOMED, "code": "51440002", "display": "Right and left"},
+    "B": {"system": SNOMED, "code": "51440002", "display": "Bilateral"},
     "U": {"system": SNOMED, "code": "66459002", "display": "Unilateral"},
 }
 """DICOM PS3.16 CID 244."""

@@ -75,6 +75,8 @@ def headers_of(error: ExchangeError) -> tuple[tuple[str, str], ...]:
     status = verdict_of(error).status
     if status == 401:
         return (("WWW-Authenticate", 'Bearer realm="radgate"'),)
+    if status == 405:
+        return (("Allow", "GET, HEAD"),)  # nothing here is written to
     if isinstance(error, Busy):
         return (("Retry-After", str(error.retry_after_s)),)
     if status == 503 or isinstance(error, OutOfResources):
@@ -100,9 +102,10 @@ def warnings(findings: Iterable[Finding]) -> Json:
 
 
 def issue(finding: Finding, code: str) -> Json:
-    """A finding as an issue; `code` is for findings that have none of FHIR's own."""
+    """A finding as an issue; `code` is for those that have none of FHIR's own."""
     severity = "error" if finding.severity is Severity.ERROR else "warning"
-    return _issue(severity, finding.code or code, finding.text, finding.location)
+    exact = EXACT.get(finding.code)
+    return _issue(severity, exact.issue if exact else code, finding.text, finding.location)
 
 
 def _issue(severity: str, code: str, diagnostics: str, location: str) -> Json:
