@@ -11,7 +11,7 @@ from lxml import etree
 from profiles.errors import MalformedMessage, RuleViolation
 from profiles.findings import Decoded, Finding
 from profiles.model.codes import KOS_SOP_CLASS
-from profiles.model.content import OCTETS, Content, Part
+from profiles.model.content import Content, Part
 from profiles.model.document import DocumentEntry, Submission
 from profiles.wire.ebxml.response import (
     RegistryResponse,
@@ -54,7 +54,22 @@ def is_imaging(request: ProvideAndRegisterRequest) -> bool:
 
 def encode_provide_request(request: ProvideAndRegisterRequest) -> SoapOut:
     """Write the request: metadata and includes as the body, each document as a part, in the order of the mapping."""
-    return SoapOut(body=pieces(_request(request)), parts=_parts(request))
+    sizes = tuple(
+        (content_id(position), _media_type(request, entry_uuid), content.size_bytes)
+        for position, (entry_uuid, content) in enumerate(request.documents.items(), 1)
+        if content.size_bytes is not None
+    )
+    return SoapOut(
+        body=pieces(_request(request)),
+        parts=_parts(request),
+        sizes=sizes if len(sizes) == len(request.documents) else None,
+    )
+
+
+def _media_type(request: ProvideAndRegisterRequest, entry_uuid: str) -> str:
+    """The part's media type: what the entry says the document is."""
+    named = next((entry.mime_type for entry in request.submission.entries if entry.entry_uuid == entry_uuid), "")
+    return named or request.documents[entry_uuid].media_type
 
 
 def _request(request: ProvideAndRegisterRequest) -> Iterator[str]:
@@ -66,11 +81,12 @@ def _request(request: ProvideAndRegisterRequest) -> Iterator[str]:
 
 
 async def _parts(request: ProvideAndRegisterRequest) -> AsyncIterator[Part]:
-    mime_types = {entry.entry_uuid: entry.mime_type for entry in request.submission.entries}
     for position, (entry_uuid, content) in enumerate(request.documents.items(), 1):
-        media_type = content.media_type if content.media_type != OCTETS else mime_types.get(entry_uuid, OCTETS)
         yield Part(
-            key=content_id(position), media_type=media_type, size_bytes=content.size_bytes, chunks=content.open()
+            key=content_id(position),
+            media_type=_media_type(request, entry_uuid),
+            size_bytes=content.size_bytes,
+            chunks=content.open(),
         )
 
 

@@ -80,7 +80,10 @@ class RetrievedDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrieveDocumentSetResponse:
-    """The head: how it went, why not, and the documents that will flow, 0..n, in any order."""
+    """The head: how it went, why not, and the documents that will flow, 0..n.
+
+    Where every size is known, documents flow in this order, and the message has a Content-Length; otherwise in any.
+    """
 
     status: ResponseStatus = ResponseStatus.SUCCESS
     errors: tuple[RegistryError, ...] = ()
@@ -147,7 +150,16 @@ def _required(texts: dict[str, str], name: str) -> str:
 def encode_retrieve_response(response: Poured[RetrieveDocumentSetResponse]) -> SoapOut:
     """Write the head as the body, and hand the pour on under content ids."""
     documents = response.head.documents
-    return SoapOut(body=pieces(_response(response.head)), parts=_renamed(documents, response.pour))
+    sizes = tuple(
+        (content_id(position), document.mime_type, document.size_bytes)
+        for position, document in enumerate(documents, 1)
+        if document.size_bytes is not None
+    )
+    return SoapOut(
+        body=pieces(_response(response.head)),
+        parts=_renamed(documents, response.pour),
+        sizes=sizes if len(sizes) == len(documents) else None,
+    )
 
 
 def _response(head: RetrieveDocumentSetResponse) -> Iterator[str]:
@@ -180,7 +192,7 @@ async def _renamed(documents: tuple[RetrievedDocument, ...], pour: Pour) -> Asyn
             if not ids:
                 raise InternalFault("a document is poured that the head does not name", location=part.key)
             id, mime_type = ids.popleft()
-            yield replace(part, key=id, media_type=part.media_type if part.media_type != OCTETS else mime_type)
+            yield replace(part, key=id, media_type=mime_type)
     finally:
         await _close(pour)
     missing = next((uid for uid, ids in waiting.items() if ids), None)
