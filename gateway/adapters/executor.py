@@ -75,8 +75,11 @@ class Executor(Protocol):
         """Whether this is a unit; in a view, nothing may be written or locked."""
         ...
 
-    async def rows(self, statement: Statement, parameters: Parameters = NONE) -> Sequence[Row]:
-        """All rows: a statement names its own limit, so that an answer is bounded."""
+    async def rows(self, statement: Statement, parameters: Parameters = NONE, *, slow: bool = False) -> Sequence[Row]:
+        """All rows: a statement names its own limit, so that an answer is bounded.
+
+        `slow` says that finding them is not: it goes to a thread where it would otherwise stand on the loop.
+        """
         ...
 
     async def run(self, statement: Statement, parameters: Parameters = NONE) -> int:

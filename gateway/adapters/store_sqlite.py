@@ -79,8 +79,13 @@ class SqliteExecutor:
         """The driver's connection, for transactions."""
         return self._raw
 
-    async def rows(self, statement: Statement, parameters: Parameters = NONE) -> Sequence[Row]:
+    async def rows(self, statement: Statement, parameters: Parameters = NONE, *, slow: bool = False) -> Sequence[Row]:
         """All rows."""
+        if slow:
+            return await asyncio.to_thread(self._rows, statement, parameters)
+        return self._rows(statement, parameters)
+
+    def _rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]:
         if isinstance(statement, Fixed):
             text, ordered = statement.sqlite()
             return self._raw.execute(text, ordered(parameters)).fetchall()

@@ -82,6 +82,7 @@ entries = Table(
     Column("body", LargeBinary, nullable=False),
     Index(None, "entry_uuid"),
     Index(None, "unique_id"),
+    Index(None, "registered", "entry_uuid"),
 )
 
 entry_terms = Table(

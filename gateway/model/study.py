@@ -1,10 +1,12 @@
 """StudyRecord: a study as our index keeps it, with what the standards' `Study` does not say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from profiles.model.imaging import Study
+from profiles.model.query import PageKey
 
 
 class StudyStatus(StrEnum):
@@ -19,13 +21,23 @@ class StudyStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
-    """One study of the index. `study.patient` is the local patient; `source` the peer that it came from ("" : here)."""
+    """One study of the index. `study.patient` is the local patient; `source` the peer that it came from ("" : here).
+
+    `instance_counts` says by Series Instance UID how many instances are here, also where `study` is without instances.
+    """
 
     study: Study
     status: StudyStatus
     updated_at: datetime
     version: int = 1
     source: str = ""
+    instance_counts: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+    def page_key(self, order: str) -> PageKey:
+        """Where a page that ends with this record ends, in this order ("started" or "updated")."""
+        at = self.updated_at if order == "updated" else None if self.study.started is None else self.study.started.at
+        value = "" if at is None else at.astimezone(UTC).isoformat()
+        return PageKey(value=value, study_instance_uid=self.study.study_instance_uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,123 @@
+"""The shared store: PostgreSQL through asyncpg, one connection and one transaction for each unit.
+
+Several houses may stand on one database. Units run side by side at READ COMMITTED, and the repositories lock the rows that
+they decide about (an exchange, a study, a patient's id, a document that is replaced). What cannot be resolved so (a
+deadlock, a lost connection) is `Busy`: the whole unit is to be tried again by whoever asked for it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.adapters.executor import NONE, POSTGRESQL, Fixed, Parameters, Row, Statement
+from profiles.errors import Busy, HouseError, OutOfResources
+
+POOL = 10  # connections held
+OVERFLOW = 10  # more under load
+WAIT_S = 10.0  # for a connection, before the caller is told to come back
+
+_FULL = frozenset({"53100", "53200", "54000"})  # disk_full, out_of_memory, program_limit_exceeded
+_AGAIN = frozenset({
+    "40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03", "57014",
+    "25P02",  # a statement failed before; what it was is in the exception that this one hides
+})  # fmt: skip
+
+
+def translate(error: BaseException) -> HouseError | None:
+    """What a driver's error means to a peer; None where it is a defect that must be seen as such."""
+    if isinstance(error, PoolTimeout):
+        return Busy("the store is busy")
+    if isinstance(error, OSError | asyncio.TimeoutError):
+        return Busy("the store does not answer", cure="Look after the database server.")
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return None
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state in _FULL:
+        return OutOfResources("the database's disk is full", cure="Free disk space on the database server.")
+    if error.connection_invalidated or state in _AGAIN or state.startswith("08"):
+        return Busy("the store is busy", cure="The unit is tried again; if this lasts, look after the database server.")
+    return None
+
+
+class PostgresqlExecutor:
+    """One connection inside one transaction."""
+
+    __slots__ = ("_connection", "writing")
+
+    dialect = POSTGRESQL
+
+    def __init__(self, connection: AsyncConnection, *, writing: bool) -> None:
+        self._connection = connection
+        self.writing = writing
+
+    async def rows(self, statement: Statement, parameters: Parameters = NONE, *, slow: bool = False) -> Sequence[Row]:
+        """All rows."""
+        statement = statement.postgresql() if isinstance(statement, Fixed) else statement
+        return (await self._connection.execute(statement, dict(parameters))).fetchall()
+
+    async def run(self, statement: Statement, parameters: Parameters = NONE) -> int:
+        """How many rows it touched."""
+        statement = statement.postgresql() if isinstance(statement, Fixed) else statement
+        return (await self._connection.execute(statement, dict(parameters))).rowcount
+
+    async def run_many(self, statement: Fixed, parameters: Sequence[Parameters]) -> None:
+        """The same statement for each of these."""
+        if parameters:
+            await self._connection.execute(statement.postgresql(), [dict(each) for each in parameters])
+
+
+class PostgresqlStore:
+    """Units and views of one database."""
+
+    def __init__(self, url: URL, committed: Callable[[], None]) -> None:
+        """Connect nothing yet; `committed` is called after every commit."""
+        self._committed = committed
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=POOL,
+            max_overflow=OVERFLOW,
+            pool_timeout=WAIT_S,
+            pool_pre_ping=True,
+            connect_args={"server_settings": {"synchronous_commit": "on", "application_name": "radgate"}},
+        )
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For migrations."""
+        return self._engine
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[PostgresqlExecutor]:
+        """One transaction; leaving waits for its commit."""
+        try:
+            async with self._engine.connect() as connection, connection.begin():
+                yield PostgresqlExecutor(connection, writing=True)
+        except Exception as error:
+            if (translated := translate(error)) is not None:
+                raise translated from error
+            raise
+        self._committed()
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[PostgresqlExecutor]:
+        """A snapshot of what is committed; the database refuses to write."""
+        try:
+            async with self._engine.connect() as connection:
+                connection = await connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                async with connection.begin():
+                    yield PostgresqlExecutor(connection, writing=False)
+        except Exception as error:
+            if (translated := translate(error)) is not None:
+                raise translated from error
+            raise

@@ -1,0 +1,161 @@
+"""SqlStore: units and views over a database, SQLite or PostgreSQL by its address.
+
+The repositories are written once over `Executor`; this room puts them together, opens the database and brings its schema up
+to date. The audit sink comes in as a factory, because its tables and its chain are another room's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Connection, func, make_url, select
+
+from gateway.adapters.documents_sql import Kept, SqlDocuments
+from gateway.adapters.executor import Executor
+from gateway.adapters.identity_sql import SqlIdentity
+from gateway.adapters.ledger_rules import Turns
+from gateway.adapters.ledger_sql import SqlLedger
+from gateway.adapters.migrations import NewerSchema, upgrade
+from gateway.adapters.registry_sql import SqlRegistry
+from gateway.adapters.sequence import Sequence
+from gateway.adapters.store_postgresql import PostgresqlStore
+from gateway.adapters.store_sqlite import SqliteStore
+from gateway.adapters.studies_sql import SqlStudies
+from gateway.adapters.tables import entries, steps
+from gateway.ports.audit import AuditSink
+from gateway.ports.store import Work
+
+__all__ = ["NewerSchema", "SqlStore", "SqlWork"]
+
+
+class SqlWork:
+    """`Work` over one executor; each port is made when it is first asked for."""
+
+    def __init__(self, executor: Executor, store: "SqlStore") -> None:
+        self.executor = executor
+        self._store = store
+
+    @cached_property
+    def registry(self) -> SqlRegistry:
+        """What is shared."""
+        return SqlRegistry(self.executor, self._store.numbers)
+
+    @cached_property
+    def studies(self) -> SqlStudies:
+        """The index."""
+        return SqlStudies(self.executor)
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        """The exchanges."""
+        return SqlLedger(self.executor, self._store.numbers, self._store.turns)
+
+    @cached_property
+    def identity(self) -> SqlIdentity:
+        """The patients."""
+        return SqlIdentity(self.executor)
+
+    @cached_property
+    def audit(self) -> AuditSink:
+        """What happened."""
+        return self._store.audit(self.executor)
+
+    @cached_property
+    def documents(self) -> SqlDocuments:
+        """Bytes of documents."""
+        return SqlDocuments(self.executor, self._store.kept)
+
+
+class SqlStore:
+    """`Store` over a database.
+
+    Args:
+        url: `sqlite:///path/to/file` (three slashes and a relative path, four for an absolute one) or
+            `postgresql://user@host/database`.
+        audit: Makes the audit sink of a unit or view.
+        kept: The `Objects` adapter, which opens documents that are too large for a row.
+        committed: Called after every commit, on the loop: something may be due, or to be sent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        audit: Callable[[Executor], AuditSink],
+        kept: Kept | None = None,
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Connect nothing yet."""
+        self.audit = audit
+        self.kept = kept
+        self.numbers = Sequence()
+        self.turns = Turns()
+        parsed = make_url(url)
+        self._inner: SqliteStore | PostgresqlStore
+        if parsed.get_backend_name() == "sqlite":
+            self._inner = SqliteStore(Path(parsed.database or ""), committed)
+        else:
+            self._inner = PostgresqlStore(parsed.set(drivername="postgresql+asyncpg"), committed)
+
+    async def open(self) -> None:
+        """Bring the schema up to date and be ready.
+
+        Raises:
+            NewerSchema: A later version of this program has been here.
+        """
+        if isinstance(self._inner, SqliteStore):
+            await asyncio.to_thread(self._upgrade_sqlite, self._inner)
+            self._inner.open()
+        else:
+            async with self._inner.engine.begin() as connection:
+                await connection.run_sync(upgrade)
+        async with self._inner.view() as executor:
+            for newest in (select(func.max(entries.c.registered)), select(func.max(steps.c.id))):
+                ((last,),) = await executor.rows(newest, slow=True)
+                self.numbers.start_after(last or 0)
+
+    @staticmethod
+    def _upgrade_sqlite(inner: SqliteStore) -> None:
+        with inner.engine.connect() as connection:
+            _in_one_transaction(connection)
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Work]:
+        """A unit of work."""
+        async with self._inner.unit() as executor:
+            yield SqlWork(executor, self)
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[Work]:
+        """Reading only."""
+        async with self._inner.view() as executor:
+            yield SqlWork(executor, self)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Executor]:
+        """A view for readers that are no port of a unit (the audit archive)."""
+        async with self._inner.view() as executor:
+            yield executor
+
+    async def paths(self) -> AsyncIterator[str]:
+        """Every path of a kept document, for reconciling the files at start-up."""
+        async with self.reading() as executor:
+            async for path in SqlDocuments(executor, None).paths():
+                yield path
+
+    async def close(self) -> None:
+        """Finish what is committing and let go."""
+        await self._inner.close()
+
+
+def _in_one_transaction(connection: Connection) -> None:
+    """SQLite's driver is in autocommit mode here: a migration begins and ends like everything else."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        upgrade(connection)
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
