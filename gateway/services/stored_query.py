@@ -13,7 +13,14 @@ from gateway.ports.registry import Registry
 from gateway.ports.store import Store
 from gateway.services.exchange import Exchange
 from profiles.errors import RuleViolation, TooManyResults, UnknownPatient, UnknownQuery
-from profiles.model.document import Association, AssociationType, AvailabilityStatus, DocumentEntry
+from profiles.model.document import (
+    Association,
+    AssociationType,
+    AvailabilityStatus,
+    DocumentEntry,
+    Folder,
+    SubmissionSet,
+)
 from profiles.model.query import DocumentCriteria
 from profiles.xds.iti18 import ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 
@@ -63,11 +70,12 @@ class StoredQueries:
 
 def _visible(response: StoredQueryResponse) -> StoredQueryResponse:
     """Without what is held, and without associations that lead to it."""
-    held = {
-        each.entry_uuid
-        for each in (*response.entries, *response.submission_sets, *response.folders)
-        if each.availability_status is AvailabilityStatus.PENDING
-    }
+    objects: list[DocumentEntry | SubmissionSet | Folder] = [
+        *response.entries,
+        *response.submission_sets,
+        *response.folders,
+    ]
+    held = {each.entry_uuid for each in objects if each.availability_status is AvailabilityStatus.PENDING}
     if not held:
         return response
     return replace(

@@ -1,0 +1,156 @@
+"""Follow: run one attempt of any exchange, from the state that it is in.
+
+READY, MOVING and INCOMPLETE fetch or rewrite; STORED does what the house's rules say ("announce:EHR", "share:Region"),
+one action after another, each remembered when it is done. A study is never shared back to where it came from.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.model.job import Event, ExchangeJob, Kind, State
+from gateway.model.study import StudyStatus
+from gateway.ports.archive import Archive, Coercion
+from gateway.ports.clock import Clock
+from gateway.ports.store import Store
+from gateway.services.collect import Collect
+from gateway.services.notify import Notify
+from gateway.services.publish import Publish
+from gateway.services.transfer import ATTEMPTS, Transfer, delay_after
+from profiles.errors import ExchangeError, HouseError, PeerError
+from profiles.model.identifiers import PatientIdentifier
+
+Attempt = Callable[[ExchangeJob], Awaitable[None]]
+
+TELL_ATTEMPTS = 50  # a receiver may be down for a day: with half an hour between tries that is one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is to happen by itself when a study is available: actions as `verb:PEER`."""
+
+    do: tuple[str, ...]
+
+
+class Follow:
+    """The worker behind the job runner."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        archive: Archive,
+        transfer: Transfer,
+        collect: Collect,
+        publish: Publish,
+        notify: Notify,
+        rules: Sequence[Rule],
+        clock: Clock,
+        system: str,
+    ) -> None:
+        """`system` is our name in Modifying System (0400,0563)."""
+        self._store = store
+        self._archive = archive
+        self._transfer = transfer
+        self._collect = collect
+        self._publish = publish
+        self._notify = notify
+        self._rules = rules
+        self._clock = clock
+        self._system = system
+
+    async def run(self, job: ExchangeJob) -> None:
+        """One attempt."""
+        if job.state is State.STORED:
+            await self._tell(job)
+        elif job.kind in (Kind.RECEIVE, Kind.COLLECT):
+            if job.kind is Kind.COLLECT and not job.texts("manifests"):
+                await self._attempt(job, self._find)
+            else:
+                await self._transfer.run(job)
+        elif job.kind is Kind.SHARE:
+            await self._attempt(job, self._share)
+        else:
+            await self._attempt(job, self._rewrite)
+
+    # --- before it is stored -----------------------------------------------------------------------------------------
+
+    async def _attempt(self, job: ExchangeJob, work_on: Attempt) -> None:
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.STARTED, self._clock.now())
+        try:
+            await work_on(job)
+        except ExchangeError as error:
+            await self._stumble(job, error, ATTEMPTS)
+
+    async def _find(self, job: ExchangeJob) -> None:
+        await self._collect.find(job)
+
+    async def _share(self, job: ExchangeJob) -> None:
+        await self._publish.share(job, job.study_instance_uid, job.peer)
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.COMPLETE, now)
+            await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+
+    async def _rewrite(self, job: ExchangeJob) -> None:
+        """Give stored instances the head that says whose they are now: pushed under a foreign id, merged or corrected."""
+        patient_id = PatientIdentifier.from_cx(job.patient_id)
+        uids = job.texts("rewrite") or (job.study_instance_uid,)
+        ours = job.kind is Kind.STORE and job.texts("foreign") == (job.patient_id,)
+        for uid in () if ours else uids:
+            async with self._store.view() as work:
+                record = await work.studies.get(uid)
+                patient = await work.identity.get(patient_id)
+            if record is not None and patient is not None:
+                coercion = Coercion(patient=patient, source=record.source, system=self._system)
+                await self._archive.rewrite(record.study, coercion)
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            if job.kind is Kind.STORE:
+                await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
+            await work.ledger.advance(job.id, Event.COMPLETE, now)
+            if job.kind is Kind.FEED:
+                await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+
+    # --- after -------------------------------------------------------------------------------------------------------
+
+    async def _tell(self, job: ExchangeJob) -> None:
+        todo = list(job.texts("todo")) if "todo" in job.payload else self._actions(job)
+        payload = dict(job.payload)
+        while todo:
+            try:
+                await self._act(job, todo[0])
+            except ExchangeError as error:
+                await self._stumble(job, error, TELL_ATTEMPTS)
+                return
+            payload["todo"] = todo = todo[1:]
+            async with self._store.unit() as work:
+                await work.ledger.advance(job.id, Event.PROGRESS, self._clock.now(), payload=payload)
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.ANNOUNCED, self._clock.now())
+
+    def _actions(self, job: ExchangeJob) -> list[str]:
+        if not job.study_instance_uid:
+            return []
+        actions = dict.fromkeys(action for rule in self._rules for action in rule.do)
+        return [action for action in actions if action != f"share:{job.peer}"]
+
+    async def _act(self, job: ExchangeJob, action: str) -> None:
+        verb, _, peer = action.partition(":")
+        if verb == "announce":
+            await self._notify.announce(job, job.study_instance_uid, peer)
+        else:
+            await self._publish.share(job, job.study_instance_uid, peer)
+
+    async def _stumble(self, job: ExchangeJob, error: ExchangeError, attempts: int) -> None:
+        """Come back later where that may help, else fail with the reason; a person can release it again."""
+        again = isinstance(error, HouseError) or (isinstance(error, PeerError) and error.temporary)
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            if again and job.attempt < attempts:
+                await work.ledger.advance(
+                    job.id, Event.TEMPORARY, now, reason=error.detail, cure=error.cure or "It is tried again by itself",
+                    due_at=now + delay_after(job.attempt),
+                )  # fmt: skip
+            else:
+                await work.ledger.advance(job.id, Event.PERMANENT, now, reason=error.detail, cure=error.cure)
