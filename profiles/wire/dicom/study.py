@@ -159,12 +159,12 @@ def moment_of(dataset: Elements, date_tag: int, time_tag: int, zone: tzinfo) -> 
     if len(date) != 8 or not date.isdigit():
         return None
     time = dataset.first(time_tag).replace(":", "")
-    for text in (date + time, date):
+    if time:
         try:
-            return Moment.from_dtm(text, zone)
+            return Moment.from_dtm(date + time, zone)
         except ValueError:
-            continue
-    return None
+            pass  # the day may still be one
+    return _date(date)
 
 
 def _date(text: str) -> Moment | None:
