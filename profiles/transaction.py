@@ -83,6 +83,8 @@ class SoapTransaction(Transaction[Request, Response]):
     """A transaction over SOAP 1.2, dispatched by wsa:Action.
 
     `refuse` renders an error as the transaction's own response: a SOAP fault is for what never became a request.
+    `request_element` and `response_element` are the first children of the SOAP bodies, as `{namespace}name`.
+    `brings_documents`: the request carries them (a submission), and not only the answer.
     """
 
     packaging: Packaging
@@ -93,6 +95,9 @@ class SoapTransaction(Transaction[Request, Response]):
     decode_response: Callable[[SoapIn], Decoded[Response]]
     encode_response: Callable[[Response], SoapOut]
     refuse: Callable[[ExchangeError], Response]
+    request_element: str = ""
+    response_element: str = ""
+    brings_documents: bool = False
 
 
 # --- HTTP: FHIR and DICOMweb -------------------------------------------------------------------------------------------

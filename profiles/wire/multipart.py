@@ -583,3 +583,15 @@ async def poured(
             raise PeerProtocolError(f"a part of {part.size_bytes} bytes came with {size_bytes}", location=part.key)
     tail = multipart_tail(boundary)
     yield tail[2:] if first else tail
+
+
+async def gathered(chunks: AsyncIterator[bytes], enough_bytes: int) -> tuple[bytes, bool]:
+    """The next bytes of a body, at least so many, and whether they are the last. A chunk that is enough is not copied."""
+    held: list[bytes] = []
+    held_bytes = 0
+    async for chunk in chunks:
+        held.append(chunk)
+        held_bytes += len(chunk)
+        if held_bytes >= enough_bytes:
+            return (chunk if len(held) == 1 else b"".join(held)), False
+    return b"".join(held), True

@@ -9,7 +9,7 @@ transaction that is packed as MTOM is packed so even when nothing binary is in i
 Source: ITI TF-2 Appendix V.8; MTOM 1.0; XOP 1.0; RFC 2387.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
 from lxml import etree
@@ -38,7 +38,7 @@ from profiles.wire.soap.envelope import (
     envelope_header,
     includes_of,
 )
-from profiles.wire.soap.fault import VERSION_MISMATCH
+from profiles.wire.soap.fault import VERSION_MISMATCH, PeerFault, decode_fault, is_fault
 from profiles.wire.soap.message import Packaging, SoapIn, SoapOut
 from profiles.wire.soap.names import RELATED, SOAP_XML, XOP_XML
 
@@ -78,9 +78,19 @@ class SoapMessage:
     raw: bytes = b""
 
     @property
-    def has_documents(self) -> bool:
-        """Whether anything binary came or comes with it."""
-        return bool(self.attachments) or self.parts is not None
+    def body_name(self) -> str:
+        """What the body is, as `{namespace}name`."""
+        return str(self.body.tag)
+
+    def quoted(self, limit_bytes: int) -> bytes | None:
+        """The body as audit quotes it; None: too much to be quoted."""
+        body = etree.tostring(self.body, with_tail=False)
+        return body if len(body) <= limit_bytes else None
+
+    @property
+    def fault(self) -> PeerFault | None:
+        """What the peer refused with; None: it did not."""
+        return decode_fault(self.body) if is_fault(self.body) else None
 
     def to_codec(self) -> SoapIn:
         """The same as a transaction's codec sees it."""
@@ -256,7 +266,7 @@ class Packed:
     """The HTTP body of a message: its Content-Type, its bytes, and their number where it is known beforehand."""
 
     content_type: str
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
     size_bytes: int | None
 
 
@@ -306,12 +316,14 @@ def pack(packaging: Packaging, envelope: Iterator[bytes], out: SoapOut, *, uniqu
     )
 
 
-async def _each(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _each(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     for piece in pieces:
         yield piece
 
 
-async def _multipart(root_head: bytes, envelope: Iterator[bytes], out: SoapOut, boundary: str) -> AsyncIterator[bytes]:
+async def _multipart(
+    root_head: bytes, envelope: Iterator[bytes], out: SoapOut, boundary: str
+) -> AsyncGenerator[bytes, None]:
     yield root_head
     for piece in envelope:
         yield piece

@@ -1,0 +1,331 @@
+"""SOAP out: one request to an address, its answer as a stream. Implements `Carrier` for SOAP transactions.
+
+The envelope of an answer is read first, whatever the order of its parts; documents come as a pour that the caller reads
+inside the context. Leaving the context early closes the connection, and so tells the peer to stop.
+
+What a newcomer gets wrong: a fault is read like any answer, whatever the HTTP status says, and an HTTP error without a
+fault comes from something in front of the peer more often than from the peer.
+
+Source: ITI TF-2 Appendix V.3 and V.8.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import aiohttp
+
+from gateway.adapters.carrying import Carried
+from gateway.adapters.http import HttpSessions, body_of, calling, hop_of, idle_timeout
+from gateway.model.peer import Peer
+from gateway.ports.clock import Clock
+from gateway.ports.objects import Objects, Spool
+from profiles.errors import (
+    ExchangeError,
+    MalformedMessage,
+    PeerProtocolError,
+    PeerRefused,
+    PeerUnavailable,
+    Unsupported,
+)
+from profiles.findings import Finding, Severity
+from profiles.model.content import Part, Pour, Poured
+from profiles.transaction import SoapTransaction, Transaction
+from profiles.wire.multipart import gathered
+from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.fault import refusal
+from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
+
+Response = TypeVar("Response")
+
+GATHER_BYTES = 1024 * 1024  # a request up to this size is sent with its Content-Length: some peers know no chunks
+TURN_BYTES = 256 * 1024
+DRAIN_BYTES = 64 * 1024  # what may follow a unary answer, so that its connection can be kept
+ANSWER_LIMITS = SoapLimits(parts=100_000)  # a peer whom we asked for a study may send a study
+
+
+class SoapCarrier:
+    """The way out over SOAP 1.2 and HTTP."""
+
+    def __init__(
+        self,
+        *,
+        sessions: HttpSessions,
+        objects: Objects,
+        clock: Clock,
+        limits: SoapLimits = ANSWER_LIMITS,
+        document_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        """`objects` spools documents that come inline or before a late root, each up to `document_bytes`."""
+        self._sessions = sessions
+        self._objects = objects
+        self._clock = clock
+        self._limits = limits
+        self._document_bytes = document_bytes
+
+    @asynccontextmanager
+    async def carry(
+        self, transaction: Transaction[Any, Response], address: str, request: object, *, peer: Peer, message_id: str
+    ) -> AsyncIterator[Carried[Response]]:
+        """Ask at this address; see `Carrier.carry`."""
+        if not isinstance(transaction, SoapTransaction):
+            raise Unsupported(f"{transaction.id} is not a SOAP transaction")
+        spools: list[Spool] = []
+
+        def new_sink() -> Spool:
+            spools.append(self._objects.spool(self._document_bytes))
+            return spools[-1]
+
+        ask = _Ask(address, peer)
+        try:
+            asked = f"urn:uuid:{message_id}"
+            answer = await ask.post(self._sessions.session(peer), self._pack(transaction, address, request, asked))
+            with ask.reading():
+                message = await read_message(
+                    ask.chunks(answer), _content_type(answer, address), limits=self._limits, new_sink=new_sink,
+                    as_pour=True,
+                )  # fmt: skip
+                findings = message.findings + _checked(message, transaction, asked, answer, address)
+                if message.parts is not None:
+                    message.parts = ask.translated(message.parts)
+                decoded = cast(SoapTransaction[Any, Response], transaction).decode_response(message.to_codec())
+            carried = Carried(
+                response=decoded.value,
+                findings=(*findings, *decoded.findings),
+                sent_bytes=ask.sent_bytes,
+                received_bytes=ask.received_bytes,
+            )
+            ask.carried = carried
+            if message.parts is not None and not isinstance(decoded.value, Poured):
+                await _drain(message.parts)
+            yield carried
+        finally:
+            ask.close()
+            for spool in spools:
+                spool.discard()
+
+    def _pack(self, transaction: SoapTransaction[Any, Any], address: str, request: object, message_id: str) -> Packed:
+        out = transaction.encode_request(request)
+        envelope = encode_envelope(
+            out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True
+        )
+        return pack(
+            transaction.packaging,
+            envelope,
+            out,
+            unique=self._clock.new_uuid().replace("-", ""),
+            action=transaction.request_action,
+        )
+
+
+class _Ask:
+    """One request and its answer: what was counted, and how long nothing has moved."""
+
+    def __init__(self, address: str, peer: Peer) -> None:
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.carried: Carried[Any] | None = None
+        self._address = address
+        self._idle_timeout_s = peer.idle_timeout_s
+        self._answer: aiohttp.ClientResponse | None = None
+
+    async def post(self, session: aiohttp.ClientSession, packed: Packed) -> aiohttp.ClientResponse:
+        """Send, and read the head of the answer."""
+        headers = {"Content-Type": packed.content_type}
+        async with aclosing(packed.chunks) as chunks:
+            first, ended = await gathered(chunks, GATHER_BYTES)
+            self.sent_bytes = len(first)
+            with calling(self._address):
+                async with asyncio.timeout(None) as deadline:
+                    body: bytes | AsyncIterator[bytes] = first
+                    broken: list[Exception] = []
+                    if not ended:
+                        body = self._sent(first, chunks, deadline, broken)
+                        if packed.size_bytes is not None:
+                            headers["Content-Length"] = str(packed.size_bytes)
+                    try:
+                        self._answer = await session.post(
+                            self._address,
+                            data=body,
+                            headers=headers,
+                            allow_redirects=False,
+                            timeout=idle_timeout(self._idle_timeout_s),
+                        )
+                    except aiohttp.ClientError:
+                        if broken:  # ours broke, not the connection
+                            raise broken[0] from None
+                        raise
+        return self._answer
+
+    async def _sent(
+        self, first: bytes, chunks: AsyncGenerator[bytes, None], deadline: asyncio.Timeout, broken: list[Exception]
+    ) -> AsyncIterator[bytes]:
+        """The body, with a deadline on the peer's taking each chunk; none while we wait for our own source."""
+        loop = asyncio.get_running_loop()
+        piece, ended, since_turn = first, False, 0
+        while piece:
+            deadline.reschedule(loop.time() + self._idle_timeout_s)
+            yield piece
+            deadline.reschedule(None)
+            since_turn += len(piece)
+            if since_turn >= TURN_BYTES:
+                since_turn = 0
+                await asyncio.sleep(0)
+            if ended:
+                return
+            try:
+                piece, ended = await gathered(chunks, TURN_BYTES)
+            except Exception as error:
+                broken.append(error)
+                raise
+            self.sent_bytes += len(piece)
+
+    async def chunks(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The body of the answer."""
+        since_turn = 0
+        async for chunk in body_of(answer, self._address):
+            self.received_bytes += len(chunk)
+            if self.carried is not None:
+                self.carried.received_bytes = self.received_bytes
+            yield chunk
+            since_turn += len(chunk)
+            if since_turn >= TURN_BYTES:
+                since_turn = 0
+                await asyncio.sleep(0)
+
+    def reading(self) -> "_Reading":
+        """What cannot be read of an answer is the peer's fault."""
+        return _Reading(self._address)
+
+    async def translated(self, pour: Pour) -> AsyncIterator[Part]:
+        """A pour whose framing errors are the peer's."""
+        parts = aiter(pour)
+        while True:
+            with self.reading():
+                part = await anext(parts, None)
+            if part is None:
+                return
+            yield replace(part, chunks=self._translated(part.chunks))
+
+    async def _translated(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        with self.reading():
+            async for chunk in chunks:
+                yield chunk
+
+    def close(self) -> None:
+        """Keep the connection if the answer was read to its end, else cut it."""
+        if self._answer is not None:
+            if self._answer.content.at_eof():
+                self._answer.release()
+            else:
+                self._answer.close()
+
+
+class _Reading:
+    """Turns what a reader says of a message into what it means of a peer."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (MalformedMessage, Unsupported)):
+            raise PeerProtocolError(
+                f"the answer of {hop_of(self._address)} cannot be read: {error.detail}",
+                location=error.location,
+                cure="Ask the peer; the same request will get the same answer",
+                findings=error.findings,
+            ) from error
+
+
+def _content_type(answer: aiohttp.ClientResponse, address: str) -> str:
+    """The Content-Type of an answer that can be SOAP.
+
+    Raises:
+        ExchangeError: It cannot; what the HTTP status says of it.
+    """
+    hop, status = hop_of(address), answer.status
+    content_type = answer.headers.get("Content-Type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise PeerProtocolError(f"{hop} answers compressed, although it was asked not to", cure="Ask the peer")
+    if kind in ("application/soap+xml", "multipart/related"):
+        return content_type
+    if status == 202:
+        raise PeerProtocolError(
+            f"{hop} took the request and would answer later", cure="The peer must answer on the connection that asks"
+        )
+    if 300 <= status < 400:
+        raise PeerRefused(f"{hop} sends us elsewhere (HTTP {status})", cure="Put the new address into its endpoint")
+    if status in (401, 403):
+        raise PeerRefused(
+            f"{hop} does not let us in (HTTP {status})", code=str(status), cure="Give the peer our certificate"
+        )
+    if status in (404, 405, 410):
+        raise PeerRefused(
+            f"{hop} serves nothing at this path (HTTP {status})", code=str(status), cure="Check the peer's endpoint"
+        )
+    if status in (408, 429, 502, 503, 504):
+        raise PeerUnavailable(
+            f"{hop} cannot answer now (HTTP {status})",
+            code=str(status),
+            cure="It is tried again; ask the peer if it lasts",
+        )
+    raise PeerProtocolError(
+        f"{hop} answers with {kind[:80] or 'no Content-Type'} (HTTP {status}) instead of SOAP",
+        code=str(status),
+        cure="Check the peer's endpoint; something in front of it may have answered",
+    )
+
+
+def _checked(
+    message: SoapMessage,
+    transaction: SoapTransaction[Any, Any],
+    asked: str,
+    answer: aiohttp.ClientResponse,
+    address: str,
+) -> tuple[Finding, ...]:
+    """Whether it is an answer, and to what we asked.
+
+    Raises:
+        PeerRefused: It is a fault.
+        PeerProtocolError: It answers another request.
+    """
+    if message.fault is not None:
+        raise refusal(message.fault)
+    if answer.status >= 400:
+        raise PeerRefused(
+            f"{hop_of(address)} refused (HTTP {answer.status})", code=str(answer.status), cure="Ask the peer"
+        )
+    findings: list[Finding] = []
+    relates_to = message.addressing.relates_to
+    if not relates_to:
+        findings.append(_odd("wsa-relates-to", "an answer has no wsa:RelatesTo"))
+    elif relates_to != asked:
+        raise PeerProtocolError(
+            f"{hop_of(address)} answers another request than ours", location="wsa:RelatesTo", cure="Ask the peer"
+        )
+    if message.addressing.action != transaction.response_action:
+        findings.append(_odd("wsa-response-action", "an answer has another wsa:Action than its transaction"))
+    return tuple(findings)
+
+
+def _odd(rule: str, text: str) -> Finding:
+    return Finding(rule=rule, text=text, severity=Severity.WARNING, location="/Envelope/Header")
+
+
+async def _drain(parts: Pour) -> None:
+    """Read what little follows a unary answer. It is complete already: what goes wrong here costs the connection only."""
+    seen = 0
+    try:
+        async for part in parts:
+            async for chunk in part.chunks:
+                seen += len(chunk)
+                if seen > DRAIN_BYTES:
+                    return
+    except ExchangeError:
+        return

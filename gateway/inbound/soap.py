@@ -1,0 +1,439 @@
+"""The SOAP listener: reads its wire, enters a turn, writes what the turn answered.
+
+One address serves several transactions, told apart by wsa:Action. Documents of a request are spooled as they come; an
+answer is written as it is made. Nothing limits how long an exchange takes, only how long nothing may move.
+
+What a newcomer gets wrong: once the first byte of an answer is out, its status cannot be mended. If a pour breaks then, the
+connection is cut, because a body that is cut off cannot be mistaken for a complete one.
+
+Source: ITI TF-2 Appendix V.3 and V.8; what is tolerated of whom: `gateway.model.peer.Tolerance`.
+"""
+
+import asyncio
+import fcntl
+import struct
+import termios
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.actors.answering import Answering
+from gateway.inbound.turn import Answered, Turns
+from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
+from gateway.ports.clock import Clock
+from gateway.ports.objects import Objects, Spool
+from gateway.telemetry import logger
+from profiles.errors import (
+    ExchangeError,
+    InternalFault,
+    MalformedMessage,
+    RuleViolation,
+    Unauthenticated,
+    Unsupported,
+)
+from profiles.findings import Decoded, Finding, Severity
+from profiles.transaction import SoapTransaction
+from profiles.wire.multipart import gathered
+from profiles.wire.soap.envelope import check_header, encode_envelope
+from profiles.wire.soap.fault import ACTION_NOT_SUPPORTED, encode_fault, fault_code, fault_status
+from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
+from profiles.wire.soap.names import SOAP_XML
+from profiles.wire.soap.wsdl import Operation, encode_wsdl
+
+TURN_BYTES = 256 * 1024  # after so many the loop serves others: without it a small request waits half a second
+WRITE_BYTES = 64 * 1024  # smaller pieces are gathered before they are written
+QUERY_BYTES = 64 * 1024  # audit quotes no larger request
+EXCHANGE_HEADER = "Radgate-Exchange"
+DEFAULT_LIMITS = SoapLimits()
+
+Identify = Callable[[web.Request], Caller]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A SOAP transaction of an address, and what answers it."""
+
+    transaction: SoapTransaction[Any, Any]
+    answering: Answering[Any, Any]
+
+
+class SoapListener:
+    """The SOAP addresses of the house."""
+
+    def __init__(
+        self,
+        *,
+        turns: Turns,
+        objects: Objects,
+        identify: Identify,
+        clock: Clock,
+        limits: SoapLimits = DEFAULT_LIMITS,
+        document_bytes: int = 256 * 1024 * 1024,
+        idle_timeout_s: float = 30.0,
+        anonymous_loopback: bool = False,
+    ) -> None:
+        """Serve nothing yet.
+
+        Args:
+            turns: The one path.
+            objects: Where documents on their way in are spooled.
+            identify: Who is asking.
+            clock: For message ids and boundaries.
+            limits: Of one message.
+            document_bytes: Of one document of a request.
+            idle_timeout_s: How long nothing may move, either way.
+            anonymous_loopback: Whether callers of this machine that we do not know may ask.
+        """
+        self._turns = turns
+        self._objects = objects
+        self._identify = identify
+        self._clock = clock
+        self._limits = limits
+        self._document_bytes = document_bytes
+        self._idle_timeout_s = idle_timeout_s
+        self._anonymous_loopback = anonymous_loopback
+        self._served: dict[str, dict[str, _Served]] = {}
+
+    def add(self, address: str, answerings: Iterable[Answering[Any, Any]]) -> None:
+        """Serve these transactions at this path; those that are not SOAP are left to other listeners.
+
+        Raises:
+            ValueError: Two transactions of one address have the same action.
+        """
+        served = self._served.setdefault(address, {})
+        for answering in answerings:
+            transaction = answering.transaction
+            if not isinstance(transaction, SoapTransaction):
+                continue
+            if transaction.request_action in served:
+                raise ValueError(f"{address} would answer {transaction.request_action} twice")
+            served[transaction.request_action] = _Served(transaction, answering)
+
+    def routes(self, app: web.Application) -> None:
+        """Add every address to the application; call it after the last `add`."""
+        for address in self._served:
+            app.router.add_post(address, partial(self._post, address))
+            app.router.add_get(address, partial(self._describe, address), allow_head=False)
+
+    async def _describe(self, address: str, request: web.Request) -> web.Response:
+        """`?wsdl`: what is served here, in our own words."""
+        if "wsdl" not in {name.lower() for name in request.query}:
+            raise web.HTTPMethodNotAllowed("GET", ["POST"])
+        operations = [_operation(each.transaction) for each in self._served[address].values()]
+        body = encode_wsdl(str(request.url.with_query(None)), operations)
+        return web.Response(body=body, content_type="text/xml", charset="utf-8")
+
+    async def _post(self, address: str, request: web.Request) -> web.StreamResponse:
+        post = _Post(request, self._identify(request), self._objects, self._document_bytes, self._idle_timeout_s)
+        try:
+            return await self._answer(post, self._served[address])
+        finally:
+            post.discard()
+
+    async def _answer(self, post: "_Post", served: Mapping[str, _Served]) -> web.StreamResponse:
+        try:
+            self._admit(post)
+            post.message = await read_message(
+                post.chunks(), post.request.headers.get("Content-Type", ""), limits=self._limits, new_sink=post.spool
+            )
+            asked = _dispatch(post, post.message, served)
+        except ExchangeError as error:
+            return await self._refuse(post, error)
+        except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
+            return await self._refuse(post, MalformedMessage(f"the request broke off ({type(broken).__name__})"))
+        try:
+            return await self._turn(post, asked, post.message)
+        except asyncio.CancelledError:
+            post.cut()
+            raise
+        except Exception as error:
+            return self._broken(post, asked.transaction.id, error)
+
+    def _admit(self, post: "_Post") -> None:
+        """What can be refused before a byte of the body is read."""
+        caller = post.caller
+        if caller.peer is None and not (self._anonymous_loopback and caller.via == "loopback"):
+            raise Unauthenticated(
+                "this address is for peers that are known by their certificate",
+                cure="Add their certificate to a [[peer]], or let them show it",
+            )
+        if post.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Unsupported("compressed requests are not read", location="Content-Encoding")
+
+    async def _refuse(self, post: "_Post", error: ExchangeError) -> web.StreamResponse:
+        """What never became a request: noted, and answered by a fault."""
+        raw = post.message.raw if post.message is not None else b""
+        await self._turns.refused(post.caller, "SOAP", error, raw=raw, transaction_id=post.transaction_id)
+        return self._fault(post, error)
+
+    def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
+        body = encode_fault(
+            error,
+            relates_to=post.message.addressing.message_id if post.message is not None else "",
+            message_id=f"urn:uuid:{self._clock.new_uuid()}",
+            exchange_id=exchange_id,
+        )
+        response = web.Response(
+            status=fault_status(fault_code(error).code), body=body, content_type=SOAP_XML, charset="utf-8"
+        )
+        if exchange_id:
+            response.headers[EXCHANGE_HEADER] = exchange_id
+        return response
+
+    async def _turn(self, post: "_Post", asked: _Served, message: SoapMessage) -> web.StreamResponse:
+        transaction = asked.transaction
+        decoded = False
+
+        def decode() -> Decoded[Any]:
+            nonlocal decoded
+            request = transaction.decode_request(message.to_codec())
+            decoded = True
+            return Decoded(request.value, (*message.findings, *request.findings))
+
+        async with self._turns.answer(
+            asked.answering,
+            post.caller,
+            decode,
+            query=message.quoted(QUERY_BYTES) if len(message.raw) <= QUERY_BYTES else None,
+            raw=message.raw,
+            received_bytes=post.received_bytes,
+            message_id=message.addressing.message_id,
+        ) as answered:
+            post.exchange_id = answered.exchange_id
+            error = answered.error
+            # A fault until the body is decoded, and for who they are; then the transaction's own words.
+            if error is not None and (not decoded or isinstance(error, Unauthenticated)):
+                return self._fault(post, error, answered.exchange_id)
+            value = answered.response if error is None else transaction.refuse(error)
+            out = transaction.encode_response(value)
+            envelope = encode_envelope(
+                out.body,
+                action=transaction.response_action,
+                message_id=f"urn:uuid:{self._clock.new_uuid()}",
+                relates_to=message.addressing.message_id,
+            )
+            packed = pack(transaction.packaging, envelope, out, unique=self._clock.new_uuid().replace("-", ""))
+            return await post.send(packed, answered)
+
+    def _broken(self, post: "_Post", transaction_id: str, error: Exception) -> web.StreamResponse:
+        """The answer broke, and the turn has recorded it: a fault if nothing is out yet, else the connection is cut."""
+        if not isinstance(error, (ExchangeError, ConnectionError, ClientError)):
+            logger().error("defect", exchange=post.exchange_id, transaction=transaction_id, error=type(error).__name__)
+        if post.response is None:
+            told = (
+                error if isinstance(error, ExchangeError) else InternalFault("this house has a defect; it was logged")
+            )
+            return self._fault(post, told, post.exchange_id)
+        logger().warning(
+            "answer cut off",
+            exchange=post.exchange_id,
+            transaction=transaction_id,
+            error=type(error).__name__,
+        )
+        post.cut()
+        return post.response
+
+
+def _dispatch(post: "_Post", message: SoapMessage, served: Mapping[str, _Served]) -> _Served:
+    """Which transaction it is, and whether its packaging and headers will do.
+
+    Raises:
+        ExchangeError: As the fault is to say.
+    """
+    asked = served.get(message.addressing.action)
+    findings = message.findings + check_header(message.header, message.addressing)
+    if asked is None:
+        raise Unsupported(
+            "this action is not served at this address",
+            code=ACTION_NOT_SUPPORTED,
+            location=message.addressing.action[:200],
+            cure="Check the address that the peer has for this transaction",
+        )
+    transaction = asked.transaction
+    post.transaction_id = transaction.id
+    if transaction.request_element and message.body_name != transaction.request_element:
+        raise Unsupported(
+            "wsa:Action names one transaction and the body another",
+            code=ACTION_NOT_SUPPORTED,
+            location=message.body_name[:200],
+        )
+    if message.packaging is not transaction.packaging:
+        findings += (_packaging_finding(transaction, message.packaging),)
+    _hold_to_tolerances(findings, post.caller.peer)
+    message.findings = findings
+    return asked
+
+
+def _operation(transaction: SoapTransaction[Any, Any]) -> Operation:
+    return Operation(
+        id=transaction.id,
+        name=transaction.name,
+        request_action=transaction.request_action,
+        response_action=transaction.response_action,
+        request_element=transaction.request_element,
+        response_element=transaction.response_element,
+        mtom=transaction.packaging is Packaging.MTOM,
+    )
+
+
+def _packaging_finding(transaction: SoapTransaction[Any, Any], packaging: Packaging) -> Finding:
+    if packaging is Packaging.MTOM:
+        raise Unsupported(f"{transaction.id} is packed as {transaction.packaging}; the request is multipart/related")
+    tolerance = Tolerance.SUBMISSION_WITHOUT_MTOM if transaction.brings_documents else Tolerance.PLAIN_SOAP_RETRIEVE
+    return Finding(
+        rule=tolerance.value,
+        text=f"the request is not packed as MTOM; expected multipart/related for {transaction.id}",
+        severity=Severity.WARNING,
+        location="Content-Type",
+    )
+
+
+def _hold_to_tolerances(findings: Sequence[Finding], peer: Peer | None) -> None:
+    """Refuse an oddity that this peer is not to be forgiven."""
+    tolerated = peer.tolerances if peer is not None else DEFAULT_TOLERANCES
+    for finding in findings:
+        if finding.rule in _TOLERANCES and finding.rule not in tolerated:
+            raise RuleViolation(
+                finding.text,
+                location=finding.location,
+                findings=(finding,),
+                cure=f'Ask the peer to mend it, or add "{finding.rule}" to its tolerances',
+            )
+
+
+_TOLERANCES = frozenset(each.value for each in Tolerance)
+
+
+class _Post:
+    """One request under way: what was read of it, where its documents are, what was written."""
+
+    def __init__(
+        self, request: web.Request, caller: Caller, objects: Objects, document_bytes: int, idle_timeout_s: float
+    ) -> None:
+        self.request = request
+        self.caller = caller
+        self.message: SoapMessage | None = None
+        self.response: web.StreamResponse | None = None
+        self.transaction_id = ""
+        self.exchange_id = ""
+        self.received_bytes = 0
+        self._objects = objects
+        self._document_bytes = document_bytes
+        self._idle_timeout_s = idle_timeout_s
+        self._spools: list[Spool] = []
+
+    def spool(self) -> Spool:
+        """A place for one more document."""
+        self._spools.append(self._objects.spool(self._document_bytes))
+        return self._spools[-1]
+
+    def discard(self) -> None:
+        """Forget what nobody has kept."""
+        for spool in self._spools:
+            spool.discard()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            MalformedMessage: Nothing came for too long.
+        """
+        since_turn = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    chunk = await self.request.content.readany()
+            except TimeoutError:
+                raise MalformedMessage(f"nothing of the request came for {self._idle_timeout_s:g} seconds") from None
+            if not chunk:
+                return
+            self.received_bytes += len(chunk)
+            yield chunk
+            since_turn += len(chunk)
+            if since_turn >= TURN_BYTES:
+                since_turn = 0
+                await asyncio.sleep(0)
+
+    async def send(self, packed: Packed, answered: Answered[Any]) -> web.StreamResponse:
+        """Write an answer as it is made. What is small by nature is gathered first, and so has a Content-Length."""
+        async with aclosing(packed.chunks) as chunks:
+            piece, ended = await gathered(chunks, WRITE_BYTES)
+            response = web.StreamResponse(
+                headers={"Content-Type": packed.content_type, EXCHANGE_HEADER: answered.exchange_id}
+            )
+            response.content_length = len(piece) if ended else packed.size_bytes
+            if response.content_length is None:
+                response.enable_chunked_encoding()
+            self.response = response
+            with _Watch(self.request, self._idle_timeout_s):
+                await response.prepare(self.request)
+                since_turn = 0
+                while piece:
+                    await response.write(piece)
+                    answered.sent_bytes += len(piece)
+                    since_turn += len(piece)
+                    if since_turn >= TURN_BYTES:
+                        since_turn = 0
+                        await asyncio.sleep(0)
+                    piece, ended = (b"", True) if ended else await gathered(chunks, WRITE_BYTES)
+                await response.write_eof()
+        return response
+
+    def cut(self) -> None:
+        """End the connection so that nobody takes what was sent for all of it."""
+        if self.response is not None and self.request.transport is not None:
+            self.request.transport.abort()
+
+
+class _Watch:
+    """Aborts a connection on which nothing moved for a whole period although there is something to send.
+
+    A deadline around each write would punish slow readers for large chunks. What is watched instead is what lies unsent in
+    the transport and in the kernel.
+    """
+
+    def __init__(self, request: web.Request, idle_timeout_s: float) -> None:
+        self._transport = request.transport
+        self._idle_timeout_s = idle_timeout_s
+        self._last = (-1, -1)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        self._look()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        now = (_buffered(self._transport), _unsent(self._transport))
+        if now == self._last and now[0] > 0:
+            self._transport.abort()
+            return
+        self._last = now
+        self._timer = asyncio.get_running_loop().call_later(self._idle_timeout_s, self._look)
+
+
+def _buffered(transport: asyncio.Transport) -> int:
+    """Bytes that wait in our process."""
+    return transport.get_write_buffer_size()
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Bytes that wait in the kernel for the peer to take them."""
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        return 0
+    try:
+        (size,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+    except OSError:
+        return 0
+    return int(size)
