@@ -1,0 +1,900 @@
+"""Every row port in memory: for tests, first steps and the self-test. Nothing here outlives the process.
+
+It answers by looking at everything, in the plainest code that is right, so that the databases can be judged by it. A unit
+works on a copy of the state and puts it in place when it succeeds; a view keeps the state that it began with.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+
+from gateway.adapters.identity_rules import (
+    beginning,
+    beginnings,
+    buried,
+    check_merge,
+    matching,
+    merged,
+    not_valid,
+    repointed,
+    searched_ideographic,
+    searched_name,
+    updated,
+)
+from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, claimable_at, claimed, moved
+from gateway.adapters.patterns import Pattern, folded, folded_name, name_groups
+from gateway.adapters.registry_rules import (
+    REPLACES,
+    Target,
+    check_associations,
+    check_document,
+    check_within,
+    reference_text,
+)
+from gateway.adapters.sequence import Sequence as Numbers
+from gateway.adapters.stored import STATUSES, interval, micros
+from gateway.adapters.studies_rules import (
+    check_patient,
+    compares,
+    merged_series,
+    merged_study,
+    place_after,
+    shown_order,
+    started_order,
+)
+from gateway.model.job import Event, ExchangeJob, Kind, State, Step, StepOutcome
+from gateway.model.study import StudyPage, StudyRecord, StudyStatus
+from gateway.ports.audit import AuditSink
+from gateway.ports.objects import StagedObject
+from gateway.ports.store import Work
+from gateway.ports.studies import ArrivedInstance
+from profiles.errors import Duplicate, IdentityConflict, RuleViolation, UnknownDocument
+from profiles.model.audit import AuditRecord
+from profiles.model.codes import Code
+from profiles.model.content import Content
+from profiles.model.document import (
+    Association,
+    AssociationType,
+    AvailabilityStatus,
+    DocumentEntry,
+    EntryType,
+    Folder,
+    Submission,
+    SubmissionSet,
+)
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.imaging import Instance, Study
+from profiles.model.moment import Moment
+from profiles.model.patient import IdentityLink, Patient
+from profiles.model.query import DocumentCriteria, StudyCriteria, TimeRange
+
+
+@dataclass(slots=True)
+class MemoryState:
+    """Everything. Values are frozen, so that a copy of the dictionaries is a copy."""
+
+    objects: dict[str, str] = field(default_factory=dict)
+    unique_ids: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
+    entries: dict[str, DocumentEntry] = field(default_factory=dict)  # in the order of registration
+    sets: dict[str, SubmissionSet] = field(default_factory=dict)
+    folders: dict[str, Folder] = field(default_factory=dict)
+    associations: dict[str, Association] = field(default_factory=dict)
+    studies: dict[str, StudyRecord] = field(default_factory=dict)
+    metadata: dict[tuple[str, str, str], bytes] = field(default_factory=dict)  # by study, series and instance UID
+    expected: dict[str, frozenset[str]] = field(default_factory=dict)
+    patients: dict[str, Patient] = field(default_factory=dict)
+    identifiers: dict[PatientIdentifier, tuple[str, PatientIdentifier | None]] = field(default_factory=dict)
+    links: dict[tuple[PatientIdentifier, PatientIdentifier], IdentityLink] = field(default_factory=dict)
+    exchanges: dict[str, ExchangeJob] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict)
+    documents: dict[str, Content] = field(default_factory=dict)
+    audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
+
+    def copy(self) -> "MemoryState":
+        """The same, to be changed alone."""
+        return MemoryState(**{each.name: dict(getattr(self, each.name)) for each in fields(self)})
+
+
+class _Reader:
+    """A state, and the right to change it or not."""
+
+    __slots__ = ("state", "writing")
+
+    def __init__(self, state: MemoryState, *, writing: bool) -> None:
+        self.state = state
+        self.writing = writing
+
+    def change(self) -> MemoryState:
+        """The state, to be written."""
+        if not self.writing:
+            raise RuntimeError("a view is for reading")
+        return self.state
+
+
+class MemoryRegistry:
+    """`Registry` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def put(self, submission: Submission) -> None:
+        """Register everything of it."""
+        state = self._reader.change()
+        check_within(submission)
+        submission_set = submission.submission_set
+        for unique_id, kind in (
+            (submission_set.unique_id, "set"),
+            *((folder.unique_id, "folder") for folder in submission.folders),
+        ):
+            if (kind, unique_id) in state.unique_ids:
+                raise Duplicate("a uniqueId is in use", code="XDSDuplicateUniqueIdInRegistry", location=unique_id)
+        named: dict[str, str] = {
+            submission_set.entry_uuid: "set",
+            **{entry.entry_uuid: "entry" for entry in submission.entries},
+            **{folder.entry_uuid: "folder" for folder in submission.folders},
+            **{association.entry_uuid: "association" for association in submission.associations},
+        }
+        for entry_uuid in named:
+            if entry_uuid in state.objects:
+                raise Duplicate("an entryUUID is in use", code="XDSRegistryMetadataError", location=entry_uuid)
+        for entry in submission.entries:
+            hash_, size_bytes = state.unique_ids.get(("entry", entry.unique_id), ("", None))
+            check_document(entry, hash_, size_bytes)
+            size_bytes = entry.size_bytes if size_bytes is None else size_bytes
+            state.unique_ids["entry", entry.unique_id] = (hash_ or entry.hash, size_bytes)
+        check_associations(submission, {uuid_: self._target(uuid_) for uuid_ in state.objects})
+        state.objects |= named
+        state.unique_ids["set", submission_set.unique_id] = ("", None)
+        state.sets[submission_set.entry_uuid] = submission_set
+        for entry in submission.entries:
+            state.entries[entry.entry_uuid] = entry
+        for folder in submission.folders:
+            state.unique_ids["folder", folder.unique_id] = ("", None)
+            state.folders[folder.entry_uuid] = folder
+        for association in submission.associations:
+            state.associations[association.entry_uuid] = association
+        for association in submission.associations:
+            source = state.entries.get(association.source)
+            if association.type in REPLACES and source is not None and not _held(source):
+                self._replace(association.source, association.target, submission_set.submission_time)
+
+    def _target(self, entry_uuid: str) -> Target:
+        state = self._reader.state
+        kind = state.objects[entry_uuid]
+        known = state.entries.get(entry_uuid) or state.folders.get(entry_uuid)
+        if known is None:
+            return Target(kind=kind)
+        return Target(kind=kind, status=STATUSES[known.availability_status], patient_id=str(known.patient_id))
+
+    def _replace(self, replacing: str, replaced: str, at: Moment) -> None:
+        state = self._reader.state
+        reached, waiting = {replacing, replaced}, [replaced]
+        while waiting:
+            current = waiting.pop()
+            state.entries[current] = replace(state.entries[current], availability_status=AvailabilityStatus.DEPRECATED)
+            for each in state.associations.values():
+                follows = each.type in {AssociationType.TRANSFORM, AssociationType.APPEND}
+                if each.target == current and follows and each.source not in reached:
+                    reached.add(each.source)
+                    waiting.append(each.source)
+        for each in list(state.associations.values()):
+            if (
+                each.target != replaced
+                or each.type is not AssociationType.HAS_MEMBER
+                or each.source not in state.folders
+            ):
+                continue
+            derived = uuid.uuid5(uuid.NAMESPACE_URL, f"{each.source} {replacing}")
+            member = Association(
+                entry_uuid=f"urn:uuid:{derived}", type=AssociationType.HAS_MEMBER, source=each.source, target=replacing
+            )
+            if member.entry_uuid not in state.objects:
+                state.objects[member.entry_uuid] = "association"
+                state.associations[member.entry_uuid] = member
+                state.folders[each.source] = replace(state.folders[each.source], last_update_time=at)
+
+    async def find(self, criteria: DocumentCriteria) -> AsyncIterator[DocumentEntry]:
+        """Entries that fit, in the order of registration."""
+        for entry in list(self._reader.state.entries.values()):
+            if entry_fits(entry, criteria):
+                yield entry
+
+    async def count(self, criteria: DocumentCriteria) -> int:
+        """How many would be found."""
+        return sum(entry_fits(entry, criteria) for entry in self._reader.state.entries.values())
+
+    async def entries(self, unique_id: str) -> Sequence[DocumentEntry]:
+        """Every entry with this document uniqueId."""
+        return [entry for entry in self._reader.state.entries.values() if entry.unique_id == unique_id]
+
+    async def associations(self, entry_uuids: Sequence[str]) -> Sequence[Association]:
+        """Every association that starts or ends at one of these."""
+        ends = set(entry_uuids)
+        return [
+            each for each in self._reader.state.associations.values() if not ends.isdisjoint((each.source, each.target))
+        ]
+
+    async def submission_sets(self, entry_uuids: Sequence[str]) -> Sequence[SubmissionSet]:
+        """The sets with these entryUUIDs, in their order."""
+        sets = self._reader.state.sets
+        return [sets[each] for each in dict.fromkeys(entry_uuids) if each in sets]
+
+    async def folders(self, entry_uuids: Sequence[str]) -> Sequence[Folder]:
+        """The folders with these entryUUIDs, in their order."""
+        folders = self._reader.state.folders
+        return [folders[each] for each in dict.fromkeys(entry_uuids) if each in folders]
+
+    async def set_status(self, entry_uuid: str, status: AvailabilityStatus) -> None:
+        """Approve, deprecate or hold an object; an approval carries out the replacements that waited for it."""
+        state = self._reader.change()
+        self._known(entry_uuid)
+        entry = state.entries.get(entry_uuid)
+        if entry is not None:
+            state.entries[entry_uuid] = replace(entry, availability_status=status)
+        elif entry_uuid in state.sets:
+            state.sets[entry_uuid] = replace(state.sets[entry_uuid], availability_status=status)
+        elif entry_uuid in state.folders:
+            state.folders[entry_uuid] = replace(state.folders[entry_uuid], availability_status=status)
+        else:
+            state.associations[entry_uuid] = replace(state.associations[entry_uuid], availability_status=status)
+        if entry is None or not _held(entry) or status is not AvailabilityStatus.APPROVED:
+            return
+        replaced = [
+            each.target for each in state.associations.values() if each.source == entry_uuid and each.type in REPLACES
+        ]
+        if replaced:
+            moment = max(each.submission_time for each in self._sets_of(entry_uuid))
+            for target in replaced:
+                self._replace(entry_uuid, target, moment)
+
+    async def reassign(self, entry_uuid: str, patient_id: PatientIdentifier) -> None:
+        """Give an entry, and the submission set that brought it, to another patient."""
+        state = self._reader.change()
+        self._known(entry_uuid)
+        if entry_uuid in state.associations:
+            raise RuleViolation("an association is of no patient", location=entry_uuid)
+        if entry_uuid in state.entries:
+            state.entries[entry_uuid] = replace(state.entries[entry_uuid], patient_id=patient_id)
+        elif entry_uuid in state.folders:
+            state.folders[entry_uuid] = replace(state.folders[entry_uuid], patient_id=patient_id)
+        else:
+            state.sets[entry_uuid] = replace(state.sets[entry_uuid], patient_id=patient_id)
+        for each in self._sets_of(entry_uuid):
+            state.sets[each.entry_uuid] = replace(each, patient_id=patient_id)
+
+    async def merge(self, subsumed: PatientIdentifier, surviving: PatientIdentifier, at: datetime) -> int:
+        """Move everything of one patient to another."""
+        state = self._reader.change()
+        count = 0
+        for uuid_, entry in state.entries.items():
+            if entry.patient_id == subsumed:
+                state.entries[uuid_] = replace(entry, patient_id=surviving)
+                count += 1
+        for uuid_, submission_set in state.sets.items():
+            if submission_set.patient_id == subsumed:
+                state.sets[uuid_] = replace(submission_set, patient_id=surviving)
+        for uuid_, folder in state.folders.items():
+            if folder.patient_id == subsumed:
+                state.folders[uuid_] = replace(folder, patient_id=surviving)
+        return count
+
+    def _sets_of(self, entry_uuid: str) -> Sequence[SubmissionSet]:
+        state = self._reader.state
+        return [
+            state.sets[each.source]
+            for each in state.associations.values()
+            if each.target == entry_uuid and each.type is AssociationType.HAS_MEMBER and each.source in state.sets
+        ]
+
+    def _known(self, entry_uuid: str) -> None:
+        if entry_uuid not in self._reader.state.objects:
+            raise UnknownDocument("the registry has no such object", location=entry_uuid)
+
+
+def _held(entry: DocumentEntry) -> bool:
+    return entry.availability_status is AvailabilityStatus.PENDING
+
+
+def entry_fits(entry: DocumentEntry, asked: DocumentCriteria) -> bool:
+    """Whether an entry is meant: the criteria, read aloud.
+
+    Source: ITI TF-2 3.18.4.1.2.3.7.
+    """
+    statuses = asked.statuses or (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
+    return (
+        entry.availability_status in statuses
+        and _one_of(entry.patient_id, asked.patient_ids)
+        and _one_of(entry.entry_type, asked.entry_types)
+        and _one_of(entry.entry_uuid, asked.entry_uuids)
+        and _one_of(entry.unique_id, asked.unique_ids)
+        and _coded((entry.class_code,), asked.class_codes)
+        and _coded((entry.type_code,), asked.type_codes)
+        and _coded((entry.format_code,), asked.format_codes)
+        and _coded((entry.practice_setting_code,), asked.practice_setting_codes)
+        and _coded((entry.healthcare_facility_type_code,), asked.healthcare_facility_type_codes)
+        and all(_coded(entry.event_codes, group) for group in asked.event_codes)
+        and all(_coded(entry.confidentiality_codes, group) for group in asked.confidentiality_codes)
+        and _like([author.person for author in entry.authors if author.person], asked.author_persons)
+        and all(_like([reference_text(each) for each in entry.reference_ids], group) for group in asked.reference_ids)
+        and (entry.entry_type is EntryType.ON_DEMAND or _within(entry.creation_time, asked.creation_time))
+        and _within(entry.service_start_time, asked.service_start_time)
+        and _within(entry.service_stop_time, asked.service_stop_time)
+    )
+
+
+def _one_of(value: object, alternatives: Sequence[object]) -> bool:
+    return not alternatives or value in alternatives
+
+
+def _coded(codes: Iterable[Code], alternatives: Sequence[Code]) -> bool:
+    """Display names never decide."""
+    wanted = {(code.value, code.system) for code in alternatives}
+    return not alternatives or any((code.value, code.system) in wanted for code in codes)
+
+
+def _like(texts: Iterable[str], patterns: Sequence[str]) -> bool:
+    return not patterns or any(Pattern.from_like(pattern).fits(text) for text in texts for pattern in patterns)
+
+
+def _within(moment: Moment | None, asked: TimeRange) -> bool:
+    if moment is None:
+        return True
+    return (asked.start is None or asked.start.at <= moment.at) and (asked.end is None or moment.at < asked.end.at)
+
+
+class MemoryStudies:
+    """`Studies` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def expect(self, study: Study, source: str, at: datetime) -> None:
+        """A manifest named these instances; they are on their way."""
+        uid = study.study_instance_uid
+        here = self._here(uid)
+        self._learn(study, study.patient, source, at, StudyStatus.REGISTERED, {})
+        state = self._reader.state
+        named = {str(instance.sop_instance_uid) for _, instance in study.instances()}
+        state.expected[uid] = state.expected.get(uid, frozenset()) | (named - here)
+
+    async def add(self, arrived: Sequence[ArrivedInstance], patient: Patient, source: str, at: datetime) -> None:
+        """Instances are here."""
+        state = self._reader.change()
+        by_study: dict[str, list[ArrivedInstance]] = {}
+        for each in arrived:
+            by_study.setdefault(each.study.study_instance_uid, []).append(each)
+        for uid, of_study in by_study.items():
+            study = of_study[0].study
+            metadata: dict[tuple[str, str, str], bytes] = {}
+            for each in of_study:
+                study = _both(study, each.study)
+                for series, instance in each.study.instances():
+                    metadata[uid, series.series_instance_uid, instance.sop_instance_uid] = each.metadata
+            self._learn(study, patient, source, at, StudyStatus.AVAILABLE, metadata)
+            state.expected[uid] = state.expected.get(uid, frozenset()) - {sop for _, _, sop in metadata}
+
+    def _learn(
+        self,
+        learned: Study,
+        patient: Patient,
+        source: str,
+        at: datetime,
+        status: StudyStatus,
+        metadata: Mapping[tuple[str, str, str], bytes],
+    ) -> None:
+        state = self._reader.change()
+        uid = learned.study_instance_uid
+        there = state.studies.get(uid)
+        if there is None:
+            nothing = replace(learned, patient=patient, series=())
+            there = StudyRecord(study=nothing, status=status, updated_at=at, version=0, source=source)
+        check_patient(there.study, patient)
+        if not metadata:  # a manifest names instances; that they are here is told by `add` alone
+            learned = replace(learned, series=tuple(replace(each, instances=()) for each in learned.series))
+        study = _both(there.study, learned)
+        changed = any(state.metadata.get(place) != body for place, body in metadata.items())
+        state.metadata.update(metadata)
+        if study != there.study or changed or there.version == 0:
+            there = replace(there, study=study, updated_at=at, version=there.version + 1)
+        state.studies[uid] = there
+
+    async def set_status(self, study_instance_uid: str, status: StudyStatus, at: datetime) -> None:
+        """Tell what can be had of it now."""
+        state = self._reader.change()
+        there = state.studies.get(study_instance_uid)
+        if there is None:
+            raise UnknownDocument("no such study", location=study_instance_uid)
+        if there.status is not status:
+            changed = replace(there, status=status, updated_at=at, version=there.version + 1)
+            state.studies[study_instance_uid] = changed
+
+    async def get(self, study_instance_uid: str) -> StudyRecord | None:
+        """The study with all series and those instances that are here."""
+        record = self._reader.state.studies.get(study_instance_uid)
+        return None if record is None else _shown(record)
+
+    async def expected(self, study_instance_uid: str) -> frozenset[str]:
+        """SOP Instance UIDs that a manifest named and that have not arrived."""
+        return self._reader.state.expected.get(study_instance_uid, frozenset())
+
+    async def search(self, criteria: StudyCriteria, count: bool = True) -> StudyPage:
+        """A page of studies with their series, without instances."""
+        fitting = [each for each in self._reader.state.studies.values() if study_fits(each, criteria)]
+        total = len(fitting) if count else None
+        if criteria.limit <= 0:
+            return StudyPage(total=total, more=bool(total))
+        fitting.sort(key=lambda each: _place(each, criteria.order))
+        if criteria.after is not None:
+            after = place_after(criteria.after)
+            fitting = [each for each in fitting if _place(each, criteria.order) > after]
+        fitting = fitting[criteria.offset :]
+        page = []
+        for each in fitting[: criteria.limit]:
+            shown = _shown(each)
+            bare = tuple(replace(series, instances=()) for series in shown.study.series)
+            page.append(replace(shown, study=replace(shown.study, series=bare)))
+        return StudyPage(records=tuple(page), total=total, more=len(fitting) > criteria.limit)
+
+    async def locate(self, sop_instance_uid: str) -> tuple[str, str] | None:
+        """Study and Series Instance UID of an instance that is here."""
+        found = sorted(place for place in self._reader.state.metadata if place[2] == sop_instance_uid)
+        return (found[0][0], found[0][1]) if found else None
+
+    async def metadata(
+        self, study_instance_uid: str, series_instance_uid: str | None = None, sop_instance_uid: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """Stored DICOM JSON objects, in series and instance number order."""
+        record = await self.get(study_instance_uid)
+        if record is None:
+            return
+        for series, instance in record.study.instances():
+            if series_instance_uid in {None, series.series_instance_uid} and sop_instance_uid in {
+                None,
+                instance.sop_instance_uid,
+            }:
+                place = (study_instance_uid, series.series_instance_uid, instance.sop_instance_uid)
+                yield self._reader.state.metadata[place]
+
+    async def merge(self, subsumed: PatientIdentifier, surviving: Patient, at: datetime) -> Sequence[str]:
+        """Studies of one patient now belong to another."""
+        return self._give({subsumed}, surviving, at)
+
+    async def refresh(self, patient: Patient, at: datetime) -> Sequence[str]:
+        """Every study of theirs shows the new demographics; answers those that showed others."""
+        return self._give(set(patient.identifiers), patient, at)
+
+    def _give(self, identifiers: set[PatientIdentifier], patient: Patient, at: datetime) -> Sequence[str]:
+        state = self._reader.change()
+        given = []
+        for uid, there in sorted(state.studies.items()):
+            if identifiers.isdisjoint(there.study.patient.identifiers) or there.study.patient == patient:
+                continue
+            study = replace(there.study, patient=patient)
+            state.studies[uid] = replace(there, study=study, updated_at=at, version=there.version + 1)
+            given.append(uid)
+        return given
+
+    async def forget_patient(self, study_instance_uid: str) -> None:
+        """Undo `expect` of a study of which nothing has come."""
+        state = self._reader.change()
+        state.expected.pop(study_instance_uid, None)
+        if not self._here(study_instance_uid):
+            state.studies.pop(study_instance_uid, None)
+
+    def _here(self, study_instance_uid: str) -> set[str]:
+        return {sop for study, _, sop in self._reader.state.metadata if study == study_instance_uid}
+
+
+def _both(there: Study, learned: Study) -> Study:
+    """A study with what was learned, series and instances too."""
+    series = {each.series_instance_uid: each for each in there.series}
+    for each in learned.series:
+        before = series.get(each.series_instance_uid)
+        if before is None:
+            series[each.series_instance_uid] = each
+            continue
+        instances = {instance.sop_instance_uid: instance for instance in (*before.instances, *each.instances)}
+        series[each.series_instance_uid] = replace(merged_series(before, each), instances=tuple(instances.values()))
+    return replace(merged_study(there, learned), series=tuple(series.values()))
+
+
+def _shown(record: StudyRecord) -> StudyRecord:
+    def order(instance: Instance) -> tuple[bool, int, str]:
+        return (instance.number is None, instance.number or 0, instance.sop_instance_uid)
+
+    series = tuple(
+        replace(each, instances=tuple(sorted(each.instances, key=order)))
+        for each in sorted(record.study.series, key=shown_order)
+    )
+    counts = {str(each.series_instance_uid): len(each.instances) for each in series}
+    return replace(record, study=replace(record.study, series=series), instance_counts=counts)
+
+
+def _place(record: StudyRecord, order: str) -> tuple[int, str]:
+    value = -micros(record.updated_at) if order == "updated" else started_order(record.study.started)
+    return value, record.study.study_instance_uid
+
+
+def study_fits(record: StudyRecord, asked: StudyCriteria) -> bool:
+    """Whether a study is meant: the criteria, read aloud."""
+    study = record.study
+    updated_at = micros(record.updated_at)
+    return (
+        _one_of(study.study_instance_uid, asked.study_instance_uids)
+        and _any_of((each.series_instance_uid for each in study.series), asked.series_instance_uids)
+        and _any_of((instance.sop_instance_uid for _, instance in study.instances()), asked.sop_instance_uids)
+        and _identified(((each.value, each.authority) for each in study.patient.identifiers), asked.patient_ids)
+        and _identified(((each.value, each.authority) for each in study.accession_numbers), asked.accession_numbers)
+        and _matches(name_groups(study.patient.name), folded(asked.patient_name).rstrip("^"), asked.patient_name)
+        and _matches((study.study_id,), asked.study_id, asked.study_id)
+        and _any_of((each.modality for each in study.series), asked.modalities)
+        and _matches(
+            (folded_name(study.referring_physician),),
+            folded(asked.referring_physician).rstrip("^"),
+            asked.referring_physician,
+        )
+        and _matches((folded(study.description),), folded(asked.description), asked.description)
+        and all(
+            study.started is not None and compares(comparison, interval(moment), interval(study.started))
+            for comparison, moment in asked.started
+        )
+        and all(
+            compares(comparison, interval(moment), (updated_at, updated_at + 1)) for comparison, moment in asked.updated
+        )
+        and _one_of(record.status.value, asked.statuses)
+    )
+
+
+def _any_of(values: Iterable[str], alternatives: Sequence[str]) -> bool:
+    return not alternatives or any(value in alternatives for value in values)
+
+
+def _identified(values: Iterable[tuple[str, str | None]], asked: Sequence[tuple[str, str | None]]) -> bool:
+    if not asked:
+        return True
+    there = [(value, authority or "") for value, authority in values]
+    return any(
+        value == wanted and (by is None or authority == by) for value, authority in there for wanted, by in asked
+    )
+
+
+def _matches(texts: Iterable[str], pattern: str, asked: str) -> bool:
+    return not asked or any(Pattern.from_dicom(pattern).fits(text) for text in texts)
+
+
+class MemoryIdentity:
+    """`Identity` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def put(self, patient: Patient, at: datetime) -> Patient:
+        """Create or update by any identifier that we know."""
+        state = self._reader.change()
+        known = [state.identifiers[each] for each in patient.identifiers if each in state.identifiers]
+        if any(subsumed_by is not None for _, subsumed_by in known):
+            raise IdentityConflict("an id of the patient was merged into another and is not valid any more")
+        keys = {key for key, _ in known}
+        if len(keys) > 1:
+            raise IdentityConflict("the ids belong to different patients here")
+        key = keys.pop() if keys else str(patient.identifiers[0])
+        if key in state.patients:
+            patient = updated(state.patients[key], patient)
+        self._write(key, patient)
+        return patient
+
+    def _write(self, key: str, patient: Patient) -> None:
+        state = self._reader.change()
+        state.patients[key] = patient
+        for each in patient.identifiers:
+            state.identifiers[each] = (key, None)
+
+    async def get(self, identifier: PatientIdentifier) -> Patient | None:
+        """The patient who is known by this id, through links too."""
+        state = self._reader.state
+        if identifier in state.identifiers:
+            return self._valid(identifier)
+        for link in await self.links(identifier):
+            if link.foreign == identifier and (patient := self._valid(link.local)) is not None:
+                return patient
+        return None
+
+    def _valid(self, identifier: PatientIdentifier) -> Patient | None:
+        key, subsumed_by = self._reader.state.identifiers.get(identifier, ("", identifier))
+        return None if subsumed_by is not None else self._reader.state.patients[key]
+
+    async def subsumed(self, identifier: PatientIdentifier) -> PatientIdentifier | None:
+        """The surviving id, at the end of the chain."""
+        survivor: PatientIdentifier | None = None
+        _, following = self._reader.state.identifiers.get(identifier, ("", None))
+        while following is not None:
+            survivor = following
+            _, following = self._reader.state.identifiers[following]
+        return survivor
+
+    async def match(self, patient: Patient) -> Sequence[Patient]:
+        """Candidates whose name, birth date and sex agree."""
+        wanted = matching(patient)
+        return [each for each in self._active() if wanted and matching(each) == wanted]
+
+    async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:
+        """By id or by the beginning of a name, for people."""
+        if not text.strip():
+            return ()
+        by_id = beginning(text)
+        found: dict[int, Patient] = {}
+        for each in sorted(self._active(), key=searched_name):
+            if any(by_id.fits(identifier.value) for identifier in each.identifiers):
+                found[id(each)] = each
+        for pattern in beginnings(text):
+            for name_of in (searched_name, searched_ideographic):
+                some = [each for each in sorted(self._active(), key=searched_name) if pattern.fits(name_of(each))]
+                found |= {id(each): each for each in some if id(each) not in found}
+        return list(found.values())[:limit]
+
+    def _active(self) -> Iterator[Patient]:
+        return (patient for _, patient in sorted(self._reader.state.patients.items()) if patient.active)
+
+    async def link(self, link: IdentityLink) -> None:
+        """Hold a foreign id and a local one for the same person."""
+        self._reader.change().links[link.local, link.foreign] = link
+
+    async def links(self, identifier: PatientIdentifier) -> Sequence[IdentityLink]:
+        """Links that name this id, on either side, newest decision first."""
+        found = [each for each in self._reader.state.links.values() if identifier in {each.local, each.foreign}]
+        return sorted(found, key=lambda link: (link.decided_at, link.local, link.foreign), reverse=True)
+
+    async def merge(self, subsumed: PatientIdentifier, surviving: PatientIdentifier, at: datetime) -> Patient:
+        """A40: the subsumed id stops being valid."""
+        state = self._reader.change()
+        check_merge(subsumed, surviving)
+        for which, identifier in (("subsumed", subsumed), ("surviving", surviving)):
+            if self._valid(identifier) is None:
+                raise not_valid(which)
+        (gone_key, _), (stays_key, _) = state.identifiers[subsumed], state.identifiers[surviving]
+        gone, stays = state.patients[gone_key], state.patients[stays_key]
+        survivor = merged(subsumed, gone, surviving, stays)
+        if gone_key != stays_key:
+            state.patients[gone_key] = buried(subsumed, gone, surviving)
+        self._write(stays_key, survivor)
+        state.identifiers[subsumed] = (gone_key, surviving)
+        for link in await self.links(subsumed):
+            del state.links[link.local, link.foreign]
+            if (changed := repointed(link, subsumed, surviving)) is not None:
+                await self.link(changed)
+        return survivor
+
+
+class MemoryLedger:
+    """`Ledger` over a state."""
+
+    def __init__(self, reader: _Reader, numbers: Numbers, turns: Turns) -> None:
+        self._reader = reader
+        self._numbers = numbers
+        self._turns = turns
+
+    async def open(self, job: ExchangeJob) -> None:
+        """A new exchange."""
+        self._reader.change().exchanges[job.id] = job
+
+    async def note(self, step: Step) -> int:
+        """One line of its timeline."""
+        number = self._numbers.next()
+        self._reader.change().steps[number] = replace(step, id=number)
+        return number
+
+    async def close_step(self, step_id: int, step: Step) -> None:
+        """Give an OPEN step its end."""
+        state = self._reader.change()
+        if step_id in state.steps:
+            state.steps[step_id] = replace(step, id=step_id)
+
+    async def get(self, exchange_id: str) -> ExchangeJob | None:
+        """One exchange."""
+        return self._reader.state.exchanges.get(exchange_id)
+
+    async def advance(
+        self,
+        exchange_id: str,
+        event: Event,
+        at: datetime,
+        *,
+        reason: str = "",
+        cure: str = "",
+        due_at: datetime | None = None,
+        payload: dict[str, object] | None = None,
+        study_instance_uid: str | None = None,
+        patient_id: str | None = None,
+    ) -> ExchangeJob:
+        """Move it by the table."""
+        state = self._reader.change()
+        if exchange_id not in state.exchanges:
+            raise UnknownDocument("no such exchange", location=exchange_id)
+        job = moved(
+            state.exchanges[exchange_id],
+            event,
+            at,
+            reason=reason,
+            cure=cure,
+            due_at=due_at,
+            payload=payload,
+            study_instance_uid=study_instance_uid,
+            patient_id=patient_id,
+        )
+        state.exchanges[exchange_id] = job
+        return job
+
+    async def claim(self, now: datetime, owner: str, lease: timedelta, limit: int = 1) -> Sequence[ExchangeJob]:
+        """Take what is due, peers in turn."""
+        state = self._reader.change()
+        taken: list[ExchangeJob] = []
+        while len(taken) < limit:
+            due = [job for job in state.exchanges.values() if (at := claimable_at(job)) is not None and at <= now]
+            if not due:
+                break
+            peer = self._turns.in_order({job.peer for job in due})[0]
+            first = min((job for job in due if job.peer == peer), key=_due)
+            self._turns.took(peer)
+            state.exchanges[first.id] = claimed(first, now, owner, lease)
+            taken.append(state.exchanges[first.id])
+        return taken
+
+    async def extend(self, exchange_id: str, owner: str, until: datetime) -> bool:
+        """Keep holding it."""
+        state = self._reader.change()
+        job = state.exchanges.get(exchange_id)
+        if job is None or not owner or job.lease_owner != owner:
+            return False
+        state.exchanges[exchange_id] = replace(job, lease_until=until)
+        return True
+
+    async def next_due(self) -> datetime | None:
+        """When the runner should look again."""
+        return min(filter(None, map(claimable_at, self._reader.state.exchanges.values())), default=None)
+
+    async def timeline(self, exchange_id: str) -> Sequence[Step]:
+        """Its steps, oldest first."""
+        found = [step for step in self._reader.state.steps.values() if step.exchange_id == exchange_id]
+        return sorted(found, key=lambda step: (step.at, step.id))
+
+    async def list(
+        self,
+        *,
+        kinds: frozenset[Kind] | None = None,
+        states: frozenset[State] | None = None,
+        peer: str = "",
+        study_instance_uid: str = "",
+        before: str = "",
+        limit: int = 50,
+    ) -> Sequence[ExchangeJob]:
+        """Exchanges, newest first."""
+        found = [
+            job
+            for job in self._reader.state.exchanges.values()
+            if (kinds is None or job.kind in kinds)
+            and (states is None or job.state in states)
+            and peer in {"", job.peer}
+            and study_instance_uid in {"", job.study_instance_uid}
+            and (not before or job.id < before)
+        ]
+        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+    async def counts(self) -> dict[State, int]:
+        """How many are in each state."""
+        found: dict[State, int] = {}
+        for job in self._reader.state.exchanges.values():
+            found[job.state] = found.get(job.state, 0) + 1
+        return found
+
+    async def close_open_steps(self, at: datetime) -> int:
+        """Every OPEN step becomes a failure that says the house went down."""
+        state = self._reader.change()
+        open_steps = [step for step in state.steps.values() if step.outcome is StepOutcome.OPEN]
+        for step in open_steps:
+            state.steps[step.id] = replace(step, outcome=StepOutcome.FAILURE, why=WENT_DOWN, cure=WENT_DOWN_CURE)
+        return len(open_steps)
+
+
+def _due(job: ExchangeJob) -> tuple[datetime, str]:
+    at = claimable_at(job)
+    assert at is not None
+    return at, job.id
+
+
+class MemoryDocuments:
+    """`Documents` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, document_unique_id: str, staged: StagedObject) -> None:
+        """Name it."""
+        state = self._reader.change()
+        kept = state.documents.get(document_unique_id)
+        if kept is None:
+            state.documents[document_unique_id] = staged.content
+            return
+        if await _whole(kept) != await _whole(staged.content):
+            raise RuleViolation(
+                "other bytes are kept under the document's uniqueId",
+                code="XDSNonIdenticalHash", location=document_unique_id,
+            )  # fmt: skip
+
+    async def open(self, document_unique_id: str) -> Content | None:
+        """The document as it was received."""
+        return self._reader.state.documents.get(document_unique_id)
+
+
+async def _whole(content: Content) -> bytes:
+    return b"".join([chunk async for chunk in content.open()])
+
+
+class MemoryAudit:
+    """`AuditSink` over a state: without chain and without wire, for tests that ask what was recorded."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def record(self, records: Sequence[AuditRecord], exchange_id: str = "") -> None:
+        """Keep them."""
+        await self.intend(records, exchange_id)
+
+    async def intend(self, records: Sequence[AuditRecord], exchange_id: str = "") -> str:
+        """Keep what will have happened if we do not come back."""
+        state = self._reader.change()
+        intent = str(len(state.audit) + 1)
+        state.audit[intent] = (exchange_id, tuple(records))
+        return intent
+
+    async def close(self, intent: str, records: Sequence[AuditRecord]) -> None:
+        """Replace an intent by what did happen."""
+        state = self._reader.change()
+        exchange_id, _ = state.audit[intent]
+        state.audit[intent] = (exchange_id, tuple(records))
+
+
+class MemoryWork:
+    """`Work` over a state."""
+
+    def __init__(self, reader: _Reader, store: "MemoryStore") -> None:
+        self.registry = MemoryRegistry(reader)
+        self.studies = MemoryStudies(reader)
+        self.ledger = MemoryLedger(reader, store.numbers, store.turns)
+        self.identity = MemoryIdentity(reader)
+        self.documents = MemoryDocuments(reader)
+        self.audit: AuditSink = MemoryAudit(reader)
+
+
+class MemoryStore:
+    """`Store` in memory; `committed` is called after every unit."""
+
+    def __init__(self, committed: Callable[[], None] = lambda: None) -> None:
+        self.state = MemoryState()
+        self.numbers = Numbers()
+        self.turns = Turns()
+        self._committed = committed
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Work]:
+        """A unit of work."""
+        async with self._turn:
+            state = self.state.copy()
+            yield MemoryWork(_Reader(state, writing=True), self)
+            self.state = state
+        self._committed()
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[Work]:
+        """Reading only."""
+        yield MemoryWork(_Reader(self.state, writing=False), self)
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    def audited(self) -> Sequence[AuditRecord]:
+        """Every record, in the order in which it was written; what is still an intent as a failure."""
+        return [record for _, records in self.state.audit.values() for record in records]
