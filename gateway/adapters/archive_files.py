@@ -23,7 +23,7 @@ import uuid
 from array import array
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -34,6 +34,7 @@ import numpy
 from numpy.typing import NDArray
 
 from gateway.adapters.arrival import (
+    Coerced,
     Identity,
     Reading,
     arrived,
@@ -58,7 +59,7 @@ from gateway.adapters.durable import (
 from gateway.ports.archive import Coercion, Plan, PlannedInstance, Stored, StoreOutcome, Wanted
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
-from profiles.errors import Duplicate, ExchangeError, InternalFault, MalformedMessage, UnknownDocument
+from profiles.errors import Duplicate, ExchangeError, InternalFault, MalformedMessage, RequestError, UnknownDocument
 from profiles.model.content import DICOM, Part, Pour
 from profiles.model.imaging import Study
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
@@ -68,6 +69,9 @@ T = TypeVar("T")
 IN_FLIGHT: Final = 8  # instances on their way to the disk; fsync gains nothing from more
 READ_AHEAD: Final = 4  # instances whose first block is read before it is asked for
 MIN_FREE_BYTES: Final = 256 * 1024 * 1024  # below this the archive says that it is not ready, before a study breaks off
+
+LOOK_BYTES: Final = 64 * 1024  # most heads end within
+SHORT_HEAD_BYTES: Final = 128 * 1024  # a millisecond or two of work; longer heads are worked on in a thread
 
 _HEAD = struct.Struct("<8sQ")
 _HEAD_MAGIC: Final = b"RGHEAD1\0"
@@ -184,7 +188,7 @@ def _same(one: Iterable[bytes], other: Iterable[bytes]) -> bool:
 
 
 class _Incoming:
-    """A part while it comes. `take` runs on the loop, `flush` and what follows in threads, one at a time."""
+    """A part while it comes. `take` runs on the loop; `flush` and `put` in threads, one at a time."""
 
     def __init__(self, key: str, path: Path) -> None:
         self.key = key
@@ -194,8 +198,9 @@ class _Incoming:
         self.pending_bytes = 0
         self._sha256 = hashlib.sha256()
         self._descriptor: int | None = None
+        self._state = threading.Lock()
+        self._busy = False
         self._discarded = False
-        self._lock = threading.Lock()
 
     @property
     def sha256(self) -> str:
@@ -207,7 +212,12 @@ class _Incoming:
         Raises:
             MalformedMessage: This is not DICOM.
         """
-        self.reader.feed(chunk)
+        if self.reader.head is None and len(chunk) > LOOK_BYTES:  # what lies behind the head need not be copied
+            view = memoryview(chunk)
+            self.reader.feed(view[:LOOK_BYTES])
+            self.reader.feed(view[LOOK_BYTES:])
+        else:
+            self.reader.feed(chunk)
         self.pending.append(chunk)
         self.pending_bytes += len(chunk)
 
@@ -216,31 +226,77 @@ class _Incoming:
         chunks, self.pending, self.pending_bytes = self.pending, [], 0
         return chunks
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A thread has it: who discards it meanwhile need not wait, the thread will clean up.
+
+        Raises:
+            InternalFault: It is discarded already.
+        """
+        with self._state:
+            if self._discarded:
+                raise InternalFault("what was given up is not written")
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._state:
+                self._busy = False
+                drop = self._discarded
+            if drop:
+                self._drop()
+
     def flush(self, chunks: list[bytes]) -> None:
         """Append to the half file."""
-        with self._lock:
-            if self._discarded:
-                return
-            if self._descriptor is None:
-                self._descriptor = create(self.path)
-            write_all(self._descriptor, chunks)
-            for chunk in chunks:
-                self._sha256.update(chunk)
+        with self.at_work():
+            self._append(chunks)
 
     def make_durable(self, sync: Sync) -> None:
-        """The bytes are on the disk, under the half file's name."""
-        with self._lock:
-            assert self._descriptor is not None
-            sync(self._descriptor)
+        """Append the rest; the bytes are on the disk, under the half file's name. Within `at_work`."""
+        self._append(self.taken())
+        assert self._descriptor is not None
+        sync(self._descriptor)
+
+    def _append(self, chunks: list[bytes]) -> None:
+        if self._descriptor is None:
+            self._descriptor = create(self.path)
+        write_all(self._descriptor, chunks)
+        for chunk in chunks:
+            self._sha256.update(chunk)
+
+    def renamed(self) -> None:
+        """The half file is one no longer."""
+        self._close()
 
     def discard(self) -> None:
-        """Forget it; a half file that was renamed is no longer here."""
-        with self._lock:
+        """Forget it, and the half file."""
+        with self._state:
             self._discarded = True
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
-                remove(self.path)
+            if self._busy:
+                return
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._close():
+            remove(self.path)
+
+    def _close(self) -> bool:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return False
+        os.close(descriptor)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A part that came whole and is what it says; `new` is its coerced head, if that differs."""
+
+    incoming: _Incoming
+    head: Part10Head
+    identity: Identity
+    place: _Place
+    new: Coerced | None
 
 
 class _FolderSyncs:
@@ -418,51 +474,71 @@ class FilesArchive:
                 await writing
 
     async def _kept(self, incoming: _Incoming, coercion: Coercion | None) -> StoreOutcome:
-        """Make it durable and tell."""
-        outcome, folder = await self._run(partial(self._keep, incoming, coercion))
-        if folder is not None:
-            try:
-                await self._renames.settle(folder)
-            except OSError as error:
-                raise translated(error) from error
-        return outcome
-
-    def _keep(self, incoming: _Incoming, coercion: Coercion | None) -> tuple[StoreOutcome, Path | None]:
-        """In a thread: everything up to the folder's fsync."""
-        head: Part10Head | None = None
+        """Judge it, make it durable, tell."""
         try:
-            head = incoming.reader.finish()
-            identity = identity_of(head)
-            incoming.flush(incoming.taken())
-            new = None if coercion is None else coerced(head, coercion, self._reading, self._clock.now())
-            served = head if new is None else new.head
-            place = self._place(identity.study_instance_uid, identity.sop_instance_uid)
+            judged = await self._quick(incoming, partial(self._judge, incoming, coercion))
+            stored, served = await self._run(partial(self._put, judged))
+            told = await self._quick(incoming, partial(self._told, judged, served, stored))
+        except RequestError as error:
+            return refused(incoming.key, incoming.reader.head, error)
+        finally:
+            incoming.discard()
+        try:
+            await self._renames.settle(judged.place.folder)
+        except OSError as error:
+            raise translated(error) from error
+        return told
+
+    async def _quick(self, incoming: _Incoming, work: Callable[[], T]) -> T:
+        """Work on a head: at once, since threads would only wait for each other's turn; a long one in a thread."""
+        head = incoming.reader.head
+        return work() if head is None or len(head.raw) <= SHORT_HEAD_BYTES else await self._compute.run(work)
+
+    def _judge(self, incoming: _Incoming, coercion: Coercion | None) -> _Judged:
+        """What came, now that it is whole.
+
+        Raises:
+            RequestError: It is to be refused.
+        """
+        head = incoming.reader.finish()
+        identity = identity_of(head)
+        return _Judged(
+            incoming,
+            head,
+            identity,
+            self._place(identity.study_instance_uid, identity.sop_instance_uid),
+            None if coercion is None else coerced(head, coercion, self._reading, self._clock.now()),
+        )
+
+    def _put(self, judged: _Judged) -> tuple[Stored, Part10Head]:
+        """In a thread: everything up to the folder's fsync. Answers the head that is served.
+
+        Raises:
+            Duplicate: Other content has this name.
+        """
+        incoming, place, new = judged.incoming, judged.place, judged.new
+        with incoming.at_work():
             self._folders.make(place.folder)
-            tail = head.tail_offset if head.tail_offset is not None else incoming.reader.size_bytes
-            written = None if new is None else self._write_head(new.raw, tail)
+            tail = judged.head.tail_offset
+            size = incoming.reader.size_bytes
+            written = None if new is None else self._write_head(new.raw, tail if tail is not None else size)
             try:
                 incoming.make_durable(self._sync)
                 with self._placing[int(place.name[:2], 16) % len(self._placing)]:
                     if place.file.exists():
-                        stored = Stored.SAME
-                        served = self._compared(place, incoming, head)
-                    else:
-                        stored = Stored.NEW
-                        if written is None:
-                            remove(place.head)  # of a store that a power cut ended before its file was in place
-                        else:
-                            written.replace(place.head)
-                        incoming.path.replace(place.file)
+                        return Stored.SAME, self._compared(judged)
+                    if written is not None:
+                        written.replace(place.head)
+                        written = None
+                    incoming.path.replace(place.file)
+                    incoming.renamed()
             finally:
                 if written is not None:
                     remove(written)
-            return self._told(incoming, identity, served, stored), place.folder
-        except ExchangeError as error:
-            return refused(incoming.key, head or incoming.reader.head, error), None
-        finally:
-            incoming.discard()
+        return Stored.NEW, judged.head if new is None else new.head
 
-    def _told(self, incoming: _Incoming, identity: Identity, served: Part10Head, stored: Stored) -> StoreOutcome:
+    def _told(self, judged: _Judged, served: Part10Head, stored: Stored) -> StoreOutcome:
+        incoming, identity = judged.incoming, judged.identity
         return StoreOutcome(
             key=incoming.key,
             stored=stored,
@@ -485,13 +561,14 @@ class FilesArchive:
             os.close(descriptor)
         return path
 
-    def _compared(self, place: _Place, incoming: _Incoming, head: Part10Head) -> Part10Head:
+    def _compared(self, judged: _Judged) -> Part10Head:
         """The head that we serve of an instance that has come again.
 
         Raises:
             Duplicate: It has other content.
         """
-        new = _View(incoming.path, incoming.reader.size_bytes)
+        place, head = judged.place, judged.head
+        new = _View(judged.incoming.path, judged.incoming.reader.size_bytes)
         for original in (True, False):
             view = _view(place, original=original)
             ours = _head_of(view)
