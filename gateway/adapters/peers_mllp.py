@@ -267,7 +267,7 @@ def _judge(answer: bytes, control_id: str, peer: Peer) -> None:
         stray = PeerProtocolError("MSA-2 is not the control id of the message that was sent")
         stray.temporary = True  # it counts as no answer: ours may never have been seen
         raise stray
-    if not acknowledgement.is_accepted:
+    if not acknowledgement.accepted:
         raise _refused(acknowledgement, peer)
 
 

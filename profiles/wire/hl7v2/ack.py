@@ -107,14 +107,14 @@ class Acknowledgement:
     errors: tuple[AckError, ...] = ()
 
     @property
-    def is_accepted(self) -> bool:
+    def accepted(self) -> bool:
         """The receiver has it."""
         return self.code in (AckCode.ACCEPT, AckCode.COMMIT_ACCEPT)
 
     @property
     def is_temporary(self) -> bool:
         """Not accepted, and worth sending again unchanged."""
-        if self.is_accepted:
+        if self.accepted:
             return False
         codes = {error.code for error in self.errors}
         return bool(codes & _TEMPORARY) or (not codes and self.code in (AckCode.REJECT, AckCode.COMMIT_REJECT))

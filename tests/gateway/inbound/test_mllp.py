@@ -160,7 +160,7 @@ async def test_a_control_id_used_for_another_message_is_done_and_told() -> None:
     async with listening(turns) as (listener, port), connected(port) as sender:
         await sender.ask(registration("D3"))
         answer = await sender.ask(registration("D3", family="Other"))
-    assert answer.is_accepted
+    assert answer.accepted
     assert [request.patient.name.family for request in turns.requests] == ["Sample", "Other"]
     assert "hl7.control-id-reused" in {finding.rule for finding in turns.findings}
     assert listener.counts.control_ids_reused == 1
@@ -178,7 +178,7 @@ async def test_a_refused_message_may_come_again_and_is_asked_anew() -> None:
     async with listening(RecordingTurns(busy_once)) as (_, port), connected(port) as sender:
         refused = await sender.ask(registration("D4"))
         assert (refused.code, refused.errors[0].code, refused.is_temporary) == ("AR", "206", True)
-        assert (await sender.ask(registration("D4"))).is_accepted
+        assert (await sender.ask(registration("D4"))).accepted
 
 
 async def test_what_the_actor_refuses_is_an_error_with_code_and_location() -> None:
@@ -206,7 +206,7 @@ async def test_what_is_not_served_is_rejected_by_the_table(
     message = ITI_30.encode_request(feed(), sent("R1")).replace(*change)
     async with listening(turns) as (_, port), connected(port) as sender:
         answer = await sender.ask(message)
-        assert (await sender.ask(registration("R2"))).is_accepted  # and the connection goes on
+        assert (await sender.ask(registration("R2"))).accepted  # and the connection goes on
     assert (answer.code, answer.errors[0].code) == ("AR", code)
     assert answer.errors[0].location == location
     assert len(turns.refusals) == 1
@@ -232,7 +232,7 @@ async def test_garbage_between_messages_is_skipped_and_too_much_of_it_ends_the_c
     turns = RecordingTurns()
     async with listening(turns) as (_, port), connected(port) as sender:
         await sender.write(b"\r\n\x00 stray \r\n" + join(registration("G1")))
-        assert read_acknowledgement(await sender.read()).value.is_accepted
+        assert read_acknowledgement(await sender.read()).value.accepted
         await sender.write(b"GET / HTTP/1.1\r\n" * 100)
         assert await sender.read() == b""
     assert len(turns.refusals) == 1
@@ -283,7 +283,7 @@ async def test_a_silent_connection_is_closed_and_one_that_waits_for_an_answer_is
 
     limits = MllpListenerLimits(message_s=0.1, idle_s=0.2)
     async with listening(RecordingTurns(slow), limits=limits) as (_, port), connected(port) as sender:
-        assert (await sender.ask(registration())).is_accepted
+        assert (await sender.ask(registration())).accepted
         assert await sender.read() == b""
 
 
@@ -348,7 +348,7 @@ PEER = Peer(
 async def test_a_known_peer_is_the_caller() -> None:
     turns = RecordingTurns()
     async with listening(turns, identify=known_as(PEER)) as (_, port), connected(port) as sender:
-        assert (await sender.ask(registration())).is_accepted
+        assert (await sender.ask(registration())).accepted
     assert turns.callers[0].peer is PEER
 
 
@@ -391,7 +391,7 @@ async def test_mutual_tls_shows_the_listener_who_is_asking(tmp_path: Path) -> No
         connected(port, tls.client) as sender,
     ):
         for number in range(3):
-            assert (await sender.ask(registration(f"T{number}"))).is_accepted
+            assert (await sender.ask(registration(f"T{number}"))).accepted
     pem = tls.client_identity.certificate.read_text()
     assert set(shown) == {hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()}
 
@@ -426,7 +426,7 @@ async def test_plain_text_on_a_tls_port_is_noted_and_a_probe_is_not(tmp_path: Pa
 async def test_more_connections_than_allowed_are_turned_away() -> None:
     limits = MllpListenerLimits(connections=2)
     async with listening(RecordingTurns(), limits=limits) as (_, port), connected(port) as one, connected(port) as two:
-        assert (await one.ask(registration("M1"))).is_accepted
-        assert (await two.ask(registration("M2"))).is_accepted
+        assert (await one.ask(registration("M1"))).accepted
+        assert (await two.ask(registration("M2"))).accepted
         async with connected(port) as three:
             assert await three.read() == b""

@@ -1,0 +1,1 @@
+"""Counterparts that play the other side: small, independent of `gateway`, good enough to be believed."""
