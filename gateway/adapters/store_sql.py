@@ -145,6 +145,12 @@ class SqlStore:
             async for path in SqlDocuments(executor, None).paths():
                 yield path
 
+    async def instances(self) -> AsyncIterator[str]:
+        """SOP Instance UID of every instance that is indexed, for reconciling the archive at start-up."""
+        async with self.reading() as executor:
+            async for uid in SqlStudies(executor).uids():
+                yield uid
+
     async def close(self) -> None:
         """Finish what is committing and let go."""
         await self._inner.close()

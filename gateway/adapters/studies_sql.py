@@ -145,6 +145,13 @@ _NUMBERS = Fixed(
     select(instances.c.sop_instance_uid, instances.c.number).where(instances.c.series_key == bindparam("series_key"))
 )
 _HERE = Fixed(select(instances.c.sop_instance_uid).where(instances.c.series_key == bindparam("series_key")))
+_UIDS = Fixed(
+    select(instances.c.sop_instance_uid)
+    .where(instances.c.sop_instance_uid > bindparam("after"))
+    .distinct()
+    .order_by(instances.c.sop_instance_uid)
+    .limit(bindparam("many"))
+)
 _LOCATE = Fixed(
     select(series.c.study_instance_uid, series.c.series_instance_uid)
     .select_from(instances.join(series, instances.c.series_key == series.c.series_key))
@@ -347,6 +354,17 @@ class SqlStudies:
     async def expected(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs that a manifest named and that have not arrived."""
         return frozenset(uid for (uid,) in await self._db.rows(_EXPECTED, {"study": study_instance_uid}))
+
+    async def uids(self) -> AsyncIterator[str]:
+        """SOP Instance UID of every instance that is here: a file that is not among them belongs to nobody."""
+        after = ""
+        while True:
+            rows = await self._db.rows(_UIDS, {"after": after, "many": PAGE})
+            for (uid,) in rows:
+                yield uid
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
 
     async def locate(self, sop_instance_uid: str) -> tuple[str, str] | None:
         """Study and Series Instance UID of an instance that is here."""
