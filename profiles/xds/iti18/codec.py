@@ -138,13 +138,14 @@ FIELDS: Mapping[str, Field] = {
     "$AssociationTypes": Field("", "association_types"),
 }
 
-DEFAULT_TYPES: Mapping[StoredQuery, tuple[EntryType, ...]] = {
-    # $XDSDocumentEntryType not sent: Stable only, where the query has the parameter; otherwise whatever there is
-    query: (EntryType.STABLE,)
-    if any(parameter.name == "$XDSDocumentEntryType" for parameter in parameters)
-    else BOTH_ENTRY_TYPES
-    for query, parameters in PARAMETERS.items()
-}
+NAMES_ENTRIES = frozenset(
+    {
+        StoredQuery.GET_DOCUMENTS,
+        StoredQuery.GET_DOCUMENTS_AND_ASSOCIATIONS,
+        StoredQuery.GET_FOLDERS_FOR_DOCUMENT,
+    }
+)
+"""Queries that name entries and have no $XDSDocumentEntryType: whatever type they are. Elsewhere the default is Stable."""
 
 
 # --- request ----------------------------------------------------------------------------------------------------------
@@ -240,7 +241,8 @@ def _criteria(query: StoredQuery, found: Mapping[str, Groups]) -> dict[str, Any]
             target[field.name] = field.shape.read(groups)
     for target in fields.values():
         target.update({name: TimeRange(**value) for name, value in target.items() if isinstance(value, dict)})
-    fields["criteria"].setdefault("entry_types", DEFAULT_TYPES[query])
+    if query in NAMES_ENTRIES:
+        fields["criteria"]["entry_types"] = BOTH_ENTRY_TYPES
     if query is StoredQuery.GET_ALL:  # $patientId is everybody's
         fields["submission_sets"]["patient_ids"] = fields["folders"]["patient_ids"] = fields["criteria"]["patient_ids"]
     return {

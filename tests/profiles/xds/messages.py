@@ -1,0 +1,192 @@
+"""One message of each kind: the values that the golden vectors write down, for XDS and XDS-I alike."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from profiles.findings import Severity
+from profiles.model.codes import DCM, MANIFEST_FORMAT, Code
+from profiles.model.content import Content, Poured
+from profiles.model.document import AvailabilityStatus, EntryType
+from profiles.model.identifiers import Oid
+from profiles.model.moment import Moment
+from profiles.model.query import DocumentCriteria, TimeRange
+from profiles.transaction import SoapTransaction
+from profiles.wire.ebxml.retrieve import nothing
+from profiles.xds.iti18 import ITI_18, ObjectRef, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryError, RegistryResponse, ResponseStatus
+from profiles.xds.iti42 import ITI_42, RegisterRequest
+from profiles.xds.iti43 import ITI_43, DocumentRequest, RetrievedDocument, RetrieveDocumentSetRequest
+from profiles.xds.iti43 import RetrieveDocumentSetResponse as Head
+from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, SeriesRequest, StudyRequest
+from tests.support.ebxml import ENTRY, FOLDER, MEMBER, PATIENT_ID, REPLACEMENT, SET, SUBMISSION, WITH_FOLDER
+
+HOME = Oid("1.2.3.1")
+UUID = "urn:uuid:00000000-0000-4000-8000-00000000000{}"
+
+PROVIDE = ProvideAndRegisterRequest(submission=SUBMISSION, documents={"Document01": Content.of(b"DICM of a kind...")})
+REGISTER = RegisterRequest(submission=WITH_FOLDER)
+FAILURE = RegistryResponse(
+    status=ResponseStatus.FAILURE,
+    errors=(
+        RegistryError(
+            code="XDSPatientIdDoesNotMatch",
+            context='Patient id of "Document01" & of the submission set differ',
+            location="Document01",
+        ),
+        RegistryError(code="XDSExtraMetadataNotSaved", context="not kept", severity=Severity.WARNING),
+    ),
+)
+FIND = StoredQueryRequest(
+    query=StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID,
+    home_community_id=HOME,
+    criteria=DocumentCriteria(
+        patient_ids=(PATIENT_ID,),
+        statuses=(AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED),
+        entry_types=(EntryType.STABLE, EntryType.ON_DEMAND),
+        format_codes=(Code(value=MANIFEST_FORMAT.value, system=MANIFEST_FORMAT.system),),
+        event_codes=(
+            (Code(value="CT", system=DCM), Code(value="MR", system=DCM)),
+            (Code(value="Children's", system="1.2.3"),),
+        ),
+        author_persons=("%Sm_tty%", "O'Hara%"),
+        reference_ids=(("%ACC42^^^&1.2.3.4.5.6&ISO^urn:ihe:iti:xds:2013:accession",),),
+        creation_time=TimeRange(start=Moment.from_dtm("2026"), end=Moment.from_dtm("20270101")),
+        service_start_time=TimeRange(start=Moment.from_dtm("202603010930")),
+    ),
+)
+GET_ASSOCIATIONS = StoredQueryRequest(
+    query=StoredQuery.GET_ASSOCIATIONS, return_type=ReturnType.OBJECT_REF, uuids=(UUID.format(1), UUID.format(2))
+)
+FOUND = StoredQueryResponse(
+    entries=(
+        replace(ENTRY, entry_uuid=UUID.format(1), home_community_id=HOME, version=2, logical_id=UUID.format(9)),
+        replace(
+            ENTRY,
+            entry_uuid=UUID.format(2),
+            entry_type=EntryType.ON_DEMAND,
+            availability_status=AvailabilityStatus.DEPRECATED,
+            title="",
+            comments="",
+            authors=(),
+            event_codes=(),
+            extra=(),
+        ),
+    ),
+    submission_sets=(replace(SET, entry_uuid=UUID.format(3), home_community_id=HOME),),
+    folders=(replace(FOLDER, entry_uuid=UUID.format(4), home_community_id=HOME),),
+    associations=(
+        replace(MEMBER, entry_uuid=UUID.format(5), source=UUID.format(3), target=UUID.format(1)),
+        replace(REPLACEMENT, entry_uuid=UUID.format(6), source=UUID.format(1), target=UUID.format(2)),
+    ),
+)
+REFERENCES = StoredQueryResponse(
+    object_refs=(ObjectRef(entry_uuid=UUID.format(1), home_community_id=HOME), ObjectRef(entry_uuid=UUID.format(2)))
+)
+NOT_FOUND = StoredQueryResponse(
+    status=ResponseStatus.FAILURE,
+    errors=(
+        RegistryError(
+            code="XDSStoredQueryMissingParam",
+            context="parameter $XDSDocumentEntryStatus is missing",
+            location="$XDSDocumentEntryStatus",
+        ),
+    ),
+)
+RETRIEVE = RetrieveDocumentSetRequest(
+    documents=(
+        DocumentRequest(repository_unique_id="1.2.3.2", document_unique_id="1.2.826.0.1.99.2"),
+        DocumentRequest(
+            repository_unique_id="1.2.4.2", document_unique_id="1.2.826.0.1.99.5^x&y", home_community_id=HOME
+        ),
+    )
+)
+RETRIEVED = Head(
+    documents=(
+        RetrievedDocument(
+            repository_unique_id="1.2.3.2", document_unique_id="1.2.826.0.1.99.2", mime_type="application/dicom"
+        ),
+        RetrievedDocument(
+            repository_unique_id="1.2.4.2",
+            document_unique_id="1.2.826.0.1.99.5^x&y",
+            home_community_id=HOME,
+            mime_type="text/xml",
+            new_repository_unique_id="1.2.4.2",
+            new_document_unique_id="1.2.826.0.1.99.6",
+        ),
+    )
+)
+RETRIEVE_IMAGES = RetrieveImagingDocumentSetRequest(
+    studies=(
+        StudyRequest(
+            study_instance_uid="1.2.826.0.1.99.1",
+            series=(
+                SeriesRequest(
+                    series_instance_uid="1.2.826.0.1.99.1.1",
+                    documents=(
+                        DocumentRequest(repository_unique_id="1.2.3.3", document_unique_id="1.2.826.0.1.99.1.1.1"),
+                        DocumentRequest(repository_unique_id="1.2.3.3", document_unique_id="1.2.826.0.1.99.1.1.2"),
+                    ),
+                ),
+                SeriesRequest(
+                    series_instance_uid="1.2.826.0.1.99.1.2",
+                    documents=(
+                        DocumentRequest(
+                            repository_unique_id="1.2.4.3",
+                            document_unique_id="1.2.826.0.1.99.1.2.1",
+                            home_community_id=HOME,
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        StudyRequest(
+            study_instance_uid="1.2.826.0.1.99.7",
+            series=(
+                SeriesRequest(
+                    series_instance_uid="1.2.826.0.1.99.7.1",
+                    documents=(
+                        DocumentRequest(repository_unique_id="1.2.3.3", document_unique_id="1.2.826.0.1.99.7.1.1"),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    transfer_syntax_uids=("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"),
+)
+PARTIAL = Head(
+    status=ResponseStatus.PARTIAL_SUCCESS,
+    errors=(
+        RegistryError(
+            code="XDSDocumentUniqueIdError",
+            context="no such instance in the requested series",
+            location="1.2.826.0.1.99.1.1.2",
+        ),
+    ),
+    documents=(
+        RetrievedDocument(
+            repository_unique_id="1.2.3.3", document_unique_id="1.2.826.0.1.99.1.1.1", mime_type="application/dicom"
+        ),
+    ),
+)
+
+REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
+    "rad68-request-replacement.xml": (ITI_41, PROVIDE),
+    "iti42-request-folder.xml": (ITI_42, REGISTER),
+    "iti18-request-by-reference-id.xml": (ITI_18, FIND),
+    "iti18-request-get-associations.xml": (ITI_18, GET_ASSOCIATIONS),
+    "iti43-request.xml": (ITI_43, RETRIEVE),
+    "rad69-request.xml": (RAD_69, RETRIEVE_IMAGES),
+}
+RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
+    "registry-response-failure.xml": (ITI_42, FAILURE),
+    "iti18-response-objects.xml": (ITI_18, FOUND),
+    "iti18-response-references.xml": (ITI_18, REFERENCES),
+    "iti18-response-failure.xml": (ITI_18, NOT_FOUND),
+    "iti43-response.xml": (ITI_43, Poured(head=RETRIEVED, pour=nothing())),
+    "rad69-response-partial.xml": (RAD_69, Poured(head=PARTIAL, pour=nothing())),
+}
+ALL = {
+    **{name: (transaction, "request", message) for name, (transaction, message) in REQUESTS.items()},
+    **{name: (transaction, "response", message) for name, (transaction, message) in RESPONSES.items()},
+}
