@@ -99,6 +99,9 @@ SORTS: Mapping[str, str] = {"-started": "started", "-_lastUpdated": "updated"}
 STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
 ACCESSION_TYPE = "ACSN"
 
+MAX_WHOLE_STUDIES = 50
+"""Studies on a page that lists every instance: of 500 instances each, that page has four megabytes."""
+
 NO_STUDY = ("",)
 """The UIDs of a search that nothing can meet: no study has an empty UID."""
 
@@ -140,7 +143,7 @@ def decode_request(request: HttpIn) -> Decoded[SearchImagingStudiesRequest]:
         updated=tuple(conditions.updated),
         order=SORTS.get(shape.sort, "started"),
         after=page_key(shape.page) if shape.page else None,
-        limit=max(shape.count, 1),
+        limit=max(min(shape.count, MAX_WHOLE_STUDIES) if detail is Detail.INSTANCES else shape.count, 1),
     )
     if conditions.impossible:
         criteria = StudyCriteria(study_instance_uids=NO_STUDY, order=criteria.order, limit=criteria.limit)

@@ -277,7 +277,7 @@ class Instances(Enum):
     """Whether a study's series list their instances."""
 
     LISTED = "listed"
-    LEFT_OUT = "left out"  # there are some, and they are not told: the resource is a part
+    COUNTED = "counted"  # there may be some, and they are not told: the resource is a part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -463,7 +463,7 @@ def _batches(instances: tuple[Instance, ...]) -> Iterator[tuple[Instance, ...]]:
 
 def _viewed_head(indexed: IndexedStudy, endpoints: Sequence[Endpoint], view: View) -> Json:
     opening = view.of(head(indexed, endpoints), MANDATORY)
-    if view.is_whole and indexed.instances is Instances.LEFT_OUT:
+    if view.is_whole and indexed.instances is Instances.COUNTED:
         return subsetted(opening, opening)
     return opening
 
@@ -478,13 +478,13 @@ def _shows_instances(indexed: IndexedStudy, view: View) -> bool:
 
 def without_instances(indexed: IndexedStudy) -> IndexedStudy:
     """The same study for a list: instances counted and left out."""
-    if indexed.instances is Instances.LEFT_OUT:
+    if indexed.instances is Instances.COUNTED:
         return indexed
     series = indexed.study.series
     return replace(
         indexed,
         study=replace(indexed.study, series=tuple(replace(each, instances=()) for each in series)),
-        instances=Instances.LEFT_OUT,
+        instances=Instances.COUNTED,
         counts={each.series_instance_uid: len(each.instances) for each in series},
         fragments=(),
     )

@@ -23,7 +23,7 @@ from profiles.wire.fhir.datatypes import DICOM_UID, URI
 from profiles.wire.fhir.media import FORM
 from profiles.wire.http import HttpIn
 
-DEFAULT_COUNT = 50
+DEFAULT_COUNT = 20
 MAX_COUNT = 500
 MAX_PARAMETERS = 200
 MAX_ALTERNATIVES = 500

@@ -282,7 +282,7 @@ def shape(*pairs: tuple[str, str], strict: bool = False) -> Shape:
 
 
 def test_the_answer_has_a_shape_when_nothing_is_asked() -> None:
-    assert shape() == Shape(count=50, total=Total.ACCURATE)
+    assert shape() == Shape(count=20, total=Total.ACCURATE)
 
 
 def test_a_count_above_the_limit_is_the_limit_and_no_error() -> None:
