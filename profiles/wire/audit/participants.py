@@ -185,6 +185,21 @@ def person(user: User, *, requestor: bool = True) -> ActiveParticipant:
     return ActiveParticipant(user_id=user.user_id, user_name=user.user_name, is_requestor=requestor, roles=user.roles)
 
 
+_SYSTEM_ROLES = frozenset({"110150", "110152", "110153", "110154", "110155"})  # application, destination, source, media
+
+
+def is_system(who: ActiveParticipant) -> bool:
+    """A process or a medium and not a person: by its role, its process id, or because its id is an address."""
+    return (
+        any(role.code in _SYSTEM_ROLES for role in who.roles)
+        or bool(who.alternative_user_id)
+        or "://" in who.user_id
+        or "|" in who.user_id
+        or (bool(who.user_id) and who.user_id == who.network_access_point)
+        or access_point(who.user_id) is NetworkAccessPoint.ADDRESS
+    )
+
+
 # --- about what -------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from profiles.model.audit import (
     ActiveParticipant,
     AuditCode,
     AuditRecord,
-    NetworkAccessPoint,
     Outcome,
     ParticipantObject,
 )
@@ -84,7 +83,7 @@ class _Scene:
     def requestor(self) -> ActiveParticipant | None:
         """Whoever started it; a person before a system."""
         asked = [who for who in self.record.participants if who.is_requestor]
-        return next((who for who in asked if not _is_system(who)), asked[0] if asked else None)
+        return next((who for who in asked if not known.is_system(who)), asked[0] if asked else None)
 
     @property
     def other(self) -> ActiveParticipant | None:
@@ -104,7 +103,7 @@ class _Scene:
     def on_behalf(self) -> str:
         """The person for whom two systems acted, and why."""
         moved = self.source is not None and self.destination is not None
-        people = (who for who in self.record.participants if moved and not _is_system(who))
+        people = (who for who in self.record.participants if moved and not known.is_system(who))
         said = f" for {', '.join(self.name(who) for who in people)}".removesuffix(" for ")
         purposes = " and ".join(code.text or code.code for code in self.record.purposes)
         return f"{said}, purpose {purposes}" if purposes else said
@@ -152,28 +151,6 @@ class _Scene:
 
 _SOURCE_MEDIA = AuditCode(code="110155", system=known.DCM, text="Source Media")
 _DESTINATION_MEDIA = AuditCode(code="110154", system=known.DCM, text="Destination Media")
-_SYSTEM_ROLES = frozenset(
-    role.code
-    for role in (
-        known.SOURCE_ROLE,
-        known.DESTINATION_ROLE,
-        known.APPLICATION_ROLE,
-        _SOURCE_MEDIA,
-        _DESTINATION_MEDIA,
-    )
-)
-
-
-def _is_system(who: ActiveParticipant) -> bool:
-    """A process: by its role, its process id, or because its id is an address."""
-    return (
-        any(role.code in _SYSTEM_ROLES for role in who.roles)
-        or bool(who.alternative_user_id)
-        or "://" in who.user_id
-        or "|" in who.user_id
-        or (bool(who.user_id) and who.user_id == who.network_access_point)
-        or known.access_point(who.user_id) is NetworkAccessPoint.ADDRESS
-    )
 
 
 def _readable(who: ActiveParticipant) -> str:
