@@ -9,13 +9,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from gateway.model.job import Event, ExchangeJob, InvalidTransition
+from gateway.model.job import Event, ExchangeJob, InvalidTransition, State
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.telemetry import EXCHANGES, logger, where
 from profiles.errors import ExchangeError
 
 LEASE = timedelta(seconds=60)
+COUNT = timedelta(seconds=5)  # how old the gauges may be
 POLL_S = 1.0  # the longest that something due waits when nobody woke us
 
 
@@ -40,6 +41,7 @@ class JobRunner:
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._count_at = clock.now()
 
     def wake(self) -> None:
         """Look now."""
@@ -76,9 +78,11 @@ class JobRunner:
     async def _claim(self, limit: int) -> tuple[ExchangeJob, ...]:
         async with self._store.view() as work:
             due = await work.ledger.next_due()
-            counts = await work.ledger.counts()
-        for state, count in counts.items():
-            EXCHANGES.labels(state.value).set(count)
+            counts = await work.ledger.counts() if self._clock.now() >= self._count_at else None
+        if counts is not None:
+            self._count_at = self._clock.now() + COUNT
+            for state in State:
+                EXCHANGES.labels(state.value).set(counts.get(state, 0))
         if due is None or due > self._clock.now():
             return ()
         async with self._store.unit() as work:

@@ -1,0 +1,517 @@
+"""The only place that knows who is who: settings -> adapters -> services -> actors -> listeners.
+
+Wiring is a function, read from top to bottom; there is no registry of parts and nothing registers itself on import.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import orjson
+from aiohttp import web
+
+from gateway.actors.answering import Answering, answers_of
+from gateway.actors.document_registry import DocumentRegistry
+from gateway.actors.document_repository import DocumentRecipient, DocumentRepository
+from gateway.actors.fhir_server import FhirServer
+from gateway.actors.imaging_document_source import ImagingDocumentSource
+from gateway.actors.patient_identity_consumer import PatientIdentityConsumer
+from gateway.adapters.archive_files import FilesArchive
+from gateway.adapters.arrival import Reading
+from gateway.adapters.audit_sql import AuditTrail
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.compute import ThreadCompute
+from gateway.adapters.http import HttpSessions
+from gateway.adapters.objects_files import FileObjects
+from gateway.adapters.peers import CallingPeers, StaticDirectory
+from gateway.adapters.peers_mllp import MllpCarrier
+from gateway.adapters.peers_soap import SoapCarrier
+from gateway.adapters.policy_table import TablePolicy
+from gateway.adapters.store_sql import SqlStore
+from gateway.adapters.tls import (
+    ClientCertificate,
+    TlsIdentity,
+    client_context,
+    fingerprint_of_file,
+    peer_fingerprint,
+    server_context,
+)
+from gateway.inbound.control import Control
+from gateway.inbound.fhir import FhirListener
+from gateway.inbound.identify import Identifier
+from gateway.inbound.jobs import JobRunner
+from gateway.inbound.mllp import MllpListener, MllpListenerLimits
+from gateway.inbound.ops import Ops
+from gateway.inbound.soap import SoapListener
+from gateway.inbound.turn import Turn
+from gateway.model.house import House
+from gateway.model.peer import Peer
+from gateway.ports.archive import Archive
+from gateway.services.collect import Collect
+from gateway.services.feed import Feed
+from gateway.services.follow import Follow, Rule
+from gateway.services.ingest import Ingest
+from gateway.services.notify import Notify
+from gateway.services.operations import Operations
+from gateway.services.publish import Publish
+from gateway.services.retrieve import Retrieve
+from gateway.services.search import Search
+from gateway.services.stored_query import StoredQueries
+from gateway.services.transfer import Transfer
+from gateway.settings import PeerSection, Problem, Settings, SettingsError
+from gateway.telemetry import configure, logger, registry
+from profiles.atna import application_started, application_stopped
+from profiles.model.identifiers import Oid
+from profiles.pix.iti8 import ITI_8, iti_8
+from profiles.pix.iti30 import ITI_30, iti_30
+from profiles.transaction import Hl7Transaction, SoapTransaction
+from profiles.wire.fhir.capability import Software
+from profiles.wire.hl7v2.address import Hl7Address
+from profiles.wire.hl7v2.datatypes import Site
+from profiles.xdsi.rad68 import SiteCodes
+
+VERSION = version("radgate")
+IDS_FILE = "house.json"
+LOCK_FILE = "lock"
+
+
+class AlreadyRunning(Exception):
+    """Another process uses the data folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One thing that was looked at before a start; `state` says what is wrong, `cure` what helps."""
+
+    what: str
+    good: bool
+    state: str = ""
+    cure: str = ""
+
+
+# --- serving ----------------------------------------------------------------------------------------------------------
+
+
+async def serve(settings: Settings, *, port_base: int = 0) -> None:
+    """Run a house until SIGTERM or SIGINT; then take nothing new, finish what is under way, and stop.
+
+    Raises:
+        SettingsError: The settings cannot be used on this machine.
+        AlreadyRunning: Another process uses the data folder.
+    """
+    configure()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings, port_base=port_base) as addresses:
+        _say(settings, addresses)
+        await stop.wait()
+        logger().info("stopping", house=settings.house.name)
+
+
+def _say(settings: Settings, addresses: dict[str, str]) -> None:
+    lines = [f"{settings.house.name} is ready. Everything of it is below {settings.house.data.absolute()}"]
+    lines += [f"  {name:<10} {address}" for name, address in addresses.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[dict[str, str]]:
+    """A whole house, ready: yields its addresses by name."""
+    data = settings.house.data
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_locked(data / LOCK_FILE))
+        http_socket = stack.enter_context(_bound(settings.listen.host, settings.listen.http_port, port_base))
+        house = house_of(settings, http_socket.getsockname()[1])
+        peers, tokens = peers_of(settings, house)
+        directory = StaticDirectory(peers, tokens)
+        tls = settings.tls
+        identity = TlsIdentity(certificate=tls.certificate, key=tls.key) if tls.certificate and tls.key else None
+        pinned = [peer.certificate for peer in settings.peer if peer.certificate is not None]
+        listening: SSLContext | None = None
+        if identity is not None:
+            listening = server_context(
+                identity,
+                trust=tls.trust,
+                pinned=pinned,
+                client_certificate=ClientCertificate[tls.client_certificate.upper()],
+            )
+
+        # --- adapters
+        clock = SystemClock()
+        compute = ThreadCompute()
+        stack.callback(compute.close)
+        objects = FileObjects(data / "objects", compute)
+        runner: JobRunner | None = None
+
+        def wake() -> None:
+            if runner is not None:
+                runner.wake()
+
+        def committed() -> None:
+            trail.committed()
+            wake()
+
+        url = settings.store.url.get_secret_value() if settings.store.url else f"sqlite:///{data.absolute()}/radgate.db"
+        trail = AuditTrail(
+            folder=data / "audit", clock=clock, source_id=house.name, party=house.party(),
+            enterprise_site_id=settings.audit.enterprise_site_id,
+            checkpoint_records=settings.audit.checkpoint_records, checkpoint_s=settings.audit.checkpoint_s,
+        )  # fmt: skip
+        store = SqlStore(url, audit=trail.sink, kept=objects, committed=committed)
+        await store.open()
+        stack.push_async_callback(store.close)
+        await trail.start(store)
+        stack.push_async_callback(trail.stop)
+        sessions = HttpSessions(identity=identity, trust=tls.trust)
+        stack.push_async_callback(sessions.close)
+        archive = archive_of(settings, house, compute, clock)
+        mllp_out = MllpCarrier(
+            house=house,
+            clock=clock,
+            secure=lambda peer: client_context(identity, trust=tls.trust, pins=peer.certificate_sha256),
+        )
+        stack.push_async_callback(mllp_out.close)
+        calls = CallingPeers(
+            house=house, store=store, clock=clock,
+            carriers={
+                SoapTransaction: SoapCarrier(sessions=sessions, objects=objects, clock=clock),
+                Hl7Transaction: mllp_out,
+            },
+        )  # fmt: skip
+        policy = TablePolicy(anonymous_loopback=settings.access.anonymous_loopback)
+        await _recover(store, objects, archive, clock)
+
+        # --- services
+        ingest = Ingest(house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock)
+        retrieve = Retrieve(house=house, store=store, archive=archive)
+        search = Search(store=store)
+        feed = Feed(house=house, clock=clock)
+        publish = Publish(
+            house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock,
+            codes=SiteCodes(accession_authority=house.patient_authority, order_authority=house.patient_authority),
+        )  # fmt: skip
+        follow = Follow(
+            store=store, archive=archive, clock=clock, system=house.name, publish=publish,
+            transfer=Transfer(
+                house=house, store=store, archive=archive, peers=calls, directory=directory, compute=compute, clock=clock
+            ),
+            collect=Collect(
+                house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock
+            ),
+            notify=Notify(house=house, store=store, peers=calls, directory=directory, clock=clock),
+            rules=[Rule(do=rule.do) for rule in settings.rule],
+        )  # fmt: skip
+        operations = Operations(house=house, store=store, compute=compute, clock=clock, directory=directory, wake=wake)
+
+        # --- actors, by address
+        registry_actor = DocumentRegistry(
+            ingest=ingest, queries=StoredQueries(house=house, store=store, limit=settings.limits.results)
+        )
+        repository = DocumentRepository(ingest=ingest, retrieve=retrieve)
+        recipient = DocumentRecipient(ingest=ingest)
+        source = ImagingDocumentSource(retrieve=retrieve)
+        fhir = FhirServer(house=house, search=search, software=_software())
+        identities = PatientIdentityConsumer(feed=feed)
+
+        # --- listeners
+        identifier = Identifier(
+            directory=directory, fingerprint=peer_fingerprint, anonymous_loopback=settings.access.anonymous_loopback
+        )
+        turns = Turn(house=house, store=store, clock=clock, policy=policy, site=settings.audit.enterprise_site_id)
+        app = web.Application(client_max_size=0)
+        soap = SoapListener(
+            turns=turns, objects=objects, identify=identifier.of_request, clock=clock,
+            document_bytes=settings.limits.document_bytes, idle_timeout_s=settings.limits.idle_timeout_s,
+            anonymous_loopback=settings.access.anonymous_loopback,
+        )  # fmt: skip
+        soap.add("/soap/registry", answers_of(registry_actor))
+        soap.add("/soap/repository", answers_of(repository))
+        soap.add("/soap/document-recipient", answers_of(recipient))
+        soap.add("/soap/imaging-source", answers_of(source))
+        soap.routes(app)
+        ehr = FhirListener(turns=turns, identify=identifier.of_request, base=house.fhir_url)
+        ehr.add(answers_of(fhir))
+        ehr.routes(app)
+        ops = Ops(
+            probes={"archive": archive.ready, "store": lambda: _store_ready(store)},
+            registry=registry, identify=identifier.of_request,
+        )  # fmt: skip
+        ops.routes(app)
+
+        mllp: MllpListener | None = None
+        addresses = {"http": house.base_url}
+        if settings.listen.mllp:
+            mllp = MllpListener(
+                turns, [_at_this_site(each, house) for each in answers_of(identities)], identifier.of_transport, clock,
+                limits=MllpListenerLimits(message_bytes=settings.limits.hl7_message_bytes), ssl=listening,
+            )  # fmt: skip
+            port = await mllp.start(settings.listen.host, _shifted(settings.listen.mllp_port, port_base))
+            scheme = "mllps" if listening is not None else "mllp"
+            addresses["mllp"] = f"{scheme}://{settings.listen.host}:{port}"
+
+        runner = JobRunner(
+            store=store, clock=clock, worker=follow, owner=f"{house.name}:{os.getpid()}:{clock.new_uuid()[:8]}"
+        )
+        http_runner = web.AppRunner(
+            app, access_log=None, auto_decompress=False, shutdown_timeout=settings.listen.drain_timeout_s
+        )
+        await http_runner.setup()
+        await web.SockSite(http_runner, http_socket, ssl_context=listening).start()
+        control = Control(
+            house=house, store=store, operations=operations, directory=directory, audit=trail.archive(store), clock=clock,
+            addresses=lambda: addresses,
+        )  # fmt: skip
+        working = asyncio.create_task(runner.serve(), name="jobs")
+        async with store.unit() as work:
+            await work.audit.record(
+                application_started(at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher())
+            )
+        try:
+            async with control.serving(data):
+                yield addresses
+        finally:
+            ops.draining = True
+            within = settings.listen.drain_timeout_s
+            await asyncio.gather(
+                http_runner.cleanup(), runner.stop(within), *([mllp.close(within)] if mllp is not None else [])
+            )
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            async with store.unit() as work:
+                await work.audit.record(
+                    application_stopped(at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher())
+                )
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the data folder; two houses on one would write over each other."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyRunning(f"Another house is running on {path.parent.absolute()}.") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _shifted(port: int, port_base: int) -> int:
+    return port + port_base if port else 0
+
+
+@contextmanager
+def _bound(host: str, port: int, port_base: int) -> Iterator[socket.socket]:
+    """The listening socket, bound before anything else so that port 0 has a number when addresses are made of it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, _shifted(port, port_base)))
+        except OSError as error:
+            raise SettingsError(
+                (Problem("listen.http_port", f"port {_shifted(port, port_base)} cannot be used: {error.strerror}",
+                         "Stop what uses it, choose another, or use 0 for a free one"),)
+            ) from None  # fmt: skip
+        yield listening
+
+
+def house_of(settings: Settings, http_port: int) -> House:
+    """Who we are; ids that the settings do not give are made at the first start and kept."""
+    section, listen = settings.house, settings.listen
+    made = _made_ids(section.data)
+    scheme = "https" if settings.tls.enabled else "http"
+    base_url = listen.base_url.rstrip("/") or f"{scheme}://{listen.host}:{http_port}"
+    repository = section.repository_unique_id or made("repository_unique_id")
+    return House(
+        name=section.name,
+        home_community_id=section.home_community_id or made("home_community_id"),
+        repository_unique_id=repository,
+        retrieve_location_uid=section.retrieve_location_uid or made("retrieve_location_uid"),
+        source_id=section.source_id or repository,
+        patient_authority=section.patient_authority or made("patient_authority"),
+        affinity_authority=settings.affinity_domain.patient_authority,
+        zone=ZoneInfo(section.time_zone),
+        base_url=base_url,
+        ae_title=section.ae_title,
+        hl7_application=section.hl7_application,
+        hl7_facility=section.hl7_facility or section.name,
+        process_id=str(os.getpid()),
+        network_address=urlsplit(base_url).hostname or listen.host,
+    )
+
+
+def _made_ids(data: Path) -> Any:
+    """Ids of our own making: looked up, and made and written when they are asked for the first time."""
+    path = data / IDS_FILE
+    kept: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
+    clock = SystemClock()
+
+    def made(name: str) -> Oid:
+        if name not in kept:
+            kept[name] = clock.new_uid()
+            path.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+        return Oid(kept[name])
+
+    return made
+
+
+def peers_of(settings: Settings, house: House) -> tuple[tuple[Peer, ...], dict[str, str]]:
+    """The peers, and their names by the SHA-256 of their tokens."""
+    peers = tuple(_peer_of(section, house) for section in settings.peer)
+    tokens = {section.token_sha256.lower(): section.name for section in settings.peer if section.token_sha256}
+    return peers, tokens
+
+
+def _peer_of(section: PeerSection, house: House) -> Peer:
+    named = section.hl7_application or section.hl7_facility
+    hl7: Hl7Address | None = house.hl7_address(section.hl7_application, section.hl7_facility) if named else None
+    return Peer(
+        name=section.name,
+        home_community_id=section.home_community_id,
+        repository_unique_ids=section.repository_unique_ids,
+        retrieve_location_uids=section.retrieve_location_uids,
+        patient_authority=section.patient_authority,
+        certificate_sha256=(fingerprint_of_file(section.certificate),) if section.certificate is not None else (),
+        endpoints=dict(section.endpoint),
+        unknown_patient=section.unknown_patient,
+        tolerances=section.tolerances,
+        hl7=hl7,
+        scopes=section.scopes,
+        batch_instances=section.batch_instances,
+        idle_timeout_s=section.idle_timeout_s,
+    )
+
+
+def archive_of(settings: Settings, house: House, compute: ThreadCompute, clock: SystemClock) -> Archive:
+    """The archive that the settings name."""
+    reading = Reading(authority=house.patient_authority, zone=house.zone, system=house.name)
+    return FilesArchive(settings.house.data / "archive", compute=compute, clock=clock, reading=reading)
+
+
+def _at_this_site(answering: Answering[Any, Any], house: House) -> Answering[Any, Any]:
+    """HL7 v2 times without a zone are the site's."""
+    site = Site(zone=house.zone)
+    here = {ITI_8.id: iti_8(site), ITI_30.id: iti_30(site)}
+    return Answering(here[answering.transaction.id], answering.method, answering.refine)
+
+
+def _software() -> Software:
+    return Software(
+        name="radgate",
+        version=VERSION,
+        published=datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC),
+        description="Imaging-exchange gateway",
+    )
+
+
+def _launcher() -> str:
+    try:
+        return os.getlogin()
+    except OSError:
+        return str(os.getuid())
+
+
+async def _store_ready(store: SqlStore) -> str:
+    try:
+        async with asyncio.timeout(2), store.view() as work:
+            await work.ledger.next_due()
+    except (TimeoutError, OSError) as error:
+        return f"the database does not answer ({type(error).__name__})"
+    return ""
+
+
+async def _recover(store: SqlStore, objects: FileObjects, archive: Archive, clock: SystemClock) -> None:
+    """After a crash: half files go, open steps become failures, orphans are reported (decision 17)."""
+    async with store.unit() as work:
+        closed = await work.ledger.close_open_steps(clock.now())
+    lost = await objects.reconcile(store.paths())
+    orphans = await archive.reconcile(store.instances())
+    logger().info("recovered", count=closed, number=len(lost) + len(orphans))
+
+
+# --- examining --------------------------------------------------------------------------------------------------------
+
+LEAST_FREE_BYTES = 2 * 1024**3
+
+
+async def examine(settings: Settings) -> list[Examined]:
+    """What a house needs, looked at without starting it: folder, disk, ports, certificates, peers."""
+    found = [_folder(settings), _disk(settings)]
+    for key, port in (("http_port", settings.listen.http_port), ("mllp_port", settings.listen.mllp_port)):
+        found.append(_port(settings.listen.host, key, port))
+    for peer in settings.peer:
+        for service, address in peer.endpoint.items():
+            found.append(await _reachable(f"{peer.name}, {service}", address))
+    return found
+
+
+def _folder(settings: Settings) -> Examined:
+    data = settings.house.data.absolute()
+    existing = next(each for each in (data, *data.parents) if each.exists())
+    good = os.access(existing, os.W_OK)
+    return Examined(
+        what=f"data folder {data}", good=good, state="" if good else "it cannot be written", cure="Change owner or path"
+    )
+
+
+def _disk(settings: Settings) -> Examined:
+    data = settings.house.data.absolute()
+    free = shutil.disk_usage(next(each for each in (data, *data.parents) if each.exists())).free
+    good = free >= LEAST_FREE_BYTES
+    return Examined(
+        what="free disk",
+        good=good,
+        state=f"{free / 1024**3:.1f} GiB",
+        cure="" if good else "Make room: studies are large",
+    )
+
+
+def _port(host: str, key: str, port: int) -> Examined:
+    try:
+        with _bound(host, port, 0):
+            return Examined(what=f"listen.{key} {port}", good=True)
+    except SettingsError as error:
+        return Examined(
+            what=f"listen.{key} {port}", good=False, state=error.problems[0].reason, cure=error.problems[0].cure
+        )
+
+
+async def _reachable(what: str, address: str) -> Examined:
+    parts = urlsplit(address)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 2575)
+    try:
+        await asyncio.get_running_loop().getaddrinfo(parts.hostname, port)
+    except OSError:
+        return Examined(what=what, good=False, state="its name has no address", cure="Check the name and DNS")
+    try:
+        async with asyncio.timeout(3):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+        writer.close()
+    except (OSError, TimeoutError):
+        return Examined(what=what, good=False, state="nobody answers there", cure="Is it running, and may we reach it?")
+    return Examined(what=what, good=True)

@@ -1,0 +1,97 @@
+"""The file that `radgate config init` writes: every setting, its default, and what it means. A test keeps it complete."""
+
+TEXT = """\
+# radgate settings. Every key can also be given by environment: RADGATE__HOUSE__NAME=Valley.
+# What is commented out shows the default. `radgate config check` reads this file and says what is wrong with it.
+
+[house]
+name = "radgate"                    # how audit, logs and peers call this house
+data = "data"                       # everything that is ours is below this folder
+# Our ids. Without them, some are made at the first start and kept in the data folder.
+# home_community_id = "urn:oid:1.2.3.1"
+# repository_unique_id = "1.2.3.2"
+# retrieve_location_uid = "1.2.3.3" # we, as Imaging Document Source: RAD-69's RepositoryUniqueId
+# source_id = "1.2.3.2"             # SubmissionSet.sourceId; the repository's id without it
+# patient_authority = "1.2.3.4"     # assigning authority of our own patient ids
+# time_zone = "UTC"                 # of DICOM and HL7 times that name none, such as Europe/Berlin
+# ae_title = "RADGATE"
+# hl7_application = "RADGATE"       # MSH-3 of what we send, MSH-5 of what we are sent
+# hl7_facility = ""                 # the house's name without it
+
+[affinity_domain]
+# patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
+# code_sets = "codes.toml"
+
+[store]
+# url = "postgresql://radgate@localhost/radgate"   # without it: SQLite in the data folder
+# objects = ""                      # documents; files in the data folder
+
+[archive]
+kind = "files"                      # or "dicomweb": your VNA or PACS
+# url = "http://localhost:8042/dicom-web"
+# native_url = "http://localhost:8042/instances"   # Orthanc only: large objects come several times faster
+# user = ""
+# password = ""                     # better by environment: RADGATE__ARCHIVE__PASSWORD
+
+[listen]
+host = "127.0.0.1"                  # another address wants [tls]
+http_port = 8080                    # 0 picks a free one and prints it; 8443 is usual with TLS
+mllp_port = 2575
+# mllp = true
+# base_url = ""                     # as others reach us, when a proxy stands between
+# drain_timeout_s = 20.0            # how long what is under way may take to end when we stop
+
+[tls]
+# certificate = "house.pem"
+# key = "house.key"
+# trust = ["root.pem"]              # authorities; peers' own certificates are trusted beside them
+# client_certificate = "optional"   # optional: who shows none can only use the desk, behind its login
+
+[audit]
+# syslog = "tls://collector.example:6514"
+# syslog_trust = ["collector-root.pem"]
+# enterprise_site_id = ""
+# checkpoint_records = 1000         # the chain's head is signed at least this often
+# checkpoint_s = 60.0
+
+[access]
+# anonymous_loopback = false        # let this machine in without a name, for trying things out
+# session_minutes = 30              # a desk left alone is closed
+
+[limits]
+# soap_root_bytes = 8388608         # a SOAP part without its documents
+# document_bytes = 268435456        # one submitted document
+# request_bytes = 0                 # one upload; 0: no limit, a study has none
+# hl7_message_bytes = 67108864
+# idle_timeout_s = 30.0             # nothing moved for so long; never a limit on a whole exchange
+# results = 10000                   # objects in one answer to a query
+
+# [[peer]]                          # one for each organisation or system that we exchange with
+# name = "Lakeside"
+# home_community_id = "urn:oid:1.2.4.1"
+# repository_unique_ids = ["1.2.4.2"]
+# retrieve_location_uids = ["1.2.4.3"]
+# patient_authority = "1.2.4.4"
+# certificate = "lakeside.pem"      # who they are; also who we let in
+# token_sha256 = ""                 # SHA-256 of a bearer token, for systems without a certificate
+# unknown_patient = "hold"          # or "reject"
+# tolerances = ["plain-soap-retrieve", "understood-headers"]   # which oddities are read; README has the list
+# scopes = []                       # transactions that they may ask for; empty: all
+# hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
+# hl7_facility = ""
+# batch_instances = 100             # instances asked for in one RAD-69
+# idle_timeout_s = 30.0
+# [peer.endpoint]
+# "RAD-68" = "https://lakeside.example/soap/document-recipient"
+# "RAD-69" = "https://lakeside.example/soap/imaging-source"
+# "MLLP" = "mllps://lakeside.example:2575"
+
+# [[rule]]
+# when = "study.available"
+# do = ["announce:EHR", "share:Region"]
+"""
+
+
+def annotated() -> str:
+    """The text."""
+    return TEXT

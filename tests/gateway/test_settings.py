@@ -1,0 +1,105 @@
+"""Settings: what is read, what is refused, and that the annotated file knows every key."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.settings import Settings, SettingsError, load
+from gateway.settings_file import annotated
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "radgate.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str, environment: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load(written(folder, text), environment or {})
+    for problem in raised.value.problems:
+        assert problem.key
+        assert problem.reason
+        assert problem.cure
+    return [problem.key for problem in raised.value.problems]
+
+
+def test_nothing_at_all_is_a_house_on_loopback() -> None:
+    settings = load(None, {})
+    assert settings.listen.host == "127.0.0.1"
+    assert settings.archive.kind == "files"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, '[house]\nname = "Valley"\n')
+    assert load(path, {"RADGATE__HOUSE__NAME": "Region"}).house.name == "Region"
+
+
+def test_an_oid_is_read_with_and_without_urn(tmp_path: Path) -> None:
+    path = written(tmp_path, '[house]\nhome_community_id = "urn:oid:1.2.3"\npatient_authority = "1.2.4"\n')
+    house = load(path, {}).house
+    assert (house.home_community_id, house.patient_authority) == ("1.2.3", "1.2.4")
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    assert load(written(tmp_path, '[house]\ndata = "here"\n'), {}).house.data == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[house]\nnmae = 'x'\n", "house.nmae"),
+        ("[hoose]\nname = 'x'\n", "hoose"),
+        ("[listen]\nhttp_port = 70000\n", "listen.http_port"),
+        ("[house]\npatient_authority = 'mine'\n", "house.patient_authority"),
+        ("[house]\ntime_zone = 'Middle/Earth'\n", "house.time_zone"),
+        ("[tls]\ncertificate = 'absent.pem'\nkey = 'absent.key'\n", "tls.certificate"),
+        ("[listen]\nhost = '0.0.0.0'\n", "listen.host"),
+        ("[archive]\nkind = 'dicomweb'\n", "archive.url"),
+        ("[[rule]]\nwhen = 'study.available'\ndo = ['share:Nobody']\n", "rule.0.do"),
+        ("[[rule]]\nwhen = 'study.available'\ndo = ['burn:Nobody']\n", "rule.0.do"),
+        ("[[peer]]\nname = 'A'\n[[peer]]\nname = 'A'\n", "peer.0.name"),
+        ("[[peer]]\nname = 'A'\n[peer.endpoint]\n'RAD-69' = 'nowhere'\n", "peer.0.endpoint.RAD-69"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_key(tmp_path: Path, text: str, key: str) -> None:
+    assert key in refusal(tmp_path, text)
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    assert len(refusal(tmp_path, "[house]\nnmae = 'x'\n[listen]\nhttp_port = 70000\n")) == 2
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="config init"):
+        load(tmp_path / "absent.toml", {})
+
+
+def test_secrets_do_not_print_themselves(tmp_path: Path) -> None:
+    settings = load(None, {"RADGATE__ARCHIVE__PASSWORD": "s3cret", "RADGATE__STORE__URL": "postgresql://u:s3cret@h/d"})
+    assert "s3cret" not in str(settings.model_dump(mode="json"))
+    assert "s3cret" not in repr(settings)
+
+
+def test_the_annotated_file_can_be_used_as_it_is(tmp_path: Path) -> None:
+    load(written(tmp_path, annotated()), {})
+
+
+def test_the_annotated_file_knows_every_setting() -> None:
+    lines = [re.sub(r"^# ", "", line) for line in annotated().splitlines()]
+    tables = tomllib.loads("\n".join(line for line in lines if re.match(r'(\[|"?[\w-]+"? = )', line)))
+
+    def keys(model: type[BaseModel]) -> set[str]:
+        return set(model.model_fields)
+
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        assert name in tables, name
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            assert keys(section) == set(tables[name]), name
+        else:
+            (inner,) = [each for each in section.__args__ if each is not Ellipsis]
+            assert keys(inner) == set(tables[name][0]), name
