@@ -211,7 +211,7 @@ def is_since_2_5(version: str) -> bool:
     """The version has ERR as 2.5 made it. What is no version counts as an old one: its sender is."""
     major, _, rest = version.partition(".")
     minor = rest.partition(".")[0]
-    if not (major.isdecimal() and minor.isdecimal()) or len(major) > 2 or len(minor) > 2:
+    if not (version.isascii() and major.isdigit() and minor.isdigit()) or len(version) > 20:
         return False
     return (int(major), int(minor)) >= (2, 5)
 

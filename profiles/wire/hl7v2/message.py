@@ -27,6 +27,9 @@ MAX_FIELDS = 2_000  # of one segment; the longest that the standard knows has 52
 _UTF_8_BOM = b"\xef\xbb\xbf"
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _HEX = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")
+_COUNTED = re.compile(
+    r"(\.(?:sp|sk|in|ti)) ?[+-]?\d*"
+)  # the number is not obeyed: it would let one value make a million
 _DELIMITER = re.compile(r"[!-/:-@\[-`{-~]")
 
 
@@ -131,7 +134,8 @@ def unescape(value: str, delimiters: Delimiters = STANDARD, codec: str = UTF_8) 
         if pending:
             text.append(pending.decode(codec, "replace"))
             pending.clear()
-        name = sequence.partition(" ")[0].rstrip("+-0123456789") if sequence.startswith(".") else sequence
+        counted = _COUNTED.fullmatch(sequence)
+        name = counted[1] if counted is not None else sequence
         if name in simple:
             text.append(simple[name])
         elif name == ".sk":

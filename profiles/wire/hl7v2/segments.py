@@ -20,6 +20,7 @@ from profiles.wire.hl7v2.datatypes import (
     read_name,
     read_patient_identifiers,
     read_sex,
+    warning,
     write_address,
     write_authority,
     write_moment,
@@ -117,9 +118,12 @@ def read_patient(pid: Segment, site: Site, findings: list[Finding]) -> Patient:
     PID-2 stands in for PID-3 where only the old field is filled.
     """
     identifiers = read_patient_identifiers(pid, 3 if pid.has(3) or not pid.has(2) else 2, site, findings)
+    name = read_name(pid, 5)
+    if any("\ufffd" in part for part in (name.family, name.given, name.middle, name.ideographic, name.phonetic)):
+        findings.append(warning("hl7.text-lost", "a name has bytes that are of no character", "102", pid.at(5)))
     return Patient(
         identifiers=identifiers,
-        name=read_name(pid, 5),
+        name=name,
         birth_date=read_birth_date(pid, 7, findings),
         sex=read_sex(pid, 8, findings),
         address=read_address(pid, 11),
