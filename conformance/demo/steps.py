@@ -26,6 +26,7 @@ from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.hl7_sender import send_message
 from profiles.model.content import Part, Pour
 from profiles.model.identifiers import PatientIdentifier
+from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.pix.iti8 import ITI_8, FeedEvent, PatientFeedRequest
 from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
@@ -311,15 +312,13 @@ async def _tell(scene: Scene, house: House, patient: Patient) -> None:
     )
     now = datetime.now(UTC)
     out = Hl7Out(address=address, control_id=f"{time.time_ns()}"[-16:], at=now)
-    request = PatientFeedRequest(
-        event=FeedEvent.REGISTER, patient=patient, control_id=out.control_id, sender=address, at=now
-    )
+    request = PatientFeedRequest(event=FeedEvent.REGISTER, patient=patient, recorded=Moment(now))
     answer = await send_message(
         "127.0.0.1", house.mllp_port, ITI_8.encode_request(request, out), ssl=scene.houses.client_context()
     )
     acknowledgement = ITI_8.decode_response(answer).value
     if not acknowledgement.accepted:
-        raise StepFailed(f"{house.name} answered the ADT with {acknowledgement.code}: {acknowledgement.text}")
+        raise StepFailed(f"{house.name} answered the ADT with {acknowledgement.code}: {acknowledgement.errors}")
 
 
 async def _store(scene: Scene, house: House, study: SampleStudy) -> int:

@@ -10,7 +10,7 @@ import pytest
 from gateway.model.job import ENDED, HAS_WORK, TRANSITIONS, Event, InvalidTransition, State, after
 from profiles.errors import Condition, ExchangeError
 from profiles.wire.dicom.status import HTTP_STATUS as DICOM_HTTP_STATUS
-from profiles.wire.ebxml.response import REGISTRY_CODES, REPOSITORY_CODES
+from profiles.wire.ebxml.response import CODES
 from profiles.wire.fhir.outcome import OUTCOMES
 from profiles.wire.hl7v2.ack import ACKNOWLEDGEMENTS
 from profiles.wire.soap.fault import FAULTS
@@ -29,8 +29,7 @@ def _modules(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
     ("wire", "table"),
     [
         ("SOAP", FAULTS),
-        ("ebXML registry", REGISTRY_CODES),
-        ("ebXML repository", REPOSITORY_CODES),
+        ("ebXML", CODES),
         ("FHIR", OUTCOMES),
         ("HL7 v2", ACKNOWLEDGEMENTS),
         ("DICOMweb", DICOM_HTTP_STATUS),
