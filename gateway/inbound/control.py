@@ -7,7 +7,7 @@ may read that file has the operator's authority already. Answers are plain JSON;
 
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.inbound.naming import Names
 from gateway.model.house import House
 from gateway.model.job import ExchangeJob, Kind, State, Step
 from gateway.model.study import StudyRecord
@@ -66,6 +67,7 @@ class Control:
         self._audit = audit
         self._clock = clock
         self._addresses = addresses
+        self._names = Names(house, directory)
         self._token = secrets.token_urlsafe(32)
 
     @asynccontextmanager
@@ -190,7 +192,7 @@ class Control:
         criteria = audit_criteria(dict(request.query))
         records = await self._audit.list(criteria)
         await self._looked(criteria)
-        return _reply([audit_json(record) for record in records])
+        return _reply([audit_json(record, self._names) for record in records])
 
     async def _audit_verify(self, request: web.Request) -> web.Response:
         faults = await self._audit.verify()
@@ -202,7 +204,7 @@ class Control:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         async for record in self._audit.export(criteria):
-            line = {**audit_json(record), "xml": record.xml.decode()}
+            line = {**audit_json(record, self._names), "xml": record.xml.decode()}
             await response.write(orjson.dumps(line, default=str) + b"\n")
         await response.write_eof()
         return response
@@ -321,13 +323,15 @@ def patient_json(patient: Patient) -> dict[str, object]:
     }
 
 
-def audit_json(record: ChainedRecord) -> dict[str, object]:
+def audit_json(record: ChainedRecord, names: Mapping[str, str]) -> dict[str, object]:
     """An audit record as a sentence, with what a program needs to find it again."""
     return {
         "number": record.number,
         "received_at": record.received_at,
         "exchange_id": record.exchange_id,
-        "sentence": sentence(record.record) if record.record is not None else "a record that cannot be read back",
+        "sentence": sentence(record.record, names)
+        if record.record is not None
+        else "a record that cannot be read back",
         "event": record.record.event.text if record.record is not None else "",
         "types": [code.code for code in record.record.types] if record.record is not None else [],
         "outcome": int(record.record.outcome) if record.record is not None else None,
