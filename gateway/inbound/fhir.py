@@ -196,7 +196,7 @@ class FhirListener:
             MalformedMessage: It is too long, breaks off, or does not come.
             Unsupported: It is compressed.
         """
-        if not request.can_read_body:
+        if not request.body_exists:
             return b""
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Unsupported("compressed requests are not read", code=UNSUPPORTED_MEDIA_TYPE)
