@@ -174,11 +174,11 @@ class SqliteStore:
         try:
             yield writer
         except BaseException as error:
-            self._leave(undo=True)
+            self._undo(error)
             if (translated := translate(error)) is not None:
                 raise translated from error
             raise
-        durable = self._leave(undo=False)
+        durable = self._done()
         # A cancelled caller does not stop a commit that others wait for; what it staged becomes durable all the same.
         await asyncio.shield(durable)
 
@@ -209,24 +209,31 @@ class SqliteStore:
             raise translate(error) or error from error
         return self._writer
 
-    def _leave(self, *, undo: bool) -> "asyncio.Future[None]":
+    def _done(self) -> "asyncio.Future[None]":
+        """A body ended well: it waits for the commit of its group."""
         assert self._writer is not None
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._group.append(durable)
         try:
-            if undo:
-                self._writer.raw.execute("ROLLBACK TO unit")
             self._writer.raw.execute("RELEASE unit")
         except sqlite3.Error as error:
-            # SQLite has rolled the whole transaction back by itself (full disk, IO error): nobody of this group is safe.
             self._fail(error)
-            if not undo:
-                durable.set_exception(translate(error) or error)
-            self._next()
-            return durable
-        if not undo:
-            self._group.append(durable)
         self._next()
         return durable
+
+    def _undo(self, error: BaseException) -> None:
+        """A body raised: only what it did itself is taken back."""
+        assert self._writer is not None
+        try:
+            if self._writer.raw.in_transaction:
+                self._writer.raw.execute("ROLLBACK TO unit")
+                self._writer.raw.execute("RELEASE unit")
+            else:
+                # SQLite took the whole transaction back by itself (full disk, IO error): with it goes the group.
+                self._fail(error)
+        except sqlite3.Error as broken:
+            self._fail(broken)
+        self._next()
 
     def _fail(self, error: BaseException) -> None:
         assert self._writer is not None
@@ -236,7 +243,7 @@ class SqliteStore:
         group, self._group = self._group, []
         for each in group:
             if not each.done():
-                each.set_exception(translate(error) or error)
+                each.set_exception(translate(error) or InternalFault("the store could not write"))
 
     def _next(self) -> None:
         """Whoever had the writer is done with it: the next body, or the commit, or nobody."""

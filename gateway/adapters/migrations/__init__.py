@@ -36,8 +36,11 @@ def upgrade(connection: Connection) -> None:
         NewerSchema: It is newer than we are; nothing was changed.
     """
     config = configuration(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    steps = ScriptDirectory.from_config(config)
+    there = set(MigrationContext.configure(connection).get_current_heads())
+    if there == set(steps.get_heads()):
+        return
+    unknown = there - {step.revision for step in steps.walk_revisions()}
     if unknown:
         raise NewerSchema(
             f"the database has schema {', '.join(sorted(unknown))}, which this version does not know",

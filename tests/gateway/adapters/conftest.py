@@ -6,6 +6,9 @@ import pytest
 from conformance.samples import SampleStudy
 from gateway.adapters.compute import ThreadCompute
 from tests.gateway.adapters.archives import small_ct
+from tests.gateway.adapters.stores import database, sqlite, store
+
+__all__ = ["compute", "ct", "database", "sqlite", "store"]
 
 
 @pytest.fixture
