@@ -10,6 +10,7 @@ and is not is a refusal, however little it would matter.
 Source: SOAP 1.2 part 1, 2.4 and 5; WS-Addressing 1.0 core 3 and SOAP binding; ITI TF-2 Appendix V.3.2.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -48,13 +49,14 @@ from profiles.wire.soap.names import (
 MAX_DEPTH = 256
 MAX_TAGS = 500_000  # security: elements of one document
 MAX_ATTRIBUTES = 256  # of one element
-MAX_PROLOG_BYTES = 16 * 1024
+MAX_PROLOG_BYTES = 4 * 1024
 RAW_BYTES = 64 * 1024  # of the envelope, kept for operators
 BASE64_STEP = 64 * 1024
+PARSER_LAG_BYTES = 4 * 1024  # text that a parser may hold back before it tells us of it; libxml2 holds back 300
 
 ACTION_WHITE_SPACE = "action-white-space"
 UNDERSTOOD_HEADERS = "understood-headers"
-ENCODINGS: Final = frozenset({"utf-8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii", "iso-8859-1"})
+ENCODINGS: Final = frozenset({"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii", "iso-8859-1"})
 
 
 class Sink(Protocol):
@@ -98,6 +100,7 @@ class EnvelopeReader:
         self._fed_bytes = 0
         self._tags = 0
         self._equals = 0
+        self._returns = 0  # CRs inside documents
 
     @property
     def raw(self) -> bytes:
@@ -110,6 +113,8 @@ class EnvelopeReader:
             chunk = self._prolog.receive(chunk)
             if not chunk:
                 return
+            if chunk.startswith(_MARKS):
+                self._encoding = None  # a byte order mark wins over both (RFC 7303 3)
         self._fed_bytes += len(chunk)
         self._tags += chunk.count(b"<") - chunk.count(b"</")
         self._equals += chunk.count(b"=")
@@ -122,11 +127,20 @@ class EnvelopeReader:
             del self._kept[RAW_BYTES:]
         if self._parser is None:
             self._parser = etree.XMLParser(**_SAFE, encoding=self._encoding)
+        inside = self._target.document if self._target is not None else 0
         self._pass(chunk)
         if self._target is None:
             self._kept += chunk
-        elif self._fed_bytes - self._target.inline_characters > self._root_bytes:
-            raise MalformedMessage(f"the envelope has more than {self._root_bytes} bytes beside its documents")
+            return
+        if inside and inside == self._target.document:
+            self._returns += chunk.count(b"\r")  # all of the chunk is base64, and a parser makes LF of CRLF
+        self._check_size(PARSER_LAG_BYTES)
+
+    def _check_size(self, lag_bytes: int) -> None:
+        if self._target is not None:
+            beside = self._fed_bytes - self._target.inline_characters - self._returns
+            if beside > self._root_bytes + lag_bytes:
+                raise MalformedMessage(f"the envelope has more than {self._root_bytes} bytes beside its documents")
 
     def _pass(self, chunk: bytes) -> None:
         """Let the parser have it; what it says of a chunk may also come with the next one or at the end."""
@@ -147,6 +161,7 @@ class EnvelopeReader:
             raise MalformedMessage("the envelope is not well-formed XML") from error
         if self._target is not None and self._target.error is not None:
             raise self._target.error
+        self._check_size(0)
         if root.getroottree().docinfo.internalDTD is not None:
             raise MalformedMessage("the envelope has a DOCTYPE")
         if root.xpath(f"boolean(//*[count(@*) > {MAX_ATTRIBUTES}])"):
@@ -178,15 +193,20 @@ class _Prolog:
     def receive(self, chunk: bytes) -> bytes:
         """What may go on to the parser: nothing, or everything so far."""
         self._held += chunk
+        if len(self._held) < 4:  # a byte order mark may not be whole yet
+            return b""
         # UTF-16 is looked at without its zero bytes: what matters here is ASCII in any allowed encoding.
-        text = self._held[: 2 * MAX_PROLOG_BYTES].removeprefix(b"\xef\xbb\xbf")
-        if text[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in text[:4]:
+        text = self._held[: 4 * MAX_PROLOG_BYTES].removeprefix(codecs.BOM_UTF8)
+        if text[:2] in _MARKS or b"\0" in text[:4]:
             text = text[2 if text[:1] >= b"\xfe" else 0 :].replace(b"\0", b"")
         match = _PROLOG.match(text)
-        rest = text[match.end() :] if match else text
+        end = match.end() if match else 0
+        rest = text[end:]
         if len(rest) < 2 or (rest[:2] in (b"<?", b"<!") and _UNFINISHED.match(rest)):
-            if len(self._held) > MAX_PROLOG_BYTES:
-                raise MalformedMessage("too much stands before the envelope")
+            end = len(text)
+        if end > MAX_PROLOG_BYTES:
+            raise MalformedMessage("too much stands before the envelope")
+        if end == len(text):
             return b""
         if rest[:1] != b"<":
             raise MalformedMessage("the envelope is not XML")
@@ -199,6 +219,7 @@ class _Prolog:
         return self._held
 
 
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PROLOG = re.compile(rb"(?:[ \t\r\n]+|<\?(?:[^?]|\?(?!>))*\?>|<!--(?:[^-]|-(?!-))*-->)*")
 _UNFINISHED = re.compile(rb"<(?:!-?\Z|!--(?:[^-]|-(?!-))*-{0,2}\Z|\?(?:[^?]|\?(?!>))*\Z)")
 _ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)["']""")
@@ -248,9 +269,15 @@ class _Target:
         self._decoder = Base64Decoder()
         self._sink: Sink | None = None  # of the document that we are inside of, if it is inline
         self._attached = False  # it has a child
+        self._documents = 0
         self.inline: dict[str, Content] = {}
         self.inline_characters = 0
         self.error: Exception | None = None
+
+    @property
+    def document(self) -> int:
+        """The number of the document that we are inside of; 0: none."""
+        return self._documents if self._document_depth else 0
 
     def start(self, tag: str, attributes: Mapping[str, str], nsmap: Mapping[str, str]) -> None:
         self._guard(self._start, tag, attributes, nsmap)
@@ -286,6 +313,7 @@ class _Target:
             self._attached = True
         elif tag == DOCUMENT:
             self._document_depth, self._attached = self._depth, False
+            self._documents += 1
         # The default namespace comes as the prefix "" and is wanted as None.
         self._builder.start(tag, dict(attributes), {prefix or None: uri for prefix, uri in nsmap.items()})
 
@@ -304,14 +332,15 @@ class _Target:
     def _data(self, text: str) -> None:
         if self._document_depth != self._depth:
             self._builder.data(text)
-        elif self._attached or (self._sink is None and not text.strip()):
-            if text.strip():
-                raise MalformedMessage("a document is both inline and attached")
-        else:
-            if self._sink is None:
-                self._sink = self._new_sink()
-            self.inline_characters += len(text)
-            _decode(text, self._decoder, self._sink)
+            return
+        self.inline_characters += len(text)
+        if self._sink is None and not text.strip():
+            return
+        if self._attached:
+            raise MalformedMessage("a document is both inline and attached")
+        if self._sink is None:
+            self._sink = self._new_sink()
+        _decode(text, self._decoder, self._sink)
 
 
 def _streaming(new_sink: NewSink, encoding: str | None) -> tuple[Any, _Target]:

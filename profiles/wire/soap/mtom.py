@@ -252,6 +252,8 @@ async def _answered(
     seen: set[str] = set()
     async for part in behind:
         key = includes.key(part.key) or part.key
+        if key in seen or key in spooled:
+            raise MalformedMessage("two parts are one document of the body", location=f"cid:{key[:80]}")
         seen.add(key)
         yield part if key == part.key else replace(part, key=key)
     if not missing <= seen:
