@@ -20,6 +20,7 @@ commit makes their audit serial: the price, one commit at a time, is paid for a 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -29,7 +30,16 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, sele
 from gateway.adapters.audit_folder import AuditFolder, mark_of, vouched
 from gateway.adapters.audit_tables import cursors, index, open_intents, records, subjects
 from gateway.adapters.audit_verify import LINK_COLUMNS, link_of, told
-from gateway.adapters.executor import POSTGRESQL, Executor, Fixed, Parameters, Row, insert, insert_or_replace
+from gateway.adapters.executor import (
+    POSTGRESQL,
+    Executor,
+    Fixed,
+    Parameters,
+    Row,
+    insert,
+    insert_new,
+    insert_or_replace,
+)
 from gateway.adapters.stored import micros, time_of
 from gateway.ports.audit import AuditCriteria, AuditSink, ChainedRecord, ChainFault
 from gateway.ports.clock import Clock
@@ -50,8 +60,8 @@ MARK_INTERVAL_S = 0.25  # between two high-water marks: how much of a tail can b
 _HEAD = Fixed(select(records.c.number, records.c.hash).order_by(records.c.number.desc()).limit(1))
 _LOCK = Fixed(select(func.pg_advisory_xact_lock(CHAIN_LOCK)))
 _APPEND = insert(records)
-_INDEX = insert(index)
-_SUBJECT = insert(subjects)
+_INDEX = insert_or_replace(index)  # what is made from records gives way to records, should a chain have been cut
+_SUBJECT = insert_new(subjects)
 _OPEN = insert(open_intents)
 _INTENT = Fixed(select(open_intents.c.exchange_id).where(open_intents.c.intent == bindparam("of_intent")))
 _FORGET = Fixed(delete(open_intents).where(open_intents.c.intent == bindparam("of_intent")))
@@ -90,11 +100,20 @@ class Workable(Readable, Protocol):
 class SqlAudit:
     """`AuditSink` over one executor."""
 
-    __slots__ = ("_clock", "_db", "_writer")
+    __slots__ = ("_clock", "_db", "_floor", "_writer")
 
-    def __init__(self, executor: Executor, clock: Clock, writer: str) -> None:
-        """`writer` is the process: open intents of others are not ours to close."""
+    def __init__(self, executor: Executor, clock: Clock, writer: str, floor: tuple[int, bytes] = (0, GENESIS)) -> None:
+        """Append behind the head.
+
+        Args:
+            executor: The unit's, or a view's.
+            clock: When records are kept.
+            writer: The process: open intents of others are not ours to answer.
+            floor: A number and hash that the chain is known to have reached. Should its tail have been cut, it goes on
+                behind, and the hole stays to be seen.
+        """
         self._db = executor
+        self._floor = floor
         self._clock = clock
         self._writer = writer
 
@@ -141,7 +160,7 @@ class SqlAudit:
             return
         if self._db.dialect == POSTGRESQL:
             await self._db.rows(_LOCK)
-        number, previous = await head_of(self._db)
+        number, previous = max(await head_of(self._db), self._floor, key=itemgetter(0))
         now = micros(self._clock.now())
         for record in said:
             number += 1
@@ -347,11 +366,12 @@ class AuditTrail:
         self._tending: asyncio.Task[None] | None = None
         self._stopping = False
         self._marked = -1
+        self._floor = (0, GENESIS)
         self.key_id = ""
 
     def sink(self, executor: Executor) -> AuditSink:
         """The sink of one unit: hand this to the store."""
-        return SqlAudit(executor, self._clock, self._writer)
+        return SqlAudit(executor, self._clock, self._writer, self._floor)
 
     def committed(self) -> None:
         """Something was committed: hand this to the store."""
@@ -409,6 +429,7 @@ class AuditTrail:
         async with self._store.reading() as executor:
             number, hash_ = await head_of(executor)
         if number < mark.number:
+            self._floor = (mark.number, mark.hash)
             text = f"records {number + 1} to {mark.number} were cut off the end"
             return told([Fault(number=number + 1, kind=FaultKind.TRUNCATED, text=text)])
         if number == mark.number and hash_ != mark.hash:

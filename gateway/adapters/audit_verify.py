@@ -22,14 +22,20 @@ def link_of(row: Sequence[Any]) -> Link:
     number, received, body, kind, intent, exchange_id, origin, hash_ = row
     return Link(
         number=number,
-        received_us=received,
-        xml=bytes(body),
-        kind=kind,
-        intent=intent,
-        exchange_id=exchange_id,
-        origin=origin,
-        hash=bytes(hash_),
+        received_us=received if isinstance(received, int) else 0,
+        xml=_bytes(body),
+        kind=kind if isinstance(kind, str) else repr(kind),  # type: ignore[arg-type]  # perhaps no kind at all
+        intent=intent if isinstance(intent, str) else repr(intent),
+        exchange_id=exchange_id if isinstance(exchange_id, str) else repr(exchange_id),
+        origin=origin if isinstance(origin, str) else repr(origin),
+        hash=_bytes(hash_),
     )
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value)
+    return repr(value).encode("utf-8", "replace")
 
 
 def told(faults: Iterable[Fault]) -> Sequence[ChainFault]:

@@ -276,6 +276,11 @@ class Walk:
     def _without_swapped(self, found: list[Fault]) -> list[_Suspect]:
         """Take out the pairs that stand in each other's place, and those that only follow from them."""
         suspects = {suspect.link.number: suspect for suspect in self._suspects}
+        for number, suspect in list(suspects.items()):
+            follower = suspects.get(number + 1)
+            true = hash_of(suspect.previous, suspect.link)
+            if follower is not None and follower.fits(follower.link, follower.link.hash, true):
+                del suspects[number + 1]  # only the stored hash before it was changed
         if len(suspects) > _PAIRED_SUSPECTS:
             return list(suspects.values())
         numbers = sorted(suspects)

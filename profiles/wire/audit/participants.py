@@ -9,6 +9,7 @@ Source: DICOM PS3.15 A.5.2, A.5.3; DICOM PS3.16 CID 400 to 405; ITI TF-2 3.20 an
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from profiles.errors import ExchangeError, RequestError
@@ -147,6 +148,7 @@ def responder(side: Side, facts: Facts) -> Party:
     return facts.remote if side is Side.INITIATOR else facts.local
 
 
+@lru_cache(maxsize=4096)
 def access_point(address: str) -> NetworkAccessPoint | None:
     """NetworkAccessPointTypeCode of an address: 2 for an IP address, 1 for a name, None for nothing."""
     if not address:
