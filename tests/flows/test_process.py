@@ -1,0 +1,75 @@
+"""A house as a process: starts without a file's help, refuses a second one, stops when told, says what it needs."""
+
+import json
+from pathlib import Path
+
+import aiohttp
+
+from tests.support.house import LOOPBACK, command, serving, start
+
+
+async def test_a_house_is_ready_tells_where_it_is_and_stops_when_told(tmp_path: Path) -> None:
+    async with serving(tmp_path) as house:
+        addresses = await house.addresses()
+        async with aiohttp.ClientSession() as session:
+            async with session.get(addresses["http"] + "/healthz") as answer:
+                assert answer.status == 200
+            async with session.get(addresses["http"] + "/readyz") as answer:
+                assert await answer.json() == {"ready": True, "reasons": {}}
+            async with session.get(addresses["http"] + "/metrics") as answer:
+                assert "radgate_turns_total" in await answer.text()
+        assert addresses["http"] in house.log()
+        assert await house.stop() == 0
+        assert not (house.data / "control.json").exists()
+
+
+async def test_two_houses_never_share_a_folder(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        second = await start(tmp_path)
+        assert await second.process.wait() == 1
+        assert "Another house is running" in second.log()
+
+
+async def test_a_second_start_finds_the_ids_of_the_first(tmp_path: Path) -> None:
+    async with serving(tmp_path) as house:
+        first = json.loads((house.data / "house.json").read_bytes())
+        await house.stop()
+    async with serving(tmp_path) as house:
+        assert json.loads((house.data / "house.json").read_bytes()) == first
+
+
+async def test_settings_that_cannot_work_are_refused_with_key_reason_and_cure(tmp_path: Path) -> None:
+    path = tmp_path / "radgate.toml"
+    path.write_text("[house]\nnmae = 'x'\n", encoding="utf-8")
+    for words in (("serve",), ("config", "check")):
+        code, _, err = await command(*words, "--config", str(path))
+        assert code == 3
+        assert "house.nmae" in err
+        assert "config init" in err
+
+
+async def test_the_written_file_is_accepted_and_the_doctor_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "radgate.toml"
+    code, _, _ = await command("config", "init", str(path))
+    assert code == 0
+    code, _, _ = await command("config", "check", "--config", str(path))
+    assert code == 0
+    path.write_text(LOOPBACK, encoding="utf-8")
+    code, out, _ = await command("doctor", "--config", str(path), "--json")
+    assert code == 0, out
+    assert {"good"} <= set(json.loads(out)[0])
+
+
+async def test_a_command_without_a_house_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "radgate.toml"
+    path.write_text(LOOPBACK, encoding="utf-8")
+    code, _, err = await command("exchange", "list", "--config", str(path))
+    assert code == 4
+    assert "radgate serve" in err
+
+
+async def test_every_verb_explains_itself() -> None:
+    for words in ((), ("exchange",), ("audit", "verify"), ("study", "fetch"), ("config", "init")):
+        code, out, _ = await command(*words, "--help")
+        assert code == 0
+        assert "Usage" in out
