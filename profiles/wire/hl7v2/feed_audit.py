@@ -26,7 +26,7 @@ from profiles.wire.hl7v2.adt import CREATES, FeedEvent, PatientFeedRequest
 def feed_records(
     transaction: AuditCode, side: Side, request: PatientFeedRequest | None, facts: Facts
 ) -> tuple[AuditRecord, ...]:
-    """One Patient Record, created or updated; a merge is two: the subsumed id deleted, the surviving one updated.
+    """One Patient Record, created or updated; a merge is two a pair: the subsumed id deleted, the surviving one updated.
 
     A request that could not be read is an update of whomever the house had found, or of nobody.
     """
@@ -54,8 +54,13 @@ def _touched(request: PatientFeedRequest | None, facts: Facts) -> tuple[tuple[Ac
     if request is None:
         return ((Action.UPDATE, patient),)
     if request.event is FeedEvent.MERGE:
-        subsumed = request.subsumed or next(iter(request.subsumed_identifiers), None)
-        return ((Action.DELETE, subsumed), (Action.UPDATE, request.surviving or patient))
+        # A merge that breaks the rules names no pair; it is recorded with what it did name.
+        pairs = request.merges or ((next(iter(request.subsumed_identifiers), None), patient),)
+        return tuple(
+            touched
+            for subsumed, surviving in pairs
+            for touched in ((Action.DELETE, subsumed), (Action.UPDATE, surviving))
+        )
     return ((Action.CREATE if request.event in CREATES else Action.UPDATE, patient),)
 
 
