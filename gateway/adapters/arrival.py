@@ -4,19 +4,22 @@ A part is read as it comes (`Part10Reader`); its identifiers are checked before 
 if the caller said so; and what the index keeps of it is rendered once, from the head that will be served.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final
+
+import orjson
 
 from gateway.ports.archive import Coercion, Stored, StoreOutcome
 from gateway.ports.studies import ArrivedInstance
 from profiles.errors import ExchangeError, MalformedMessage, RuleViolation, Unsupported
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.imaging import Instance, Study
-from profiles.wire.dicom.dataset import coerced_head, dicom_json, head_in, reread, study_of
+from profiles.wire.dicom.dataset import COERCED_TAGS, coerced_head, dicom_json, head_in, reread, study_of
 from profiles.wire.dicom.part10 import Part10Head
-from profiles.wire.dicom.syntaxes import DEFLATED_LE, EXPLICIT_LE, IMPLICIT_LE
+from profiles.wire.dicom.rewrite import ORIGINAL_ATTRIBUTES
+from profiles.wire.dicom.syntaxes import BINARY, DEFLATED_LE, EXPLICIT_LE, IMPLICIT_LE, PIXEL_TAGS
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
 SERIES_INSTANCE_UID: Final = 0x0020000E
@@ -181,3 +184,49 @@ def written_in(head: Part10Head, size: int, transfer_syntax_uid: str) -> Written
         return Written(head=raw, begin=size, end=size)
     length = head.pixel_length if head.pixel_length is not None else size - head.pixel_value_offset
     return Written(head=raw, begin=head.pixel_value_offset, end=head.pixel_value_offset + length)
+
+
+def same_but_coerced(one: Part10Head, other: Part10Head) -> bool:
+    """Whether two heads say the same but for what a coercion may change, whatever their file meta and character sets.
+
+    Source: dicom.md 3 (idempotency).
+    """
+    if one.transfer_syntax_uid != other.transfer_syntax_uid:
+        return False
+    ours, theirs = (
+        {key: value for key, value in orjson.loads(dicom_json(each)).items() if key not in _COERCED}
+        for each in (one, other)
+    )
+    return ours == theirs and all(
+        one.dataset.value(tag) == other.dataset.value(tag)
+        for tag in one.dataset
+        if tag in PIXEL_TAGS or one.dataset.vr(tag) in BINARY  # DICOM JSON leaves long ones out
+    )
+
+
+_COERCED: Final = frozenset(f"{tag:08X}" for tag in (*COERCED_TAGS, ORIGINAL_ATTRIBUTES))
+
+
+def file_meta_of(beginning: bytes) -> tuple[str, str]:
+    """SOP Instance UID and transfer syntax that a file's first kilobyte names; "" where it does not.
+
+    Source: DICOM PS3.10 7.1: file meta information is Explicit VR Little Endian whatever follows.
+    """
+    found = {b"\x02\0\x03\0UI": "", b"\x02\0\x10\0UI": ""}
+    if beginning[128:132] == b"DICM":
+        for header in found:
+            at = beginning.find(header, 132)
+            if at >= 0:
+                begin = at + 8
+                length = int.from_bytes(beginning[at + 6 : begin], "little")
+                found[header] = beginning[begin : begin + length].decode("ascii", "replace").strip("\0 ")
+    instance, syntax = found.values()
+    return instance, syntax
+
+
+def behind(chunks: Iterable[bytes], offset: int) -> Iterator[bytes]:
+    """What of these chunks lies behind an offset."""
+    for chunk in chunks:
+        if offset < len(chunk):
+            yield chunk[offset:] if offset else chunk
+        offset = max(offset - len(chunk), 0)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -21,9 +21,12 @@ from pydicom.uid import (
 )
 
 from conformance.samples import SampleStudy, sample_uid, write_capture_study, write_ct_study, write_us_study
+from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.compute import ThreadCompute
+from gateway.adapters.http import HttpSessions
 from gateway.adapters.memory_archive import MemoryArchive
+from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Archive, Stored
 from profiles.errors import (
     Duplicate,
@@ -55,6 +58,7 @@ from tests.gateway.adapters.archives import (
     wanted_of,
 )
 from tests.support.clock import NOON, FixedClock
+from tests.support.orthanc import Orthanc, orthanc
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,44 @@ class Under:
     """The archive under test, and what it can."""
 
     archive: Archive
-    keeps_originals: bool = True
+    ours: bool = True  # it keeps originals beside coerced heads, and everything in it came through us
+    kind: str = ""
 
 
-@pytest.fixture(params=["memory", "files"])
-def under(request: pytest.FixtureRequest, tmp_path: Path, compute: ThreadCompute) -> Under:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with orthanc(tmp_path_factory.mktemp("orthanc")) as started:
+        yield started
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "files",
+        pytest.param("orthanc", marks=pytest.mark.judge_program),
+        pytest.param("DICOMweb only", marks=pytest.mark.judge_program),
+    ]
+)
+async def under(request: pytest.FixtureRequest, tmp_path: Path, compute: ThreadCompute) -> AsyncIterator[Under]:
     clock = FixedClock()
     if request.param == "memory":
-        return Under(MemoryArchive(clock=clock, reading=READING))
-    return Under(FilesArchive(tmp_path / "archive", compute=compute, clock=clock, reading=READING))
+        yield Under(MemoryArchive(clock=clock, reading=READING))
+    elif request.param == "files":
+        yield Under(FilesArchive(tmp_path / "archive", compute=compute, clock=clock, reading=READING))
+    else:
+        judge: Orthanc = request.getfixturevalue("running")
+        judge.clear()
+        sessions = HttpSessions()
+        archive = DicomwebArchive(
+            judge.dicomweb,
+            session=sessions.session,
+            overlays=Overlays(tmp_path / "overlays", compute),
+            clock=clock,
+            reading=READING,
+            native_url=judge.native if request.param == "orthanc" else None,
+        )
+        yield Under(archive, ours=False, kind=request.param)
+        await sessions.close()
 
 
 # --- in ----------------------------------------------------------------------------------------------------------------
@@ -312,7 +345,7 @@ async def test_what_is_served_is_the_coerced_view(under: Under, ct: SampleStudy)
 
 
 async def test_the_original_is_one_option_away(under: Under, ct: SampleStudy) -> None:
-    if not under.keeps_originals:
+    if not under.ours:
         pytest.skip("this archive keeps what it was sent, and was sent the coerced view")
     await stored(under.archive, pour_of(bodies_of(ct)), COERCION)
     assert await fetched(under.archive, wanted_of(ct), original=True) == bodies_of(ct)
@@ -340,7 +373,7 @@ async def test_a_study_is_rewritten_for_another_patient(under: Under, ct: Sample
         assert (after.PatientID, after.IssuerOfPatientID) == (PATIENT.identifiers[0].value, THEIRS)
         assert [each.SourceOfPreviousValues for each in after.OriginalAttributesSequence] == ["Lakeside", "merge"]
         assert after.PixelData == read(bodies_of(ct)[uid]).PixelData
-    if under.keeps_originals:
+    if under.ours:
         assert await fetched(under.archive, wanted_of(ct), original=True) == bodies_of(ct)
 
 
@@ -472,6 +505,8 @@ async def test_parts_may_be_skipped_unread(under: Under, ct: SampleStudy) -> Non
 
 
 async def test_orphans_are_named(under: Under, ct: SampleStudy) -> None:
+    if not under.ours:
+        pytest.skip("what else is in a foreign archive is not ours to judge")
     await stored(under.archive, pour_of(bodies_of(ct)), COERCION)
     first, *rest = [str(each.sop_instance_uid) for each in ct.instances]
     assert await under.archive.reconcile(known(rest)) == [first]
