@@ -34,6 +34,8 @@ GENDERS: Mapping[Sex, str] = {
 
 MANDATORY = ("meta",)  # R4 Patient has no member that must be there
 
+HASHED = "0"  # in front of an id that is a hash; base 32 has no zero, so it cannot be mistaken
+
 _SEPARATOR = re.compile(r"([0-9a]+)f(.*)", re.DOTALL)
 
 
@@ -49,7 +51,7 @@ def patient_id_of(identifier: PatientIdentifier) -> str:
     name = base64.b32encode(packed).decode().rstrip("=").lower()
     if len(name) <= MAX_ID_CHARACTERS:
         return name
-    return "0" + hashlib.sha256(packed).hexdigest()[:40]  # base 32 has no zero: it cannot be mistaken
+    return HASHED + hashlib.sha256(packed).hexdigest()[:40]
 
 
 def identifier_of(patient_id: str) -> PatientIdentifier | None:
@@ -69,12 +71,15 @@ def identifier_of(patient_id: str) -> PatientIdentifier | None:
 
 def reference(patient: Patient) -> Json:
     """A reference to the patient, by the id that the house itself uses; the identifier goes with it."""
-    first = patient.identifiers[0]
-    patient_id = patient_id_of(first)
+    return _reference(patient.identifiers[0])
+
+
+def _reference(identifier: PatientIdentifier) -> Json:
+    patient_id = patient_id_of(identifier)
     return filled(
-        reference=f"Patient/{patient_id}" if identifier_of(patient_id) else None,
+        reference=None if patient_id.startswith(HASHED) else f"Patient/{patient_id}",
         type="Patient",
-        identifier=patient_identifier(first),
+        identifier=patient_identifier(identifier),
     )
 
 
@@ -90,18 +95,8 @@ def patient_resource(patient: Patient) -> Json:
         gender=GENDERS[patient.sex],
         birthDate=date(patient.birth_date),
         address=[{"text": address}] if (address := _address(patient.address)) else None,
-        link=[_replaced_by(patient.replaced_by)] if patient.replaced_by else None,
+        link=[{"other": _reference(patient.replaced_by), "type": "replaced-by"}] if patient.replaced_by else None,
     )
-
-
-def _replaced_by(identifier: PatientIdentifier) -> Json:
-    patient_id = patient_id_of(identifier)
-    other = filled(
-        reference=f"Patient/{patient_id}" if identifier_of(patient_id) else None,
-        type="Patient",
-        identifier=patient_identifier(identifier),
-    )
-    return {"other": other, "type": "replaced-by"}
 
 
 def display_name(name: PersonName) -> str | None:

@@ -6,7 +6,7 @@ repeated elements, `_member` what extends a primitive, a resource inside another
 Source: HL7 FHIR R4, XML Representation of Resources.
 """
 
-from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from profiles.wire import xml
@@ -15,6 +15,8 @@ from profiles.wire.fhir.datatypes import Json
 NAMESPACE = "http://hl7.org/fhir"
 
 _EXTENSIONS = ("extension", "modifierExtension")
+_ID = ("id",)
+_ID_AND_URL = ("id", "url")
 
 
 def attribute(value: object) -> str:
@@ -27,7 +29,10 @@ def attribute(value: object) -> str:
 def document(resource: Json) -> bytes:
     """A whole resource, with the namespace and without an XML declaration (UTF-8 is the default)."""
     name = resource["resourceType"]
-    return f'<{name} xmlns="{NAMESPACE}">{"".join(_members(resource))}</{name}>'.encode()
+    out = [f'<{name} xmlns="{NAMESPACE}">']
+    _members(resource, out)
+    out.append(f"</{name}>")
+    return "".join(out).encode()
 
 
 def opened(resource: Json) -> bytes:
@@ -42,54 +47,57 @@ def closed(resource: Json) -> bytes:
 
 def elements(name: str, values: list[Json]) -> bytes:
     """Repeated elements of an opened resource."""
-    return "".join(fragment for value in values for fragment in _element(name, value)).encode()
+    out: list[str] = []
+    for value in values:
+        _element(name, value, out)
+    return "".join(out).encode()
 
 
-def _members(value: Json) -> Iterator[str]:
+def _members(value: Json, out: list[str], attributes: tuple[str, ...] = ("resourceType",)) -> None:
+    """Everything that is not an attribute already."""
     for name, member in value.items():
-        if name == "resourceType":
+        if name in attributes:
             continue
-        if name.startswith("_"):
+        if name[0] == "_":
             if name[1:] not in value:
-                yield from _primitives(name[1:], [], member)
+                _primitives(name[1:], None, member, out)
         elif f"_{name}" in value:
-            yield from _primitives(name, member, value[f"_{name}"])
+            _primitives(name, member, value[f"_{name}"], out)
         elif isinstance(member, list):
             for each in member:
-                yield from _element(name, each)
+                _element(name, each, out)
         else:
-            yield from _element(name, member)
+            _element(name, member, out)
 
 
-def _primitives(name: str, values: Any, extras: Any) -> Iterator[str]:
+def _primitives(name: str, values: Any, extras: Any, out: list[str]) -> None:
     """Primitives that are extended: values and extensions side by side, either may be missing."""
     if not isinstance(extras, list):
-        values, extras = ([values] if values != [] else []), [extras]
-    for index, extra in enumerate(extras):
-        value = values[index] if index < len(values) else None
+        values, extras = [values], [extras]
+    for value, extra in zip_longest(values or (), extras):
         said = "" if value is None else f' value="{attribute(value)}"'
-        yield (
-            f"<{name}{_attributes(extra)}{said}>{''.join(_members(_without(extra, 'id')))}</{name}>"
-            if extra
-            else (f"<{name}{said}/>")
-        )
+        if not extra:
+            out.append(f"<{name}{said}/>")
+            continue
+        out.append(f"<{name}{_attributes(extra, _ID)}{said}>")
+        _members(extra, out, _ID)
+        out.append(f"</{name}>")
 
 
-def _element(name: str, value: Any) -> Iterator[str]:
+def _element(name: str, value: Any, out: list[str]) -> None:
     if not isinstance(value, dict):
-        yield value if name == "div" else f'<{name} value="{attribute(value)}"/>'
+        out.append(value if name == "div" else f'<{name} value="{attribute(value)}"/>')
     elif "resourceType" in value:
         kind = value["resourceType"]
-        yield f"<{name}><{kind}>{''.join(_members(value))}</{kind}></{name}>"
-    elif name in _EXTENSIONS:
-        yield f"<{name}{_attributes(value, 'id', 'url')}>{''.join(_members(_without(value, 'id', 'url')))}</{name}>"
+        out.append(f"<{name}><{kind}>")
+        _members(value, out)
+        out.append(f"</{kind}></{name}>")
     else:
-        yield f"<{name}{_attributes(value)}>{''.join(_members(_without(value, 'id')))}</{name}>"
+        attributes = _ID_AND_URL if name in _EXTENSIONS else _ID
+        out.append(f"<{name}{_attributes(value, attributes)}>")
+        _members(value, out, attributes)
+        out.append(f"</{name}>")
 
 
-def _attributes(value: Json, *names: str) -> str:
-    return "".join(f' {name}="{attribute(value[name])}"' for name in names or ("id",) if name in value)
-
-
-def _without(value: Json, *names: str) -> Json:
-    return {name: member for name, member in value.items() if name not in names} if value.keys() & set(names) else value
+def _attributes(value: Json, names: tuple[str, ...]) -> str:
+    return "".join([f' {name}="{attribute(value[name])}"' for name in names if name in value])
