@@ -20,13 +20,13 @@ class Precision(IntEnum):
     SECOND = 6
 
 
-_FORMATS = {
-    Precision.YEAR: "%Y",
-    Precision.MONTH: "%Y%m",
-    Precision.DAY: "%Y%m%d",
-    Precision.HOUR: "%Y%m%d%H",
-    Precision.MINUTE: "%Y%m%d%H%M",
-    Precision.SECOND: "%Y%m%d%H%M%S",
+_FORMATS = {  # behind the year
+    Precision.YEAR: "",
+    Precision.MONTH: "%m",
+    Precision.DAY: "%m%d",
+    Precision.HOUR: "%m%d%H",
+    Precision.MINUTE: "%m%d%H%M",
+    Precision.SECOND: "%m%d%H%M%S",
 }
 
 
@@ -74,11 +74,11 @@ class Moment:
     def dtm(self) -> str:
         """The UTC form of the same precision, without zone and fraction; dates are not shifted."""
         at = self.at.astimezone(UTC) if self.precision > Precision.DAY else self.at
-        return at.strftime(_FORMATS[self.precision]).zfill(4)
+        return f"{at.year:04}{at.strftime(_FORMATS[self.precision])}"  # %Y does not fill up on every system
 
     @property
     def iso(self) -> str:
         """FHIR dateTime of the same precision. Hours and minutes alone do not exist there and are filled up."""
         if self.precision > Precision.DAY:
             return self.at.isoformat(timespec="seconds")
-        return self.at.strftime({1: "%Y", 2: "%Y-%m", 3: "%Y-%m-%d"}[self.precision])
+        return f"{self.at.year:04}{self.at.strftime({1: '', 2: '-%m', 3: '-%m-%d'}[self.precision])}"
