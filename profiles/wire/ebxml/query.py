@@ -221,11 +221,18 @@ def _text(text: str) -> str:
     return text
 
 
+def _status(text: str) -> AvailabilityStatus:
+    status = AvailabilityStatus(text)
+    if status is AvailabilityStatus.PENDING:  # ours alone: what is held is invisible, by whatever name it is asked for
+        raise ValueError("not a status")
+    return status
+
+
 _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.TEXT: _text,
     Kind.PATIENT: from_cx,
     Kind.CODE: _from_code,
-    Kind.STATUS: AvailabilityStatus,
+    Kind.STATUS: _status,
     Kind.ENTRY_TYPE: lambda text: EntryType(rim.uuid_urn(text)),
     Kind.ASSOCIATION_TYPE: AssociationType,
     Kind.TIME: Moment.from_dtm,
