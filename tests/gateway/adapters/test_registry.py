@@ -1,0 +1,613 @@
+"""The suite of the Registry port, on every store."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.ports.registry import Registry
+from gateway.ports.store import Store
+from profiles.errors import Duplicate, ExchangeError, RuleViolation, UnknownDocument
+from profiles.model.document import (
+    AssociationType,
+    Author,
+    AvailabilityStatus,
+    DocumentEntry,
+    EntryType,
+    ReferenceId,
+    Submission,
+)
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.moment import Moment
+from profiles.model.patient import PersonName
+from profiles.model.query import DocumentCriteria, TimeRange
+from tests.support.registered import (
+    ANN,
+    BEN,
+    CAT,
+    CLASS,
+    CT,
+    DOMAIN,
+    HEAD,
+    LATER,
+    MR,
+    NORMAL,
+    NOW,
+    OTHER_DOMAIN,
+    RESTRICTED,
+    entry,
+    entry_uuid,
+    folder,
+    patient,
+    relation,
+    submission,
+)
+
+APPROVED, DEPRECATED, PENDING = (
+    AvailabilityStatus.APPROVED,
+    AvailabilityStatus.DEPRECATED,
+    AvailabilityStatus.PENDING,
+)
+RPLC, XFRM, APND, XFRM_RPLC, MEMBER = (
+    AssociationType.REPLACE,
+    AssociationType.TRANSFORM,
+    AssociationType.APPEND,
+    AssociationType.TRANSFORM_REPLACE,
+    AssociationType.HAS_MEMBER,
+)
+ACCESSION = ReferenceId(value="A_1", type="urn:ihe:iti:xds:2013:accession", authority="1.2.3.5")
+
+
+async def put(store: Store, *submissions: Submission) -> None:
+    for each in submissions:
+        async with store.unit() as work:
+            await work.registry.put(each)
+
+
+async def refused(store: Store, submitted: Submission) -> ExchangeError:
+    with pytest.raises(ExchangeError) as caught:
+        await put(store, submitted)
+    return caught.value
+
+
+async def found(store: Store, **criteria: object) -> list[str]:
+    """uniqueIds of what fits, in the order of the answer; `count` must agree."""
+    asked = DocumentCriteria(**criteria)  # type: ignore[arg-type]
+    async with store.view() as work:
+        entries = [each async for each in work.registry.find(asked)]
+        assert await work.registry.count(asked) == len(entries)
+    return [each.unique_id for each in entries]
+
+
+async def status_of(store: Store, registered: DocumentEntry) -> AvailabilityStatus:
+    async with store.view() as work:
+        (same,) = [
+            each
+            for each in await work.registry.entries(registered.unique_id)
+            if each.entry_uuid == registered.entry_uuid
+        ]
+    return same.availability_status
+
+
+def full() -> DocumentEntry:
+    """An entry with everything in it."""
+    return entry(
+        ANN,
+        event_codes=(CT, HEAD),
+        confidentiality_codes=(NORMAL, RESTRICTED),
+        mime_type="application/dicom",
+        title="CT Schädel",
+        comments="with contrast",
+        authors=(
+            Author(
+                person="11^Welby^Marcus^^^Dr^^^&1.2.3.6&ISO",
+                institutions=("Valley^^^^^&1.2.3&ISO^^^^1",),
+                roles=("radiologist",),
+                specialties=("neuro",),
+                telecommunications=("^^Internet^welby@valley.example",),
+            ),
+            Author(institutions=("Lakeside",)),
+        ),
+        legal_authenticator="11^Welby^Marcus",
+        creation_time=Moment.from_dtm("2026"),
+        service_start_time=Moment.from_dtm("20260301"),
+        service_stop_time=Moment.from_dtm("202603011230+0200"),
+        language_code="en-US",
+        source_patient_id=PatientIdentifier(value="77", authority=OTHER_DOMAIN),
+        source_patient=patient(
+            PatientIdentifier(value="77", authority=OTHER_DOMAIN),
+            name=PersonName(family="Doe", given="Jane", suffix="Jr", ideographic="山田^花子"),
+            address="1 Main^^Town",
+        ),
+        hash="ab" * 20,
+        size_bytes=0,
+        repository_unique_id=Oid("1.2.3.2"),
+        home_community_id=Oid("1.2.3.1"),
+        uri="kos.dcm",
+        reference_ids=(ACCESSION, ReferenceId(value="1.2.3", type="urn:ihe:iti:xds:2016:studyInstanceUID")),
+        logical_id="urn:uuid:1b1e1a2c-0000-4000-8000-000000000001",
+        version=3,
+        extra=(("urn:example:note", ("a", "b")),),
+    )
+
+
+# --- what is registered comes back ------------------------------------------------------------------------------------
+
+
+async def test_everything_of_a_submission_comes_back_as_it_was(store: Store) -> None:
+    document, bare = full(), entry(ANN, hash="", size_bytes=None, creation_time=None, confidentiality_codes=())
+    filed = folder(ANN, title="Head", comments="both", codes=(HEAD,), last_update_time=Moment(NOW))
+    submitted = submission(
+        document,
+        bare,
+        folders=(filed,),
+        associations=(relation(MEMBER, filed.entry_uuid, document.entry_uuid),),
+        title="Export",
+        comments="by night",
+        authors=document.authors,
+        intended_recipients=("Valley^^^^^&1.2.3&ISO^^^^1|11^Welby",),
+        home_community_id=Oid("1.2.3.1"),
+        extra=(("urn:example:batch", ("7",)),),
+    )
+    await put(store, submitted)
+    async with store.view() as work:
+        assert [each async for each in work.registry.find(DocumentCriteria())] == [document, bare]
+        assert await work.registry.entries(document.unique_id) == [document]
+        assert await work.registry.submission_sets([submitted.submission_set.entry_uuid]) == [submitted.submission_set]
+        assert await work.registry.folders([filed.entry_uuid]) == [filed]
+        associations = await work.registry.associations([document.entry_uuid, bare.entry_uuid, filed.entry_uuid])
+        assert {each.entry_uuid: each for each in associations} == {
+            each.entry_uuid: each for each in submitted.associations
+        }
+
+
+async def test_associations_are_found_from_either_end_and_once(store: Store) -> None:
+    document = entry()
+    submitted = submission(document)
+    await put(store, submitted)
+    (member,) = submitted.associations
+    async with store.view() as work:
+        for asked in ([member.source], [member.target], [member.source, member.target], [member.target] * 3):
+            assert await work.registry.associations(asked) == [member]
+        assert await work.registry.associations([member.entry_uuid, entry_uuid()]) == []
+        assert await work.registry.associations([]) == []
+
+
+async def test_objects_are_answered_in_the_order_asked_and_unknown_ones_left_out(store: Store) -> None:
+    sets = [submission(entry()) for _ in range(3)]
+    await put(store, *sets)
+    uuids = [each.submission_set.entry_uuid for each in sets]
+    async with store.view() as work:
+        asked = [uuids[2], entry_uuid(), uuids[0], uuids[2]]
+        assert [each.entry_uuid for each in await work.registry.submission_sets(asked)] == [uuids[2], uuids[0]]
+        assert await work.registry.folders(uuids) == []
+
+
+async def test_hundreds_of_entries_come_in_the_order_of_registration(store: Store) -> None:
+    documents = [entry() for _ in range(230)]
+    for start in range(0, 230, 46):
+        await put(store, submission(*documents[start : start + 46]))
+    assert await found(store, patient_ids=(ANN,)) == [each.unique_id for each in documents]
+    assert await found(store) == [each.unique_id for each in documents]
+    assert await found(store, patient_ids=(ANN, BEN)) == [each.unique_id for each in documents]
+
+
+# --- ids ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_submission_set_sent_again_is_a_duplicate(store: Store) -> None:
+    first = submission(entry())
+    await put(store, first)
+    again = submission(entry(), unique_id=first.submission_set.unique_id)
+    error = await refused(store, again)
+    assert isinstance(error, Duplicate)
+    assert (error.code, error.location) == ("XDSDuplicateUniqueIdInRegistry", first.submission_set.unique_id)
+    assert len(await found(store)) == 1
+
+
+async def test_a_folder_uniqueid_in_use_is_a_duplicate(store: Store) -> None:
+    filed = folder()
+    await put(store, submission(folders=(filed,)))
+    error = await refused(store, submission(folders=(folder(unique_id=filed.unique_id),)))
+    assert (type(error), error.code) == (Duplicate, "XDSDuplicateUniqueIdInRegistry")
+
+
+async def test_an_entryuuid_in_use_is_a_duplicate_whatever_object_has_it(store: Store) -> None:
+    first = submission(entry())
+    await put(store, first)
+    for used in (first.submission_set.entry_uuid, first.entries[0].entry_uuid, first.associations[0].entry_uuid):
+        error = await refused(store, submission(entry(entry_uuid=used)))
+        assert (type(error), error.location) == (Duplicate, used)
+
+
+async def test_an_id_twice_in_one_submission_is_a_duplicate(store: Store) -> None:
+    one = entry()
+    error = await refused(store, submission(one, entry(unique_id=one.unique_id)))
+    assert (type(error), error.code) == (Duplicate, "XDSRegistryDuplicateUniqueIdInMessage")
+    error = await refused(store, submission(one, entry(entry_uuid=one.entry_uuid)))
+    assert isinstance(error, Duplicate)
+
+
+async def test_the_same_document_registered_again_is_a_second_entry(store: Store) -> None:
+    one = entry(hash="ab" * 20)
+    two = entry(unique_id=one.unique_id, hash="AB" * 20)
+    await put(store, submission(one), submission(two))
+    async with store.view() as work:
+        assert await work.registry.entries(one.unique_id) == [one, two]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({"hash": "1" * 40}, "XDSNonIdenticalHash"), ({"size_bytes": 11}, "XDSNonIdenticalSize")],
+)
+async def test_the_same_uniqueid_with_other_bytes_is_refused(
+    store: Store, fields: dict[str, object], code: str
+) -> None:
+    one = entry()
+    await put(store, submission(one))
+    error = await refused(store, submission(entry(unique_id=one.unique_id, **fields)))
+    assert (type(error), error.code, error.location) == (RuleViolation, code, one.unique_id)
+
+
+async def test_a_hash_that_was_not_told_is_learned_from_the_next_who_tells(store: Store) -> None:
+    one = entry(hash="", size_bytes=None)
+    await put(store, submission(one), submission(entry(unique_id=one.unique_id)))
+    error = await refused(store, submission(entry(unique_id=one.unique_id, hash="2" * 40)))
+    assert error.code == "XDSNonIdenticalHash"
+    await put(store, submission(entry(unique_id=one.unique_id, hash="", size_bytes=None)))
+
+
+async def test_a_refused_submission_leaves_nothing_behind(store: Store) -> None:
+    one = entry()
+    wrong = submission(one, associations=(relation(RPLC, one.entry_uuid, entry_uuid()),))
+    await refused(store, wrong)
+    assert await found(store) == []
+    await put(store, submission(one, unique_id=wrong.submission_set.unique_id))
+
+
+# --- associations -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("type_", [RPLC, XFRM_RPLC])
+async def test_replacing_deprecates_the_document_with_its_transforms_and_addenda(
+    store: Store, type_: AssociationType
+) -> None:
+    old, transform, addendum, addendum_of_transform, other = (entry() for _ in range(5))
+    await put(
+        store,
+        submission(old, other),
+        submission(transform, associations=(relation(XFRM, transform.entry_uuid, old.entry_uuid),)),
+        submission(addendum, associations=(relation(APND, addendum.entry_uuid, old.entry_uuid),)),
+        submission(
+            addendum_of_transform,
+            associations=(relation(APND, addendum_of_transform.entry_uuid, transform.entry_uuid),),
+        ),
+    )
+    new = entry()
+    await put(store, submission(new, associations=(relation(type_, new.entry_uuid, old.entry_uuid),)))
+    for gone in (old, transform, addendum, addendum_of_transform):
+        assert await status_of(store, gone) is DEPRECATED
+    for there in (new, other):
+        assert await status_of(store, there) is APPROVED
+    assert await found(store, statuses=(APPROVED,)) == [other.unique_id, new.unique_id]
+
+
+async def test_a_replacement_goes_into_the_folders_of_what_it_replaces(store: Store) -> None:
+    old, filed = entry(), folder()
+    await put(
+        store,
+        submission(old, folders=(filed,), associations=(relation(MEMBER, filed.entry_uuid, old.entry_uuid),)),
+    )
+    new = entry()
+    submitted = submission(
+        new,
+        associations=(relation(RPLC, new.entry_uuid, old.entry_uuid),),
+        submission_time=Moment(LATER),
+    )
+    await put(store, submitted)
+    async with store.view() as work:
+        members = [
+            each for each in await work.registry.associations([filed.entry_uuid]) if each.source == filed.entry_uuid
+        ]
+        assert {each.target for each in members} == {old.entry_uuid, new.entry_uuid}
+        assert all(each.type is MEMBER for each in members)
+        (updated,) = await work.registry.folders([filed.entry_uuid])
+    assert updated.last_update_time == Moment(LATER)
+
+
+async def test_a_document_is_added_to_a_folder_that_is_there(store: Store) -> None:
+    filed = folder()
+    await put(store, submission(folders=(filed,)))
+    new = entry()
+    await put(store, submission(new, associations=(relation(MEMBER, filed.entry_uuid, new.entry_uuid),)))
+    assert await found(store) == [new.unique_id]
+
+
+async def test_a_relation_to_nothing_is_unresolved(store: Store) -> None:
+    for type_ in (RPLC, XFRM, APND, XFRM_RPLC):
+        one, nothing = entry(), entry_uuid()
+        error = await refused(store, submission(one, associations=(relation(type_, one.entry_uuid, nothing),)))
+        assert (type(error), error.code, error.location) == (RuleViolation, "UnresolvedReferenceException", nothing)
+
+
+async def test_a_relation_from_what_was_not_sent_is_unresolved(store: Store) -> None:
+    old, older = entry(), entry()
+    await put(store, submission(old, older))
+    error = await refused(store, submission(entry(), associations=(relation(RPLC, old.entry_uuid, older.entry_uuid),)))
+    assert error.code == "UnresolvedReferenceException"
+
+
+async def test_a_relation_to_a_folder_is_unresolved(store: Store) -> None:
+    filed, one = folder(), entry()
+    await put(store, submission(folders=(filed,)))
+    error = await refused(store, submission(one, associations=(relation(APND, one.entry_uuid, filed.entry_uuid),)))
+    assert error.code == "UnresolvedReferenceException"
+
+
+async def test_a_document_does_not_replace_one_of_its_own_submission_but_may_transform_it(store: Store) -> None:
+    one, two = entry(), entry()
+    error = await refused(store, submission(one, two, associations=(relation(RPLC, two.entry_uuid, one.entry_uuid),)))
+    assert error.code == "UnresolvedReferenceException"
+    await put(store, submission(one, two, associations=(relation(XFRM, two.entry_uuid, one.entry_uuid),)))
+
+
+async def test_a_relation_to_a_deprecated_document_is_refused(store: Store) -> None:
+    old, new, late = entry(), entry(), entry()
+    replaces = relation(RPLC, new.entry_uuid, old.entry_uuid)
+    await put(store, submission(old), submission(new, associations=(replaces,)))
+    for type_ in (RPLC, XFRM, APND, XFRM_RPLC):
+        error = await refused(store, submission(late, associations=(relation(type_, late.entry_uuid, old.entry_uuid),)))
+        assert (error.code, error.location) == ("XDSRegistryDeprecatedDocumentError", old.entry_uuid)
+
+
+async def test_what_is_referred_to_is_the_same_patients(store: Store) -> None:
+    of_ann = entry(ANN)
+    await put(store, submission(of_ann))
+    for type_ in (RPLC, XFRM, APND, MEMBER):
+        of_ben = entry(BEN)
+        right = submission(of_ben, patient_id=BEN)
+        source = right.submission_set.entry_uuid if type_ is MEMBER else of_ben.entry_uuid
+        wrong = replace(right, associations=(*right.associations, relation(type_, source, of_ann.entry_uuid)))
+        error = await refused(store, wrong)
+        assert (error.code, error.location) == ("XDSPatientIdDoesNotMatch", of_ann.entry_uuid)
+
+
+# --- held submissions ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_held_entry_is_found_only_when_it_is_asked_for(store: Store) -> None:
+    held, seen = entry(availability_status=PENDING), entry()
+    await put(store, submission(held, availability_status=PENDING), submission(seen))
+    assert await found(store) == [seen.unique_id]
+    assert await found(store, statuses=(APPROVED, DEPRECATED)) == [seen.unique_id]
+    assert await found(store, statuses=(PENDING,)) == [held.unique_id]
+    assert await found(store, unique_ids=(held.unique_id,)) == []
+
+
+async def test_a_held_entry_goes_to_the_patient_that_a_person_chose_with_its_submission_set(store: Store) -> None:
+    held = entry(CAT, availability_status=PENDING)
+    submitted = submission(held, patient_id=CAT, availability_status=PENDING)
+    await put(store, submitted)
+    async with store.unit() as work:
+        await work.registry.reassign(held.entry_uuid, ANN)
+        for each in (held.entry_uuid, submitted.submission_set.entry_uuid):
+            await work.registry.set_status(each, APPROVED)
+    assert await found(store, patient_ids=(ANN,)) == [held.unique_id]
+    assert await found(store, patient_ids=(CAT,), statuses=(APPROVED, PENDING)) == []
+    async with store.view() as work:
+        (now,) = await work.registry.submission_sets([submitted.submission_set.entry_uuid])
+    assert (now.patient_id, now.availability_status) == (ANN, APPROVED)
+
+
+async def test_a_held_replacement_replaces_when_it_is_released(store: Store) -> None:
+    old, filed = entry(), folder()
+    await put(
+        store,
+        submission(old, folders=(filed,), associations=(relation(MEMBER, filed.entry_uuid, old.entry_uuid),)),
+    )
+    held = entry(availability_status=PENDING)
+    await put(
+        store,
+        submission(
+            held,
+            associations=(relation(RPLC, held.entry_uuid, old.entry_uuid),),
+            availability_status=PENDING,
+            submission_time=Moment(LATER),
+        ),
+    )
+    assert await status_of(store, old) is APPROVED
+    async with store.unit() as work:
+        await work.registry.set_status(held.entry_uuid, APPROVED)
+    assert await status_of(store, old) is DEPRECATED
+    async with store.view() as work:
+        members = await work.registry.associations([filed.entry_uuid])
+    assert held.entry_uuid in {each.target for each in members}
+
+
+async def test_a_held_document_may_be_replaced_by_a_held_one_and_by_no_other(store: Store) -> None:
+    held, seen, again = entry(availability_status=PENDING), entry(), entry(availability_status=PENDING)
+    await put(store, submission(held))
+    error = await refused(store, submission(seen, associations=(relation(RPLC, seen.entry_uuid, held.entry_uuid),)))
+    assert error.code == "UnresolvedReferenceException"
+    await put(store, submission(again, associations=(relation(RPLC, again.entry_uuid, held.entry_uuid),)))
+
+
+async def test_every_kind_of_object_has_a_status_that_can_be_set(store: Store) -> None:
+    one, filed = entry(), folder()
+    submitted = submission(one, folders=(filed,))
+    await put(store, submitted)
+    async with store.unit() as work:
+        for each in (one, filed, submitted.submission_set, submitted.associations[0]):
+            await work.registry.set_status(each.entry_uuid, DEPRECATED)
+        (set_,) = await work.registry.submission_sets([submitted.submission_set.entry_uuid])
+        (folder_,) = await work.registry.folders([filed.entry_uuid])
+        associations = await work.registry.associations([one.entry_uuid])
+        (entry_,) = await work.registry.entries(one.unique_id)
+    for each in (set_, folder_, associations[0], entry_):
+        assert each.availability_status is DEPRECATED
+
+
+async def test_an_unknown_object_has_no_status_and_no_patient(store: Store) -> None:
+    for change in ("set_status", "reassign"):
+        with pytest.raises(UnknownDocument):
+            async with store.unit() as work:
+                await getattr(work.registry, change)(entry_uuid(), APPROVED if change == "set_status" else ANN)
+
+
+# --- merges -------------------------------------------------------------------------------------------------------------
+
+
+async def test_after_merges_the_last_survivor_has_everything_of_the_chain(store: Store) -> None:
+    documents = {each: entry(each) for each in (ANN, BEN, CAT)}
+    filed = folder(ANN)
+    first = submission(documents[ANN], folders=(filed,), patient_id=ANN)
+    await put(store, first, submission(documents[BEN], patient_id=BEN), submission(documents[CAT], patient_id=CAT))
+    async with store.unit() as work:
+        assert await work.registry.merge(ANN, BEN, NOW) == 1
+        assert await work.registry.merge(BEN, CAT, NOW) == 2
+    assert await found(store, patient_ids=(ANN,)) == await found(store, patient_ids=(BEN,)) == []
+    assert await found(store, patient_ids=(CAT,)) == [documents[each].unique_id for each in (ANN, BEN, CAT)]
+    async with store.view() as work:
+        (moved,) = await work.registry.folders([filed.entry_uuid])
+        (set_,) = await work.registry.submission_sets([first.submission_set.entry_uuid])
+        (document,) = await work.registry.entries(documents[ANN].unique_id)
+    assert moved.patient_id == set_.patient_id == document.patient_id == CAT
+    assert document.source_patient == documents[ANN].source_patient
+
+
+async def test_a_merge_of_somebody_without_documents_moves_nothing(store: Store) -> None:
+    async with store.unit() as work:
+        assert await work.registry.merge(ANN, BEN, NOW) == 0
+
+
+# --- finding ------------------------------------------------------------------------------------------------------------
+
+
+async def test_codes_are_compared_by_value_and_system_and_not_by_their_display(store: Store) -> None:
+    one = entry()
+    await put(store, submission(one))
+    same = CLASS.__class__(value=CLASS.value, system=CLASS.system, display="Bilder")
+    other = CLASS.__class__(value=CLASS.value, system="1.2.3.101")
+    for field in (
+        "class_codes",
+        "type_codes",
+        "format_codes",
+        "practice_setting_codes",
+        "healthcare_facility_type_codes",
+    ):
+        assert await found(store, **{field: (same,)}) == [one.unique_id]
+        assert await found(store, **{field: (other, same)}) == [one.unique_id]
+        assert await found(store, **{field: (other,)}) == []
+
+
+async def test_event_and_confidentiality_codes_are_and_of_or(store: Store) -> None:
+    head, knee = (
+        entry(event_codes=(CT, HEAD)),
+        entry(event_codes=(MR,), confidentiality_codes=(NORMAL, RESTRICTED)),
+    )
+    await put(store, submission(head, knee))
+    for of in ((ANN,), ()):  # a patient's, and everybody's: two plans
+        assert await found(store, patient_ids=of, event_codes=((CT, MR),)) == [head.unique_id, knee.unique_id]
+        assert await found(store, patient_ids=of, event_codes=((CT, MR), (HEAD,))) == [head.unique_id]
+        assert await found(store, patient_ids=of, event_codes=((CT,), (MR,))) == []
+        both = ((NORMAL,), (RESTRICTED,))
+        assert await found(store, patient_ids=of, confidentiality_codes=both) == [knee.unique_id]
+
+
+LIKE = [
+    (r"A\_1^^^&1.2.3.5&ISO^urn:ihe:iti:xds:2013:accession", ["it"]),
+    ("A_1^^^&1.2.3.5&ISO^urn:ihe:iti:xds:2013:accession", ["it", "other"]),
+    (r"A\_1%", ["it"]),
+    ("A_1%", ["it", "other"]),  # an unescaped _ is any one character
+    ("%accession", ["it", "other"]),
+    ("a_1%", []),  # case matters
+    ("A_1", []),  # the whole text, not a part
+    ("%[_]%", []),  # what GLOB or a regular expression would read as its own is a character here
+    ("%*%", []),
+    ("%", ["it", "other"]),
+]
+
+
+async def test_reference_ids_are_sql_like_patterns(store: Store) -> None:
+    documents = {
+        "it": entry(reference_ids=(ACCESSION,)),
+        "other": entry(reference_ids=(ReferenceId(value="AX1", type=ACCESSION.type, authority="1.2.3.5"),)),
+        "none": entry(),
+    }
+    await put(store, submission(*documents.values()))
+    for pattern, expected in LIKE:
+        for of in ((ANN,), ()):  # a patient's, and everybody's: two plans
+            names = [documents[name].unique_id for name in expected]
+            assert await found(store, patient_ids=of, reference_ids=((pattern,),)) == names, pattern
+
+
+async def test_reference_ids_are_and_of_or(store: Store) -> None:
+    study = ReferenceId(value="1.2.3", type="urn:ihe:iti:xds:2016:studyInstanceUID")
+    both, one = entry(reference_ids=(ACCESSION, study)), entry(reference_ids=(ACCESSION,))
+    await put(store, submission(both, one))
+    assert await found(store, reference_ids=(("%accession",), ("1.2.3^%",))) == [both.unique_id]
+    assert await found(store, reference_ids=(("%accession", "1.2.3^%"),)) == [both.unique_id, one.unique_id]
+
+
+async def test_authors_are_sql_like_patterns_too(store: Store) -> None:
+    welby = entry(authors=(Author(person="11^Welby^Marcus"), Author(person=r"12^O\T\Neil^Pat")))
+    await put(store, submission(welby, entry()))
+    for pattern, count in (("%^Welby^%", 1), ("%welby%", 0), (r"%O\T\Neil%", 1), ("nobody", 0), ("12%", 1)):
+        assert len(await found(store, author_persons=(pattern,))) == count
+    assert len(await found(store, author_persons=("nobody", "11^%"))) == 1
+
+
+TIMES = [
+    # asked (from, to), the entry's time, found
+    (("20260301", None), "20260301", True),  # from is included
+    (("20260302", None), "20260301", False),
+    ((None, "20260301"), "20260301", False),  # to is not
+    ((None, "20260302"), "20260301", True),
+    (("20260101", "20270101"), "202606151200", True),
+    (("20260101", "20270101"), "2027", False),
+    (("20260301120000", "20260301120001"), "20260301130000+0100", True),
+    (("20260101", "20270101"), None, True),  # what has no such time is not filtered by it
+]
+
+
+@pytest.mark.parametrize("field", ["creation_time", "service_start_time", "service_stop_time"])
+async def test_times_are_from_inclusive_to_exclusive(store: Store, field: str) -> None:
+    for asked, time, expected in TIMES:
+        start, end = (None if text is None else Moment.from_dtm(text) for text in asked)
+        one = entry(**{field: None if time is None else Moment.from_dtm(time)})
+        await put(store, submission(one))
+        there = await found(store, unique_ids=(one.unique_id,), **{field: TimeRange(start=start, end=end)})
+        assert bool(there) is expected, (asked, time)
+
+
+async def test_creation_time_does_not_filter_on_demand_entries(store: Store) -> None:
+    one = entry(entry_type=EntryType.ON_DEMAND, creation_time=Moment.from_dtm("2020"))
+    await put(store, submission(one))
+    asked = TimeRange(start=Moment.from_dtm("2025"))
+    assert await found(store, creation_time=asked, entry_types=(EntryType.ON_DEMAND,)) == [one.unique_id]
+    assert await found(store, creation_time=asked) == []  # stable ones are asked for by default
+
+
+async def test_entries_are_named_by_uuid_or_uniqueid_and_every_field_narrows(store: Store) -> None:
+    of_ann, of_ben = entry(ANN), entry(BEN)
+    await put(store, submission(of_ann), submission(of_ben, patient_id=BEN))
+    assert await found(store, entry_uuids=(of_ann.entry_uuid, of_ben.entry_uuid)) == [
+        of_ann.unique_id,
+        of_ben.unique_id,
+    ]
+    assert await found(store, unique_ids=(of_ben.unique_id,)) == [of_ben.unique_id]
+    assert await found(store, unique_ids=(of_ben.unique_id,), patient_ids=(ANN,)) == []
+    stranger = PatientIdentifier(value=ANN.value, authority=OTHER_DOMAIN)
+    assert await found(store, patient_ids=(stranger,)) == []
+    assert DOMAIN != OTHER_DOMAIN
+
+
+async def test_finding_can_be_left_off_at_any_entry(store: Store) -> None:
+    await put(store, submission(*(entry() for _ in range(150))))
+
+    async def first(registry: Registry) -> DocumentEntry:
+        async for each in registry.find(DocumentCriteria()):
+            return each
+        raise AssertionError
+
+    async with store.view() as work:
+        assert await first(work.registry) == await first(work.registry)
