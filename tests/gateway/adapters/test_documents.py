@@ -1,0 +1,85 @@
+"""The suite of the Documents port, on every store, with the objects that go with it."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.compute import ThreadCompute
+from gateway.adapters.objects_files import FileObjects
+from gateway.adapters.store_sql import SqlStore
+from gateway.ports.objects import INLINE_BYTES, StagedObject
+from gateway.ports.store import Store
+from profiles.errors import InternalFault, RuleViolation
+from profiles.model.content import Content
+from tests.gateway.adapters.stores import no_audit
+
+SMALL = b"%PDF-1.7 a report"
+LARGE = bytes(range(256)) * (INLINE_BYTES // 128)
+
+
+def inline(body: bytes, sha1: str | None = None) -> StagedObject:
+    return StagedObject(content=Content.of(body, "application/pdf", sha1), inline=body, path=None)
+
+
+async def test_a_document_is_opened_as_it_was_kept_any_number_of_times(store: Store) -> None:
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", inline(SMALL, hashlib.sha1(SMALL).hexdigest()))
+    async with store.view() as work:
+        content = await work.documents.open("1.2.3")
+        assert await work.documents.open("1.2.4") is None
+    assert content is not None
+    assert (content.media_type, content.size_bytes) == ("application/pdf", len(SMALL))
+    assert content.sha1 == hashlib.sha1(SMALL).hexdigest()
+    assert [await content.read(1000), await content.read(1000)] == [SMALL, SMALL]
+
+
+async def test_the_same_bytes_again_change_nothing_and_others_are_refused(store: Store) -> None:
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", inline(SMALL))
+        await work.documents.keep("1.2.3", inline(SMALL, hashlib.sha1(SMALL).hexdigest()))
+    with pytest.raises(RuleViolation) as caught:
+        async with store.unit() as work:
+            await work.documents.keep("1.2.3", inline(SMALL + b"!"))
+    assert (caught.value.code, caught.value.location) == ("XDSNonIdenticalHash", "1.2.3")
+    async with store.view() as work:
+        content = await work.documents.open("1.2.3")
+    assert content is not None
+    assert await content.read(1000) == SMALL
+
+
+async def test_an_empty_document_is_a_document(store: Store) -> None:
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", inline(b""))
+    async with store.view() as work:
+        content = await work.documents.open("1.2.3")
+    assert content is not None
+    assert (content.size_bytes, await content.read(10)) == (0, b"")
+
+
+async def test_large_documents_stay_in_files_and_every_path_is_known(tmp_path: Path, compute: ThreadCompute) -> None:
+    objects = FileObjects(tmp_path / "objects", compute)
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit, kept=objects)
+    await store.open()
+    large = await objects.stage(Content.of(LARGE, "application/dicom"))
+    small = await objects.stage(Content.of(SMALL, "application/pdf"))
+    assert large.path is not None
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", large)
+        await work.documents.keep("1.2.4", small)
+    async with store.view() as work:
+        content = await work.documents.open("1.2.3")
+    assert content is not None
+    assert (await content.read(len(LARGE)), content.media_type) == (LARGE, "application/dicom")
+    assert [path async for path in store.paths()] == [large.path]
+    await store.close()
+
+
+async def test_a_store_opened_without_its_files_says_so(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit)
+    await store.open()
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", StagedObject(content=Content.of(SMALL), inline=None, path="kept/ab/abc"))
+        with pytest.raises(InternalFault):
+            await work.documents.open("1.2.3")
+    await store.close()
