@@ -115,6 +115,11 @@ def told(error: BaseException, address: str) -> ExchangeError:
             )
         case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
             return told(error.__cause__, address)
+        case aiohttp.ServerDisconnectedError() if hop.startswith("https:"):
+            return PeerUnavailable(
+                f"{hop} closed the connection without a word",
+                cure="If it goes on, ask the peer whether it accepts our certificate; many say nothing when they do not",
+            )
         case _:
             return PeerUnavailable(
                 f"{hop} broke the connection", cure="Ask the peer why, if it goes on; it is tried again"
