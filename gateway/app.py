@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import aiohttp
 import orjson
 from aiohttp import web
 
@@ -28,8 +29,10 @@ from gateway.actors.answering import Answering, answers_of
 from gateway.actors.document_registry import DocumentRegistry
 from gateway.actors.document_repository import DocumentRecipient, DocumentRepository
 from gateway.actors.fhir_server import FhirServer
+from gateway.actors.image_server import ImageServer
 from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.patient_identity_consumer import PatientIdentityConsumer
+from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.arrival import Reading
 from gateway.adapters.audit_sql import AuditTrail
@@ -37,6 +40,7 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.objects_files import FileObjects
+from gateway.adapters.overlays import Overlays
 from gateway.adapters.peers import CallingPeers, StaticDirectory
 from gateway.adapters.peers_mllp import MllpCarrier
 from gateway.adapters.peers_soap import SoapCarrier
@@ -51,7 +55,10 @@ from gateway.adapters.tls import (
     server_context,
 )
 from gateway.inbound.control import Control
+from gateway.inbound.desk import Desk, Login
+from gateway.inbound.desk.login import USER
 from gateway.inbound.fhir import FhirListener
+from gateway.inbound.http import HttpListener
 from gateway.inbound.identify import Identifier
 from gateway.inbound.jobs import JobRunner
 from gateway.inbound.mllp import MllpListener, MllpListenerLimits
@@ -72,6 +79,7 @@ from gateway.services.retrieve import Retrieve
 from gateway.services.search import Search
 from gateway.services.stored_query import StoredQueries
 from gateway.services.transfer import Transfer
+from gateway.services.viewing import Viewing
 from gateway.settings import PeerSection, Problem, Settings, SettingsError
 from gateway.telemetry import configure, logger, registry
 from profiles.atna import application_started, application_stopped
@@ -79,6 +87,7 @@ from profiles.model.identifiers import Oid
 from profiles.pix.iti8 import ITI_8, iti_8
 from profiles.pix.iti30 import ITI_30, iti_30
 from profiles.transaction import Hl7Transaction, SoapTransaction
+from profiles.wire.dicom.web import refused
 from profiles.wire.fhir.capability import Software
 from profiles.wire.hl7v2.address import Hl7Address
 from profiles.wire.hl7v2.datatypes import Site
@@ -128,6 +137,12 @@ def _say(settings: Settings, addresses: dict[str, str]) -> None:
     lines = [f"{settings.house.name} is ready. Everything of it is below {settings.house.data.absolute()}"]
     lines += [f"  {name:<10} {address}" for name, address in addresses.items()]
     sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _say_password(house: House, password: str) -> None:
+    """This once: only its hash is kept."""
+    sys.stdout.write(f"Desk of {house.name}: user {USER}, password {password} (shown this once)\n")
     sys.stdout.flush()
 
 
@@ -182,7 +197,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         stack.push_async_callback(trail.stop)
         sessions = HttpSessions(identity=identity, trust=tls.trust)
         stack.push_async_callback(sessions.close)
-        archive = archive_of(settings, house, compute, clock)
+        archive = archive_of(settings, house, compute, clock, sessions)
         mllp_out = MllpCarrier(
             house=house,
             clock=clock,
@@ -230,11 +245,17 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         source = ImagingDocumentSource(retrieve=retrieve)
         fhir = FhirServer(house=house, search=search, software=_software())
         identities = PatientIdentityConsumer(feed=feed)
+        images = ImageServer(
+            retrieve=retrieve, search=search, viewing=Viewing(store=store, archive=archive, compute=compute)
+        )
 
         # --- listeners
+        login = Login(data=data, clock=clock, minutes=settings.access.session_minutes, secure=listening is not None)
+        password = login.first_password()
         identifier = Identifier(
-            directory=directory, fingerprint=peer_fingerprint, anonymous_loopback=settings.access.anonymous_loopback
-        )
+            directory=directory, fingerprint=peer_fingerprint, person=login.person,
+            anonymous_loopback=settings.access.anonymous_loopback,
+        )  # fmt: skip
         turns = Turn(house=house, store=store, clock=clock, policy=policy, site=settings.audit.enterprise_site_id)
         app = web.Application(client_max_size=0)
         soap = SoapListener(
@@ -250,6 +271,17 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         ehr = FhirListener(turns=turns, identify=identifier.of_request, base=house.fhir_url)
         ehr.add(answers_of(fhir))
         ehr.routes(app)
+        dicomweb = HttpListener(
+            "dicomweb", base=house.dicomweb_url, turns=turns, identify=identifier.of_request, clock=clock, refuse=refused,
+            idle_timeout_s=settings.limits.idle_timeout_s,
+        )  # fmt: skip
+        dicomweb.add(answers_of(images))
+        dicomweb.routes(app)
+        desk = Desk(
+            house=house, store=store, operations=operations, directory=directory, audit=trail.archive(store),
+            login=login, clock=clock,
+        )  # fmt: skip
+        desk.routes(app)
         ops = Ops(
             probes={"archive": archive.ready, "store": lambda: _store_ready(store)},
             registry=registry, identify=identifier.of_request,
@@ -258,6 +290,8 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
 
         mllp: MllpListener | None = None
         addresses = {"http": house.base_url}
+        if password is not None:
+            _say_password(house, password)
         if settings.listen.mllp:
             mllp = MllpListener(
                 turns, [_at_this_site(each, house) for each in answers_of(identities)], identifier.of_transport, clock,
@@ -407,10 +441,26 @@ def _peer_of(section: PeerSection, house: House) -> Peer:
     )
 
 
-def archive_of(settings: Settings, house: House, compute: ThreadCompute, clock: SystemClock) -> Archive:
+def archive_of(
+    settings: Settings, house: House, compute: ThreadCompute, clock: SystemClock, sessions: HttpSessions
+) -> Archive:
     """The archive that the settings name."""
     reading = Reading(authority=house.patient_authority, zone=house.zone, system=house.name)
-    return FilesArchive(settings.house.data / "archive", compute=compute, clock=clock, reading=reading)
+    section, folder = settings.archive, settings.house.data / "archive"
+    if section.kind == "files":
+        return FilesArchive(folder, compute=compute, clock=clock, reading=reading)
+    headers = {}
+    if section.user:
+        headers["Authorization"] = aiohttp.BasicAuth(section.user, section.password.get_secret_value()).encode()
+    return DicomwebArchive(
+        section.url,
+        session=sessions.session,
+        overlays=Overlays(folder, compute),
+        clock=clock,
+        reading=reading,
+        native_url=section.native_url or None,
+        headers=headers,
+    )
 
 
 def _at_this_site(answering: Answering[Any, Any], house: House) -> Answering[Any, Any]:

@@ -26,10 +26,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gateway import app as house_app
-from gateway.adapters.audit_verify import verify_database
 from gateway.settings import Problem, Settings, SettingsError, load
-from gateway.settings_file import annotated
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -174,6 +171,8 @@ def serve(
     port_base: Annotated[int, typer.Option(help="Add this to every port: several houses on one machine.")] = 0,
 ) -> None:
     """Run the house until it is told to stop (Ctrl-C or SIGTERM: it drains first)."""
+    from gateway import app as house_app  # late, as below: a command that only asks need not load the house
+
     settings = _settings(config)
     try:
         asyncio.run(house_app.serve(settings, port_base=port_base))
@@ -192,6 +191,8 @@ def demo(context: typer.Context) -> None:
 @cli.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check what a house needs before it is started: settings, folder, disk, ports, certificates, peers' names."""
+    from gateway import app as house_app
+
     settings = _settings(config)
     found = asyncio.run(house_app.examine(settings))
     table = Table("what", "state", "cure", box=None)
@@ -235,6 +236,8 @@ def config_init(
     force: Annotated[bool, typer.Option(help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Write a file with every setting, its default and what it means."""
+    from gateway.settings_file import annotated
+
     if path.exists() and not force:
         _fail(Exit.REFUSED, f"{path} is there already.", "Use --force to overwrite it.")
     path.write_text(annotated(), encoding="utf-8")
@@ -460,6 +463,8 @@ def audit_verify(
     as_json: JsonOption = False,
 ) -> None:
     """Walk the chain of records: say what was changed, deleted, swapped, cut off or rewritten, and where."""
+    from gateway.adapters.audit_verify import verify_database
+
     folder = data or _settings(config).house.data
     faults = [
         {"number": fault.number, "kind": fault.kind, "text": fault.text}

@@ -52,7 +52,7 @@ class FhirServer:
         page = await self._search.studies(
             request.criteria, exchange, count=request.count_matches, instances=request.detail is Detail.INSTANCES
         )
-        instances = Instances.LISTED if request.detail is Detail.INSTANCES else Instances.LEFT_OUT
+        instances = Instances.LISTED if request.detail is Detail.INSTANCES else Instances.COUNTED
         return SearchImagingStudiesResponse(
             studies=() if request.detail is Detail.COUNT else tuple(indexed(each, instances) for each in page.records),
             total=page.total,

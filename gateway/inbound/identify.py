@@ -19,8 +19,23 @@ Fingerprint = Callable[[Any], str | None]
 class Identifier:
     """Finds the peer behind a connection."""
 
-    def __init__(self, *, directory: Directory, fingerprint: Fingerprint, anonymous_loopback: bool) -> None:
-        """`anonymous_loopback`: callers of this machine without a name are `via` loopback, which a policy may accept."""
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        fingerprint: Fingerprint,
+        person: Callable[[web.Request], str],
+        anonymous_loopback: bool,
+    ) -> None:
+        """Know where to look.
+
+        Args:
+            directory: Whom we know.
+            fingerprint: Of the certificate behind a TLS connection.
+            person: Who sits at the desk that a request comes from; "": nobody.
+            anonymous_loopback: Callers of this machine without a name are `via` loopback, which a policy may accept.
+        """
+        self._person = person
         self._directory = directory
         self._fingerprint = fingerprint
         self._anonymous_loopback = anonymous_loopback
@@ -37,6 +52,9 @@ class Identifier:
             peer = self._directory.by_token(hashlib.sha256(token.strip().encode()).hexdigest())
             if peer is not None:
                 return Caller(peer=peer, network_address=address, local_address=_asked(request), via="token")
+        person = self._person(request)
+        if person:
+            return Caller(peer=None, network_address=address, local_address=_asked(request), person=person, via="desk")
         return Caller(peer=None, network_address=address, local_address=_asked(request), via=self._otherwise(address))
 
     def of_transport(self, transport: BaseTransport, address: Hl7Address) -> Caller:

@@ -170,7 +170,11 @@ class Turn:
         transaction = answering.transaction
         unit = _Unit(self._store)
         exchange = Exchange(
-            id=self._clock.new_uuid(), caller=caller, now=self._clock.now(), begin=unit.begin, user=user
+            id=self._clock.new_uuid(),
+            caller=caller,
+            now=self._clock.now(),
+            begin=unit.begin,
+            user=user or _person_of(caller),
         )
         record = _Record(
             house=self._house, site=self._site, transaction=transaction, exchange=exchange, query=query, raw=raw,
@@ -310,6 +314,10 @@ class Turn:
                 ),
                 exchange_id,
             )
+
+
+def _person_of(caller: Caller) -> User | None:
+    return User(user_id=caller.person, user_name=caller.person) if caller.person else None
 
 
 @dataclass(slots=True, kw_only=True)
