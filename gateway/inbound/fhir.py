@@ -11,18 +11,22 @@ Source: HL7 FHIR R4, RESTful API; ITI TF-2 Appendix Z; RFC 9110.
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from aiohttp import ClientError, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.actors.answering import Answering
+from gateway.inbound.flow import Incoming, Outgoing
+from gateway.inbound.http import EXCHANGE_HEADER, QUERY_BYTES, Identify
 from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller
-from gateway.telemetry import logger
+from gateway.telemetry import logger, where
 from profiles.errors import ExchangeError, InternalFault, MalformedMessage, UnknownDocument, Unsupported
 from profiles.findings import Decoded
 from profiles.transaction import HttpTransaction
@@ -31,14 +35,10 @@ from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYP
 from profiles.wire.http import HttpIn, HttpOut
 
 MAX_FORM_BYTES = 64 * 1024  # 200 parameters with room for long lists of UIDs
-QUERY_BYTES = 64 * 1024  # audit quotes no longer request
 COMPRESSED_FROM_BYTES = 1024  # below that gzip gains nothing
 THREAD_FROM_BYTES = 32 * 1024  # compressing so much takes a millisecond: the loop serves others meanwhile
 GZIP = 31  # zlib's window bits for the gzip format
 LEVEL = 5
-EXCHANGE_HEADER = "Radgate-Exchange"
-
-Identify = Callable[[web.Request], Caller]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class FhirListener:
             identify: Who is asking.
             base: The address of the service as others write it, without a slash at the end.
             service: Which transactions are ours, and the path below the house.
-            idle_timeout_s: How long a client may take nothing of a piece.
+            idle_timeout_s: How long nothing may move, either way.
         """
         self._turns = turns
         self._identify = identify
@@ -196,23 +196,13 @@ class FhirListener:
             MalformedMessage: It is too long, breaks off, or does not come.
             Unsupported: It is compressed.
         """
-        if not request.body_exists:
-            return b""
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Unsupported("compressed requests are not read", code=UNSUPPORTED_MEDIA_TYPE)
-        body = bytearray()
+        if not request.body_exists:
+            return b""
         try:
-            while True:
-                async with asyncio.timeout(self._idle_timeout_s):
-                    chunk = await request.content.readany()
-                if not chunk:
-                    return bytes(body)
-                body += chunk
-                if len(body) > MAX_FORM_BYTES:
-                    raise MalformedMessage(f"a form of more than {MAX_FORM_BYTES} bytes", code="too-long")
-        except TimeoutError:
-            raise MalformedMessage("the request stopped coming") from None
-        except (ConnectionError, ClientError, web.RequestPayloadError) as broken:
+            return await Incoming(request, self._idle_timeout_s).read(MAX_FORM_BYTES)
+        except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
             raise MalformedMessage("the request broke off") from broken
 
     async def _broken(self, read: HttpIn, reply: "_Reply", error: Exception) -> web.StreamResponse:
@@ -220,7 +210,7 @@ class FhirListener:
         if isinstance(error, (ConnectionError, ClientError, TimeoutError)):
             logger().warning("answer cut off", exchange=reply.exchange_id, error=type(error).__name__)
         elif not isinstance(error, ExchangeError):
-            logger().error("defect", exchange=reply.exchange_id, error=type(error).__name__)
+            logger().error("defect", exchange=reply.exchange_id, error=type(error).__name__, where=where(error))
         if reply.response is None:
             told = (
                 error if isinstance(error, ExchangeError) else InternalFault("this house has a defect; it was logged")
@@ -273,41 +263,36 @@ class _Reply:
     """An answer on its way: compressed when the client takes that, cut off when it breaks."""
 
     def __init__(self, request: web.Request, idle_timeout_s: float) -> None:
-        self.response: web.StreamResponse | None = None
         self.exchange_id = ""
-        self.sent_bytes = 0
         self._request = request
-        self._idle_timeout_s = idle_timeout_s
+        self._outgoing = Outgoing(request, idle_timeout_s)
+
+    @property
+    def response(self) -> web.StreamResponse | None:
+        """None until something was sent."""
+        return self._outgoing.response
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of the body, as compressed."""
+        return self._outgoing.sent_bytes
+
+    def cut(self) -> None:
+        """End the connection, so that nobody takes what was sent for all of it."""
+        self._outgoing.cut()
 
     async def send(self, out: HttpOut) -> web.StreamResponse:
         """Write it."""
-        body = out.body if out.body is not None else b""
-        gzip = self._takes_gzip() and (out.stream is not None or len(body) >= COMPRESSED_FROM_BYTES)
-        response = web.StreamResponse(status=out.status, headers=self._headers(out, gzip))
-        if gzip and out.stream is None:
-            body = b"".join([piece async for piece in _compressed(_once(body))])
-        if out.stream is None:
-            response.content_length = len(body) if out.status != 304 else None
-        else:
-            response.enable_chunked_encoding()
-        self.response = response
-        await response.prepare(self._request)
-        if self._request.method != "HEAD" and out.status != 304:
-            if out.stream is None:
-                await self._write(body)
-            else:
-                async for piece in _compressed(out.stream) if gzip else out.stream:
-                    await self._write(piece)
-                    await asyncio.sleep(0)
-        await response.write_eof()
-        return response
-
-    async def _write(self, piece: bytes) -> None:
-        assert self.response is not None
-        if piece:
-            async with asyncio.timeout(self._idle_timeout_s):
-                await self.response.write(piece)
-            self.sent_bytes += len(piece)
+        if out.status == 304:
+            unchanged = web.Response(status=304, headers=self._headers(out, False))
+            await unchanged.prepare(self._request)
+            await unchanged.write_eof()
+            return unchanged
+        gzip = self._takes_gzip() and (out.stream is not None or len(out.body or b"") >= COMPRESSED_FROM_BYTES)
+        chunks = out.stream if out.stream is not None else _once(out.body or b"")
+        async with aclosing(_compressed(chunks) if gzip else chunks) as pieces:  # type: ignore[type-var]  # generators
+            response = web.StreamResponse(status=out.status, headers=self._headers(out, gzip))
+            return await self._outgoing.send(response, pieces, None)
 
     def _takes_gzip(self) -> bool:
         for item in self._request.headers.get("Accept-Encoding", "").split(","):
@@ -333,11 +318,6 @@ class _Reply:
         if request_id and len(request_id) <= 128 and request_id.isprintable():
             headers.append(("X-Request-Id", request_id))
         return headers
-
-    def cut(self) -> None:
-        """End the connection, so that nobody takes what was sent for all of it."""
-        if self.response is not None and self._request.transport is not None:
-            self._request.transport.abort()
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -6,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientPayloadError, ClientSession, web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
@@ -17,7 +18,7 @@ from profiles.errors import Busy, PeerTimeout
 from profiles.findings import Finding, Severity
 from profiles.model.identifiers import Uid
 from profiles.model.moment import Moment
-from profiles.wire.fhir.imaging_study import IndexedStudy
+from profiles.wire.fhir.imaging_study import IndexedStudy, series_fragment
 from profiles.wire.fhir.patient import patient_id_of
 from tests.profiles.wire.fhir.samples import ANNA, ENDPOINTS, EXPECTED, INDEXED, STUDY, large
 from tests.support.fhir import from_xml, typed
@@ -51,6 +52,7 @@ async def house() -> AsyncIterator[House]:
         turns=turns,
         identify=lambda request: Caller(peer=None, network_address="127.0.0.1"),
         base="https://valley.example/fhir/r4",
+        idle_timeout_s=0.5,
     )
     listener.add(answers_of(server))
     app = web.Application()
@@ -281,12 +283,13 @@ async def test_four_thousand_instances_flow_and_arrive_whole(house: House, synta
     house.server.studies = [large(4000)]
     status, headers, body = await house.get(f"/fhir/r4/ImagingStudy/1.2.3?_format={syntax}", Accept_Encoding=encoding)
     assert status == 200
-    assert headers["Transfer-Encoding"] == "chunked"
     if encoding == "gzip":
         assert headers["Content-Encoding"] == "gzip"
+        assert int(headers["Content-Length"]) == len(body)  # so small that it went out whole
         packed, body = len(body), zlib.decompress(body, 31)
         assert packed * 10 < len(body)
     else:
+        assert headers["Transfer-Encoding"] == "chunked"
         assert "Content-Encoding" not in headers
     assert body.count(b"urn:oid:1.2.840.10008.5.1.4.1.1.2") == 4000
 
@@ -438,3 +441,27 @@ def test_two_transactions_of_one_address_are_refused() -> None:
     listener.add(served)
     with pytest.raises(ValueError, match="twice"):
         listener.add(served[:1])
+
+
+async def test_an_answer_that_breaks_half_way_is_cut_off(house: House) -> None:
+    whole = large(4000)
+    kept = (*map(series_fragment, whole.study.series[:3]), "no bytes")
+    house.server.studies = [replace(whole, fragments=kept)]  # type: ignore[arg-type]
+    with pytest.raises(ClientPayloadError):
+        await house.get("/fhir/r4/ImagingStudy/1.2.3")
+
+
+async def test_a_client_that_stops_reading_is_let_go(house: House) -> None:
+    house.server.studies = [large(200_000)]
+    url = house.http._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
+    writer.write(b"GET /fhir/r4/ImagingStudy/1.2.3 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    await asyncio.sleep(1.5)
+    told = 0
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(65536):
+            told += len(chunk)
+    assert told < 20_000_000
+    writer.close()
