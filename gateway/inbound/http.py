@@ -1,7 +1,7 @@
 """The HTTP listener: FHIR and DICOMweb, told apart by service, method and path.
 
-Reads its wire, enters a turn, writes what the turn answered; the transaction's codec says what the bytes mean. A body that
-is multipart is read by the actor, part by part, inside the turn; every other body is small by nature and read before it.
+Reads its wire, enters a turn, writes what the turn answered; the transaction's codec says what the bytes mean. Instances
+that are sent to us are read by the actor, part by part, inside the turn; every other body is small and read before it.
 
 What a newcomer gets wrong: the status goes out before the pour. If the pour breaks then, the connection is cut; only as
 long as nothing was sent does the error become an answer.
@@ -27,6 +27,7 @@ from gateway.ports.clock import Clock
 from gateway.telemetry import logger, where
 from profiles.errors import ExchangeError, InternalFault, MalformedMessage, UnknownDocument, Unsupported
 from profiles.findings import Decoded
+from profiles.model.content import DICOM, Part, Pour
 from profiles.transaction import HttpTransaction
 from profiles.wire.http import HttpIn, HttpOut
 from profiles.wire.multipart import MultipartLimits, parts_of, poured
@@ -36,7 +37,7 @@ Refuse = Callable[[ExchangeError, HttpIn], HttpOut]
 
 EXCHANGE_HEADER = "Radgate-Exchange"
 QUERY_BYTES = 64 * 1024  # audit quotes no larger request
-BODY_BYTES = 1024 * 1024  # of a request that is not multipart: a search by POST
+BODY_BYTES = 1024 * 1024  # of a request that brings no instances
 PARTS = MultipartLimits(parts=100_000)  # a study of an enhanced scanner has tens of thousands of instances
 
 
@@ -208,8 +209,14 @@ class _Asked:
         if request.content_type.startswith("multipart/"):
             parts = parts_of(self._chunks(), request.headers.get("Content-Type", ""), listener._parts)
             self._message = listener._message(request, parts=parts)
-        elif request.method in ("POST", "PUT", "PATCH"):
+        elif request.content_type == DICOM:
+            self._message = listener._message(request, parts=self._only_part())
+        else:
             self._message = listener._message(request, body=await self._incoming.read(listener._body_bytes))
+
+    async def _only_part(self) -> Pour:
+        """One instance sent bare."""
+        yield Part(key="0", media_type=DICOM, size_bytes=self._request.content_length, chunks=self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         """What the actor reads, with our errors for a connection that breaks."""

@@ -1,0 +1,19 @@
+"""What is audited of a rendered retrieve: DICOM Instances Accessed, type RAD-107.
+
+Source: atna.md 3.1 (RAD-107 / WADO-RS), 3.5.
+"""
+
+from profiles.model.audit import AuditRecord
+from profiles.transaction import Facts, Side
+from profiles.wia.rendered.messages import RetrieveRenderedRequest, RetrieveRenderedResponse
+from profiles.wire.audit.participants import transaction_code
+from profiles.wire.dicom.audited import audit_access
+
+CODE = transaction_code("RAD-107", "WADO-RS Retrieve")
+
+
+def audit(
+    side: Side, request: RetrieveRenderedRequest | None, response: RetrieveRenderedResponse | None, facts: Facts
+) -> tuple[AuditRecord, ...]:
+    """One record per patient."""
+    return audit_access(CODE, side, None if request is None else request.study_instance_uid, facts)
