@@ -136,10 +136,10 @@ class _Ask:
         headers = {"Content-Type": packed.content_type}
         async with aclosing(packed.chunks) as chunks:
             first, ended = await gathered(chunks, GATHER_BYTES)
-            self.sent_bytes = len(first)
+            self.sent_bytes = sum(map(len, first))
             with calling(self._address):
                 async with asyncio.timeout(None) as deadline:
-                    body: bytes | AsyncIterator[bytes] = first
+                    body: bytes | AsyncIterator[bytes] = b"".join(first)
                     broken: list[Exception] = []
                     if not ended:
                         body = self._sent(first, chunks, deadline, broken)
@@ -160,27 +160,29 @@ class _Ask:
         return self._answer
 
     async def _sent(
-        self, first: bytes, chunks: AsyncGenerator[bytes, None], deadline: asyncio.Timeout, broken: list[Exception]
+        self,
+        pieces: tuple[bytes, ...],
+        chunks: AsyncGenerator[bytes, None],
+        deadline: asyncio.Timeout,
+        broken: list[Exception],
     ) -> AsyncIterator[bytes]:
-        """The body, with a deadline on the peer's taking each chunk; none while we wait for our own source."""
+        """The body, with a deadline on the peer's taking each piece; none while we wait for our own source."""
         loop = asyncio.get_running_loop()
-        piece, ended, since_turn = first, False, 0
-        while piece:
-            deadline.reschedule(loop.time() + self._idle_timeout_s)
-            yield piece
+        ended = False
+        while True:
+            for piece in pieces:
+                deadline.reschedule(loop.time() + self._idle_timeout_s)
+                yield piece
             deadline.reschedule(None)
-            since_turn += len(piece)
-            if since_turn >= TURN_BYTES:
-                since_turn = 0
-                await asyncio.sleep(0)
             if ended:
                 return
+            await asyncio.sleep(0)
             try:
-                piece, ended = await gathered(chunks, TURN_BYTES)
+                pieces, ended = await gathered(chunks, TURN_BYTES)
             except Exception as error:
                 broken.append(error)
                 raise
-            self.sent_bytes += len(piece)
+            self.sent_bytes += sum(map(len, pieces))
 
     async def chunks(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """The body of the answer."""

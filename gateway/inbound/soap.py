@@ -363,25 +363,28 @@ class _Post:
     async def send(self, packed: Packed, answered: Answered[Any]) -> web.StreamResponse:
         """Write an answer as it is made. What is small by nature is gathered first, and so has a Content-Length."""
         async with aclosing(packed.chunks) as chunks:
-            piece, ended = await gathered(chunks, WRITE_BYTES)
+            pieces, ended = await gathered(chunks, WRITE_BYTES)
             response = web.StreamResponse(
                 headers={"Content-Type": packed.content_type, EXCHANGE_HEADER: answered.exchange_id}
             )
-            response.content_length = len(piece) if ended else packed.size_bytes
+            response.content_length = sum(map(len, pieces)) if ended else packed.size_bytes
             if response.content_length is None:
                 response.enable_chunked_encoding()
             self.response = response
             with _Watch(self.request, self._idle_timeout_s):
                 await response.prepare(self.request)
                 since_turn = 0
-                while piece:
-                    await response.write(piece)
-                    answered.sent_bytes += len(piece)
-                    since_turn += len(piece)
+                while True:
+                    for piece in pieces:
+                        await response.write(piece)
+                        answered.sent_bytes += len(piece)
+                        since_turn += len(piece)
+                    if ended:
+                        break
                     if since_turn >= TURN_BYTES:
                         since_turn = 0
                         await asyncio.sleep(0)
-                    piece, ended = (b"", True) if ended else await gathered(chunks, WRITE_BYTES)
+                    pieces, ended = await gathered(chunks, WRITE_BYTES)
                 await response.write_eof()
         return response
 

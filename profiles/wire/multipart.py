@@ -585,13 +585,18 @@ async def poured(
     yield tail[2:] if first else tail
 
 
-async def gathered(chunks: AsyncIterator[bytes], enough_bytes: int) -> tuple[bytes, bool]:
-    """The next bytes of a body, at least so many, and whether they are the last. A chunk that is enough is not copied."""
+async def gathered(chunks: AsyncIterator[bytes], enough_bytes: int) -> tuple[tuple[bytes, ...], bool]:
+    """The next bytes of a body, at least so many, and whether they are the last.
+
+    Small chunks are joined, so that a write is worth its while; one that is enough by itself is not copied.
+    """
     held: list[bytes] = []
     held_bytes = 0
     async for chunk in chunks:
+        if len(chunk) >= enough_bytes:
+            return ((b"".join(held), chunk) if held else (chunk,)), False
         held.append(chunk)
         held_bytes += len(chunk)
         if held_bytes >= enough_bytes:
-            return (chunk if len(held) == 1 else b"".join(held)), False
-    return b"".join(held), True
+            return (b"".join(held),), False
+    return ((b"".join(held),) if held else ()), True
