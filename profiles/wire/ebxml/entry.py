@@ -51,14 +51,14 @@ def extrinsic_object(entry: DocumentEntry, phase: Phase) -> str:
     """An entry, written; children in the schema's order."""
     id = escape(entry.entry_uuid)
     ids = rim.ChildIds(entry.entry_uuid)
-    slot, code, identifier = rim.slot, rim.classification, rim.identifier
+    slot, plain, code, identifier = rim.slot, rim.plain, rim.classification, rim.identifier
     parts = [
         f'<rim:ExtrinsicObject id="{id}"{home(entry.home_community_id)}'
         f"{registered(phase, entry.availability_status, entry.logical_id, entry.entry_uuid)}"
         f' objectType="{entry.entry_type}" mimeType="{escape(entry.mime_type)}">'
     ]
     if entry.creation_time:
-        parts.append(slot("creationTime", (entry.creation_time.dtm,)))
+        parts.append(plain("creationTime", entry.creation_time.dtm))
     if entry.hash:
         parts.append(slot("hash", (entry.hash,)))
     if entry.language_code:
@@ -66,13 +66,13 @@ def extrinsic_object(entry: DocumentEntry, phase: Phase) -> str:
     if entry.legal_authenticator:
         parts.append(slot("legalAuthenticator", (entry.legal_authenticator,)))
     if entry.repository_unique_id:
-        parts.append(slot("repositoryUniqueId", (entry.repository_unique_id,)))
+        parts.append(plain("repositoryUniqueId", entry.repository_unique_id))
     if entry.service_start_time:
-        parts.append(slot("serviceStartTime", (entry.service_start_time.dtm,)))
+        parts.append(plain("serviceStartTime", entry.service_start_time.dtm))
     if entry.service_stop_time:
-        parts.append(slot("serviceStopTime", (entry.service_stop_time.dtm,)))
+        parts.append(plain("serviceStopTime", entry.service_stop_time.dtm))
     if entry.size_bytes is not None:
-        parts.append(slot("size", (str(entry.size_bytes),)))
+        parts.append(plain("size", str(entry.size_bytes)))
     if entry.source_patient_id:
         parts.append(slot("sourcePatientId", (cx(entry.source_patient_id),)))
     if entry.source_patient:

@@ -115,12 +115,13 @@ FOLDER = st.builds(
     home_community_id=st.none() | OID,
     extra=EXTRA.map(lambda found: tuple(found.items())),
 )
+ID = st.sampled_from(["set", "folder", "Document01", "urn:uuid:00000000-0000-4000-8000-0000000000ab"])
 ASSOCIATION = st.builds(
     Association,
     entry_uuid=st.just("arrow"),
     type=st.sampled_from(AssociationType),
-    source=TEXT,
-    target=TEXT,
+    source=ID,
+    target=ID,
     original=st.sampled_from([None, True, False]),
     extra=EXTRA.map(lambda found: tuple(found.items())),
 )
