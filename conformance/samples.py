@@ -41,7 +41,10 @@ IMPLEMENTATION_CLASS_UID: Final = f"2.25.{uuid.uuid5(NAMESPACE, 'implementation'
 BEGIN: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)  # a Monday
 
 LOSSLESS: Final = (RLELossless, JPEG2000Lossless, JPEGLSLossless)
-"""Compressed syntaxes that can be asked for; JPEG 2000 and JPEG-LS need the extra `codecs`."""
+"""Compressed syntaxes that can be asked for; they need the extra `codecs`."""
+
+_ENCODERS: Final = {RLELossless: "pylibjpeg", JPEG2000Lossless: "pylibjpeg", JPEGLSLossless: "pyjpegls"}
+"""By name: another one that may be installed ends the process over an odd number of rows."""
 
 _NAMES: Final = (
     ("Acevedo", "Marta", Sex.FEMALE),
@@ -439,7 +442,7 @@ class _Series:
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             if wanted == JPEG2000Lossless and dataset.SamplesPerPixel == 3:
                 dataset.PhotometricInterpretation = "YBR_RCT"  # PS3.5 8.2.4: with the reversible colour transform
-            dataset.compress(wanted, generate_instance_uid=False)
+            dataset.compress(wanted, encoding_plugin=_ENCODERS[wanted], generate_instance_uid=False)
         path = folder / f"S{self.number:03}" / f"I{dataset.InstanceNumber:05}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(path, enforce_file_format=True, overwrite=True)

@@ -34,6 +34,7 @@ from gateway.adapters.arrival import (
     coerced,
     file_meta_of,
     identity_of,
+    is_compressed,
     refused,
     same_but_coerced,
     syntax_for,
@@ -64,7 +65,7 @@ from profiles.errors import (
 from profiles.model.content import DICOM, Part, Pour
 from profiles.model.imaging import Study
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
-from profiles.wire.dicom.syntaxes import media_type_of
+from profiles.wire.dicom.syntaxes import EXPLICIT_LE, media_type_of
 from profiles.wire.multipart import MultipartLimits, multipart_tail, part_head, parts_of
 
 WHOLE_BYTES: Final = 4 * 1024 * 1024  # instances up to this size are read whole before anything is sent
@@ -80,6 +81,7 @@ LIMITS: Final = MultipartLimits(parts=10_000_000)
 
 JSON: Final = "application/dicom+json"
 AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+DECOMPRESSED: Final = f'multipart/related; type="application/dicom"; transfer-syntax={EXPLICIT_LE}'
 FRAMES_AS_STORED: Final = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 
 
@@ -97,6 +99,7 @@ class _Source:
 
     address: str
     wanted: tuple[str, ...]
+    accept: str = AS_STORED
     native: bool = False
 
 
@@ -166,6 +169,7 @@ class DicomwebArchive:
         self._reading = reading
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
         self._limit = asyncio.Semaphore(CONNECTIONS)
+        self._decompressing: dict[str, bool] = {}
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -473,10 +477,10 @@ class DicomwebArchive:
         )
 
     @asynccontextmanager
-    async def _open(self, path: str) -> AsyncGenerator[AsyncIterator[bytes], None]:
+    async def _open(self, path: str, accept: str = AS_STORED) -> AsyncGenerator[AsyncIterator[bytes], None]:
         """One instance as it is archived."""
         address = f"{self._base}{path}"
-        async with self._get(address, AS_STORED) as response:
+        async with self._get(address, accept) as response:
             part = await anext(self._parts(response, address), None)
             if part is None:
                 raise PeerProtocolError(f"{hop_of(address)} answers without the instance", location=address)
@@ -516,13 +520,19 @@ class DicomwebArchive:
                 if syntax is None:
                     missing[uid] = cannot_be_had(uid)
                     continue
+                decompress = syntax != stored and is_compressed(stored)
+                if decompress and not await self._decompresses(each, stored):
+                    missing[uid] = cannot_be_had(uid)
+                    continue
                 as_it_is = syntax == stored and not overlays[study]
                 available.append(
                     PlannedInstance(
                         wanted=each, transfer_syntax_uid=syntax, size_bytes=listed.size if as_it_is else None
                     )
                 )
-                if (listed.size or each.instance.size_bytes or 0) >= LARGE_BYTES:
+                if decompress:
+                    alone.append(_Source(address=f"{self._base}{_path(each)}", wanted=(uid,), accept=DECOMPRESSED))
+                elif (listed.size or each.instance.size_bytes or 0) >= LARGE_BYTES:
                     alone.append(self._source(each, listed))
                 else:
                     together.append(uid)
@@ -558,6 +568,20 @@ class DicomwebArchive:
         async with self._limit, self._open(_path(wanted)) as chunks:
             _, _, syntax = await _named(chunks)
             return syntax
+
+    async def _decompresses(self, wanted: Wanted, stored: str) -> bool:
+        """Whether the archive decompresses what is in this syntax: tried once, with the first instance that asks for it.
+
+        Explicit VR Little Endian is the default of the web, so it should (PS3.18 8.7.3.5.2).
+        """
+        if stored not in self._decompressing:
+            try:
+                async with self._limit, self._open(_path(wanted), DECOMPRESSED) as chunks:
+                    _, _, syntax = await _named(chunks)
+                    self._decompressing[stored] = syntax == EXPLICIT_LE
+            except (UnknownDocument, PeerRefused, PeerProtocolError):
+                self._decompressing[stored] = False
+        return self._decompressing[stored]
 
     async def _text(self, address: str) -> str:
         try:
@@ -597,7 +621,7 @@ class DicomwebArchive:
             )
 
     async def _opened(self, source: _Source) -> "_Opened":
-        context = self._get(source.address, "*/*" if source.native else AS_STORED)
+        context = self._get(source.address, "*/*" if source.native else source.accept)
         return _Opened(source, context, await context.__aenter__())
 
     async def _poured(

@@ -22,7 +22,7 @@ import threading
 import uuid
 from array import array
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,12 +35,15 @@ from numpy.typing import NDArray
 
 from gateway.adapters.arrival import (
     Coerced,
+    Frames,
     Identity,
+    Places,
     Reading,
     arrived,
     cannot_be_had,
     coerced,
     identity_of,
+    is_compressed,
     refused,
     syntax_for,
     written_in,
@@ -60,7 +63,7 @@ from gateway.ports.archive import Coercion, Plan, PlannedInstance, Stored, Store
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from profiles.errors import Duplicate, ExchangeError, InternalFault, MalformedMessage, RequestError, UnknownDocument
-from profiles.model.content import DICOM, Part, Pour
+from profiles.model.content import DICOM, Content, Part, Pour
 from profiles.model.imaging import Study
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
 
@@ -123,6 +126,14 @@ class _View:
             while block := file.read(min(BLOCK_BYTES, left)):
                 left -= len(block)
                 yield block
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Some of it; blocking."""
+        if offset < len(self.head):
+            first = self.head[offset : offset + size]
+            return first + self.read(offset + len(first), size - len(first)) if len(first) < size else first
+        begin = offset - len(self.head) + self.begin
+        return read_block(self.path, begin, min(size, max(self.end - begin, 0)))
 
     def in_syntax(self, transfer_syntax_uid: str) -> "_View":
         """The same in another native syntax; blocking."""
@@ -297,6 +308,19 @@ class _Judged:
     identity: Identity
     place: _Place
     new: Coerced | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """An instance on its way out: the first block of its view; `decode` where its frames have to be decompressed."""
+
+    view: _View
+    first: bytes
+    decode: Frames | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self.view.size_bytes if self.decode is None else None
 
 
 class _FolderSyncs:
@@ -611,38 +635,65 @@ class FilesArchive:
 
     async def pour(self, plan: Plan, *, original: bool = False) -> Pour:
         """All that was planned; what comes next is read while the reader is busy."""
-        ahead: deque[asyncio.Task[tuple[_View, bytes]]] = deque()
+        ahead: deque[asyncio.Task[_Outgoing]] = deque()
         upcoming = iter(plan.available)
         try:
             for planned in plan.available:
                 while len(ahead) < READ_AHEAD and (coming := next(upcoming, None)) is not None:
                     ahead.append(asyncio.create_task(self._run(partial(self._first, coming, original=original))))
-                view, first = await ahead.popleft()
-                if not original and planned.size_bytes not in (None, view.size_bytes):
+                outgoing = await ahead.popleft()
+                if not original and planned.size_bytes not in (None, outgoing.size_bytes):
                     raise InternalFault("an instance was rewritten while it was being sent", cure="ask again")
                 yield Part(
                     key=planned.wanted.instance.sop_instance_uid,
                     media_type=DICOM,
-                    size_bytes=view.size_bytes,
-                    chunks=self._chunks(view, first),
+                    size_bytes=outgoing.size_bytes,
+                    chunks=self._chunks(outgoing)
+                    if outgoing.decode is None
+                    else self._decompressed(outgoing.decode, planned.transfer_syntax_uid),
                 )
         finally:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    def _first(self, planned: PlannedInstance, *, original: bool) -> tuple[_View, bytes]:
+    def _first(self, planned: PlannedInstance, *, original: bool) -> _Outgoing:
         place = self._place(planned.wanted.study_instance_uid, planned.wanted.instance.sop_instance_uid)
         view = _view(place, original=original)
-        stored = planned.wanted.instance.transfer_syntax_uid
-        if planned.size_bytes is None and planned.transfer_syntax_uid != (stored or _head_of(view).transfer_syntax_uid):
+        if planned.size_bytes is None:  # it is to be sent in another syntax than it is stored in
+            head = _head_of(view)
+            if is_compressed(head.transfer_syntax_uid):
+                return _Outgoing(view, b"", Frames(head, view.read))
             view = view.in_syntax(planned.transfer_syntax_uid)
-        return view, read_block(view.path, view.begin, min(BLOCK_BYTES, view.end - view.begin))
+        return _Outgoing(view, read_block(view.path, view.begin, min(BLOCK_BYTES, view.end - view.begin)))
 
-    async def _chunks(self, view: _View, first: bytes) -> AsyncIterator[bytes]:
+    async def _decompressed(self, frames: Frames, transfer_syntax_uid: str) -> AsyncIterator[bytes]:
+        """Head, frames, padding; the next frame is decoded while the reader is busy with one."""
+        places = await self._run(partial(frames.places, range(1, frames.count + 1)))
+        how = await self._run(partial(frames.decompression, places[0], transfer_syntax_uid))
+
+        def decoded(number: int) -> bytes:
+            return how.frame(frames.pixels(number, places[number - 1]))
+
+        yield how.head
+        decoding = asyncio.create_task(self._run(partial(decoded, 1)))
+        try:
+            for number in range(1, frames.count + 1):
+                frame = await decoding
+                if number < frames.count:
+                    decoding = asyncio.create_task(self._run(partial(decoded, number + 1)))
+                yield frame
+        finally:
+            decoding.cancel()
+            await asyncio.gather(decoding, return_exceptions=True)
+        if how.padding:
+            yield how.padding
+
+    async def _chunks(self, outgoing: _Outgoing) -> AsyncIterator[bytes]:
+        view = outgoing.view
         if view.head:
             yield view.head
-        offset, block = view.begin, first
+        offset, block = view.begin, outgoing.first
         reading: asyncio.Task[bytes] | None = None
         try:
             while block:
@@ -660,6 +711,34 @@ class FilesArchive:
             if reading is not None:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
+
+    async def frames(self, wanted: Wanted, numbers: Sequence[int]) -> Pour:
+        """Frames as they are stored, in the order asked for.
+
+        Raises:
+            UnknownDocument: No such frame, or no such instance.
+        """
+        place = self._place(wanted.study_instance_uid, wanted.instance.sop_instance_uid)
+
+        def looked() -> tuple[Frames, tuple[Places, ...]]:
+            view = _view(place, original=True)
+            frames = Frames(_head_of(view), view.read)
+            return frames, frames.places(numbers)
+
+        if not await self._compute.run(place.file.exists):
+            raise UnknownDocument("the instance is not in this archive", location=wanted.instance.sop_instance_uid)
+        frames, places = await self._run(looked)
+        return self._framed(frames, dict(zip(numbers, places, strict=True)))
+
+    async def _framed(self, frames: Frames, places: Mapping[int, Places]) -> Pour:
+        for number, ranges in places.items():
+            pixels = await self._run(partial(frames.pixels, number, ranges))
+            yield Part(
+                key=str(number),
+                media_type=frames.media_type,
+                size_bytes=len(pixels),
+                chunks=Content.of(pixels).open(),
+            )
 
     # --- upkeep -------------------------------------------------------------------------------------------------------
 

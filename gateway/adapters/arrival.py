@@ -4,10 +4,10 @@ A part is read as it comes (`Part10Reader`); its identifiers are checked before 
 if the caller said so; and what the index keeps of it is rendered once, from the head that will be served.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
@@ -17,12 +17,23 @@ from profiles.errors import ExchangeError, MalformedMessage, RuleViolation, Unsu
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.imaging import Instance, Study
 from profiles.wire.dicom.dataset import COERCED_TAGS, coerced_head, dicom_json, head_in, reread, study_of
+from profiles.wire.dicom.decompress import Decompression, decompressible, decompression
+from profiles.wire.dicom.frames import Read, aligned, frame_ranges, frame_shape
 from profiles.wire.dicom.part10 import Part10Head
 from profiles.wire.dicom.rewrite import ORIGINAL_ATTRIBUTES
-from profiles.wire.dicom.syntaxes import BINARY, DEFLATED_LE, EXPLICIT_LE, IMPLICIT_LE, PIXEL_TAGS
+from profiles.wire.dicom.syntaxes import (
+    BINARY,
+    DEFLATED_LE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    NATIVE,
+    PIXEL_TAGS,
+    media_type_of,
+)
 
 STUDY_INSTANCE_UID: Final = 0x0020000D
 SERIES_INSTANCE_UID: Final = 0x0020000E
+NUMBER_OF_FRAMES: Final = 0x00280008
 
 PROGRAMS: Mapping[bytes, str] = {
     b"MZ": "a Windows program",
@@ -146,12 +157,14 @@ def refused(key: str, head: Part10Head | None, error: ExchangeError) -> StoreOut
 
 
 def syntax_for(stored: str, accepted: frozenset[str] | None) -> str | None:
-    """The transfer syntax in which something stored in this one is sent; None: it cannot be had."""
+    """The transfer syntax in which something stored in this one is sent; None: it cannot be had.
+
+    As it is where that will do; else a native one, by another head or by decompression. Nothing is compressed.
+    """
     if accepted is None or stored in accepted:
         return stored
-    if stored in CONVERTIBLE:
-        return next((each for each in (EXPLICIT_LE, IMPLICIT_LE) if each in accepted), None)
-    return None
+    native = next((each for each in (EXPLICIT_LE, IMPLICIT_LE) if each in accepted), None)
+    return native if native is not None and (stored in CONVERTIBLE or decompressible(stored)) else None
 
 
 def cannot_be_had(location: str) -> ExchangeError:
@@ -184,6 +197,51 @@ def written_in(head: Part10Head, size: int, transfer_syntax_uid: str) -> Written
         return Written(head=raw, begin=size, end=size)
     length = head.pixel_length if head.pixel_length is not None else size - head.pixel_value_offset
     return Written(head=raw, begin=head.pixel_value_offset, end=head.pixel_value_offset + length)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The frames of one stored file; `read` gives bytes of it, blocking."""
+
+    head: Part10Head
+    read: Read
+
+    @property
+    def count(self) -> int:
+        """Of the whole instance."""
+        return max(1, self.head.dataset.number(NUMBER_OF_FRAMES) or 1)
+
+    @property
+    def media_type(self) -> str:
+        """Of one frame, with the transfer syntax that it is in."""
+        syntax = self.head.transfer_syntax_uid
+        return f"{media_type_of(syntax)}; transfer-syntax={syntax}"
+
+    def places(self, numbers: Sequence[int]) -> "tuple[Places, ...]":
+        """Where these frames lie; blocking.
+
+        Raises:
+            UnknownDocument: No such frame.
+        """
+        return frame_ranges(self.head, self.read, numbers)
+
+    def pixels(self, number: int, places: "Places") -> bytes:
+        """One frame as stored; blocking."""
+        pixels = b"".join(self.read(begin, end - begin) for begin, end in places)
+        return pixels if self.head.encapsulated else aligned(frame_shape(self.head), number, pixels)
+
+    def decompression(self, places: "Places", transfer_syntax_uid: str) -> Decompression:
+        """How the instance is written without compression; blocking, decodes the first frame."""
+        return decompression(self.head, self.pixels(1, places), transfer_syntax_uid)
+
+
+Places: TypeAlias = tuple[tuple[int, int], ...]
+"""A frame's fragments: begin and end in the file."""
+
+
+def is_compressed(transfer_syntax_uid: str) -> bool:
+    """Whether another head is not enough to make it native."""
+    return transfer_syntax_uid not in NATIVE
 
 
 def same_but_coerced(one: Part10Head, other: Part10Head) -> bool:

@@ -1,15 +1,18 @@
 """Objects and the archive in memory: for tests and first steps. Nothing here outlives the process."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.adapters.arrival import (
+    Frames,
+    Places,
     Reading,
     arrived,
     cannot_be_had,
     coerced,
     identity_of,
+    is_compressed,
     refused,
     syntax_for,
     written_in,
@@ -176,6 +179,14 @@ class MemoryArchive:
                 chunks=Content.of(body).open(),
             )
 
+    async def frames(self, wanted: Wanted, numbers: Sequence[int]) -> Pour:
+        """Frames as they are stored."""
+        kept = self._kept.get((wanted.study_instance_uid, wanted.instance.sop_instance_uid))
+        if kept is None:
+            raise UnknownDocument("the instance is not in this archive", location=wanted.instance.sop_instance_uid)
+        frames = _frames(kept.original)
+        return _framed(frames, dict(zip(numbers, frames.places(numbers), strict=True)))
+
     async def rewrite(self, study: Study, coercion: Coercion) -> None:
         """New heads for a whole study."""
         at = self._clock.now()
@@ -208,6 +219,24 @@ def _same(before: _Kept, body: bytes, head: Part10Head) -> bool:
     return any(each[read_head(each).dataset_offset :] == dataset for each in (before.original, before.served))
 
 
+def _frames(body: bytes) -> Frames:
+    return Frames(read_head(body), lambda offset, size: body[offset : offset + size])
+
+
+async def _framed(frames: Frames, places: Mapping[int, Places]) -> Pour:
+    for number, ranges in places.items():
+        pixels = frames.pixels(number, ranges)
+        yield Part(
+            key=str(number), media_type=frames.media_type, size_bytes=len(pixels), chunks=Content.of(pixels).open()
+        )
+
+
 def _in_syntax(body: bytes, transfer_syntax_uid: str) -> bytes:
-    written = written_in(read_head(body), len(body), transfer_syntax_uid)
+    frames = _frames(body)
+    if is_compressed(frames.head.transfer_syntax_uid):
+        places = frames.places(range(1, frames.count + 1))
+        how = frames.decompression(places[0], transfer_syntax_uid)
+        decoded = (how.frame(frames.pixels(at + 1, each)) for at, each in enumerate(places))
+        return b"".join((how.head, *decoded, how.padding))
+    written = written_in(frames.head, len(body), transfer_syntax_uid)
     return written.head + body[written.begin : written.end]
