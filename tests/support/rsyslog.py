@@ -61,8 +61,9 @@ class Rsyslog:
         return self.folder / "received"
 
     def messages(self) -> list[bytes]:
-        """What came, in order. Our messages have no line breaks."""
-        return self.received.read_bytes().splitlines() if self.received.exists() else []
+        """What came, in order, as far as it is written whole. Our messages have no line breaks."""
+        written = self.received.read_bytes() if self.received.exists() else b""
+        return written[: written.rfind(b"\n") + 1].splitlines()
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
