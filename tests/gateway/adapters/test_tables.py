@@ -1,0 +1,241 @@
+"""The schema: that migrations lead to it, on both databases, and that what is asked most is answered by an index."""
+
+import importlib
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.adapters.migrations import configuration, upgrade
+from gateway.adapters.store_sql import SqlStore
+from gateway.adapters.tables import metadata
+from gateway.model.job import Event
+from profiles.model.moment import Moment
+from profiles.model.query import DocumentCriteria, PageKey, StudyCriteria, TimeRange
+from tests.gateway.adapters.stores import no_audit
+from tests.support.registered import (
+    ANN,
+    BEN,
+    CT,
+    HEAD,
+    NORMAL,
+    NOW,
+    arrived,
+    entry,
+    exchange,
+    instance,
+    patient,
+    series,
+    study,
+    submission,
+)
+
+importlib.import_module("gateway.adapters.audit_sql")  # adds its tables
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return compare_metadata(context, metadata)
+
+
+# --- migrations ---------------------------------------------------------------------------------------------------------
+
+
+def test_migrations_lead_to_the_tables_on_sqlite(tmp_path: Path) -> None:
+    with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        upgrade(connection)
+        assert differences(connection) == []
+
+
+@pytest.mark.judge_program
+async def test_migrations_lead_to_the_tables_on_postgresql(database: str) -> None:
+    engine = create_async_engine(database.replace("postgresql://", "postgresql+asyncpg://"))
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+def test_text_keys_without_a_rowid_are_so_in_the_migrated_database_too(tmp_path: Path) -> None:
+    wanted = {name for name, table in metadata.tables.items() if not table.dialect_options["sqlite"]["with_rowid"]}
+    with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        upgrade(connection)
+        rows = connection.execute(text("select name, sql from sqlite_master where type = 'table'")).all()
+    assert {name for name, made in rows if "WITHOUT ROWID" in made.upper()} == wanted
+
+
+def test_the_rows_of_the_ports_go_down_and_up_again_and_audit_stays(tmp_path: Path) -> None:
+    with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        upgrade(connection)
+        command.downgrade(configuration(connection), "0001@base")
+        left = set(inspect(connection).get_table_names())
+        assert left == {"alembic_version", *(name for name in metadata.tables if name.startswith("audit_"))}
+        upgrade(connection)
+        assert differences(connection) == []
+
+
+async def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the power went")
+
+    path = tmp_path / "a.db"
+    store = SqlStore(f"sqlite:///{path}", audit=no_audit)
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.op.create_index", broken)
+        with pytest.raises(RuntimeError):
+            await store.open()
+    with create_engine(f"sqlite:///{path}").connect() as connection:
+        assert inspect(connection).get_table_names() == []
+    await store.open()
+    await store.close()
+
+
+# --- plans --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> Any:
+    """A SQLite store with something in it, and the list of statements that a view has run."""
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit)
+    await store.open()
+    async with store.unit() as work:
+        await work.registry.put(submission(entry(event_codes=(CT, HEAD))))
+        whole = study("1.2.3.50.1", series("1.2.3.50.1.1", instance("1.2.3.50.1.1.1", 1)))
+        await work.studies.add(arrived(whole), whole.patient, "", NOW)
+        await work.identity.put(patient(), NOW)
+        await work.ledger.open(exchange("1"))
+        await work.ledger.advance("1", Event.SETTLED, NOW)
+    yield store
+    await store.close()
+
+
+async def plans(store: SqlStore, ask: Any) -> list[str]:
+    """What SQLite does for each statement of a question."""
+    seen: list[str] = []
+    async with store.view() as work:
+        raw = work.executor.raw  # type: ignore[attr-defined]
+        raw.set_trace_callback(seen.append)
+        await ask(work)
+        raw.set_trace_callback(None)
+        found = []
+        for statement in seen:
+            if statement.startswith(("SELECT", "WITH")):
+                found += [row[3] for row in raw.execute(f"explain query plan {statement}")]
+    assert found
+    return found
+
+
+def scans(plan: list[str]) -> list[str]:
+    """Steps that walk a whole table. Walking an index in the order of the answer stops at the limit and is none."""
+    return [step for step in plan if re.match(r"SCAN (?!CONSTANT|\(subquery)", step) and "USING" not in step]
+
+
+def sorts(plan: list[str]) -> list[str]:
+    return [step for step in plan if "TEMP B-TREE" in step]
+
+
+async def find(work: Any, **criteria: Any) -> None:
+    async for _ in work.registry.find(DocumentCriteria(**criteria)):
+        pass
+
+
+BY_PATIENT = {
+    "all of a patient": {},
+    "by codes": {"class_codes": (CT,), "format_codes": (CT, HEAD), "event_codes": ((CT, HEAD), (HEAD,))},
+    "by confidentiality": {"confidentiality_codes": ((NORMAL,),)},
+    "by reference": {"reference_ids": (("A1^^^%",), ("%accession",))},
+    "by author": {"author_persons": ("%Welby%",)},
+    "by time": {"creation_time": TimeRange(start=Moment(NOW)), "service_start_time": TimeRange(end=Moment(NOW))},
+}
+
+
+@pytest.mark.parametrize("criteria", BY_PATIENT.values(), ids=BY_PATIENT)
+async def test_find_documents_reads_one_patients_entries_in_order(watched: SqlStore, criteria: dict[str, Any]) -> None:
+    plan = await plans(watched, lambda work: find(work, patient_ids=(ANN,), **criteria))
+    assert any("SEARCH entries" in step and "(patient_id=?" in step for step in plan), plan
+    assert not scans(plan), plan
+    assert not sorts(plan), plan
+
+
+ALSO_BY_INDEX: dict[str, Any] = {
+    "two patients": lambda work: find(work, patient_ids=(ANN, BEN)),
+    "by entryUUID": lambda work: find(work, entry_uuids=("urn:uuid:1", "urn:uuid:2")),
+    "by uniqueId": lambda work: find(work, unique_ids=("1.2",)),
+    "by reference among all patients": lambda work: find(work, reference_ids=((r"A\_1^^^&1.2&ISO^x",),)),
+    "by event among all patients": lambda work: find(work, event_codes=((CT,),)),
+    "everything": lambda work: find(work),
+    "count of a patient": lambda work: work.registry.count(DocumentCriteria(patient_ids=(ANN,))),
+    "entries": lambda work: work.registry.entries("1.2"),
+    "associations": lambda work: work.registry.associations(["urn:uuid:1", "urn:uuid:2"]),
+    "submission sets": lambda work: work.registry.submission_sets(["urn:uuid:1"]),
+    "studies by patient": lambda work: work.studies.search(StudyCriteria(patient_ids=(("a", "1.2"), ("b", None)))),
+    "studies by accession": lambda work: work.studies.search(StudyCriteria(accession_numbers=(("a", None),))),
+    "studies by uid": lambda work: work.studies.search(StudyCriteria(study_instance_uids=("1.2",))),
+    "studies by series": lambda work: work.studies.search(StudyCriteria(series_instance_uids=("1.2",))),
+    "studies by instance": lambda work: work.studies.search(StudyCriteria(sop_instance_uids=("1.2",))),
+    "studies by name": lambda work: work.studies.search(StudyCriteria(patient_name="doe*"), False),
+    "newest studies": lambda work: work.studies.search(StudyCriteria(), False),
+    "next page": lambda work: work.studies.search(
+        StudyCriteria(order="updated", after=PageKey(value="2026-01-01T00:00:00+00:00", study_instance_uid="1")), False
+    ),
+    "a study": lambda work: work.studies.get("1.2.3.50.1"),
+    "expected": lambda work: work.studies.expected("1.2.3.50.1"),
+    "locate": lambda work: work.studies.locate("1.2.3.50.1.1.1"),
+    "patient": lambda work: work.identity.get(ANN),
+    "unknown patient": lambda work: work.identity.get(BEN),
+    "match": lambda work: work.identity.match(patient()),
+    "links": lambda work: work.identity.links(ANN),
+    "exchange": lambda work: work.ledger.get("1"),
+    "timeline": lambda work: work.ledger.timeline("1"),
+    "next due": lambda work: work.ledger.next_due(),
+    "list": lambda work: work.ledger.list(before="5"),
+    "list of a peer": lambda work: work.ledger.list(peer="Lakeside"),
+    "document": lambda work: work.documents.open("1.2"),
+}
+
+
+@pytest.mark.parametrize("ask", ALSO_BY_INDEX.values(), ids=ALSO_BY_INDEX)
+async def test_no_question_of_the_day_walks_a_whole_table(watched: SqlStore, ask: Any) -> None:
+    plan = await plans(watched, ask)
+    assert not scans(plan), plan
+
+
+NOT_WALKED = (
+    "studies by patient",
+    "studies by accession",
+    "studies by uid",
+    "studies by series",
+    "studies by instance",
+)
+
+
+@pytest.mark.parametrize("name", NOT_WALKED)
+async def test_a_few_studies_are_found_from_their_key_and_not_by_walking_in_order(watched: SqlStore, name: str) -> None:
+    plan = await plans(watched, ALSO_BY_INDEX[name])
+    assert any(re.search(r"SEARCH studies USING INDEX \S+ \(study_instance_uid=\?\)", step) for step in plan), plan
+
+
+async def test_claiming_looks_at_what_is_due_and_nothing_else(watched: SqlStore) -> None:
+    seen: list[str] = []
+    async with watched.unit() as work:
+        raw = work.executor.raw  # type: ignore[attr-defined]
+        raw.set_trace_callback(seen.append)
+        assert await work.ledger.claim(NOW, "me", timedelta(seconds=1))
+        raw.set_trace_callback(None)
+        plan = [
+            row[3]
+            for statement in seen
+            if statement.startswith("SELECT")
+            for row in raw.execute(f"explain query plan {statement}")
+        ]
+    assert plan
+    assert all("ix_exchanges_peer_claimable_at" in step for step in plan), plan
