@@ -85,8 +85,8 @@ class Outgoing:
         self, response: web.StreamResponse, chunks: AsyncIterator[bytes], size_bytes: int | None
     ) -> web.StreamResponse:
         """Write a body as it is made. What is small by nature is gathered first, and so has a Content-Length."""
-        piece, ended = await gathered(chunks, WRITE_BYTES)
-        response.content_length = len(piece) if ended else size_bytes
+        pieces, ended = await gathered(chunks, WRITE_BYTES)
+        response.content_length = sum(map(len, pieces)) if ended else size_bytes
         if response.content_length is None:
             response.enable_chunked_encoding()
         self.response = response
@@ -97,14 +97,17 @@ class Outgoing:
         with Watch(self._request, self._idle_timeout_s):
             await response.prepare(self._request)
             since_turn = 0
-            while piece:
-                await response.write(piece)
-                self.sent_bytes += len(piece)
-                since_turn += len(piece)
+            while True:
+                for piece in pieces:
+                    await response.write(piece)
+                    self.sent_bytes += len(piece)
+                    since_turn += len(piece)
+                if ended:
+                    break
                 if since_turn >= TURN_BYTES:
                     since_turn = 0
                     await asyncio.sleep(0)
-                piece, ended = (b"", True) if ended else await gathered(chunks, WRITE_BYTES)
+                pieces, ended = await gathered(chunks, WRITE_BYTES)
             await response.write_eof()
         return response
 
