@@ -31,6 +31,7 @@ class FhirServer:
         """`software` describes us in the CapabilityStatement."""
         self._search = search
         self._software = software
+        self._zone = house.zone
         self._endpoints = endpoints_of(
             dicomweb=house.dicomweb_url,
             imaging_source=f"{house.base_url}/soap/imaging-source",
@@ -49,6 +50,7 @@ class FhirServer:
         self, request: SearchImagingStudiesRequest, exchange: Exchange
     ) -> SearchImagingStudiesResponse:
         """A page of studies."""
+        request = request.in_zone(self._zone)
         page = await self._search.studies(
             request.criteria, exchange, count=request.count_matches, instances=request.detail is Detail.INSTANCES
         )

@@ -1,9 +1,11 @@
 """A search for studies, and a page of what was found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import tzinfo
 from enum import Enum
 
 from profiles.findings import Finding
+from profiles.model.moment import Moment
 from profiles.model.query import PageKey, StudyCriteria
 from profiles.wire.fhir.endpoint import Endpoint
 from profiles.wire.fhir.imaging_study import IndexedStudy
@@ -24,6 +26,19 @@ class SearchImagingStudiesRequest:
     criteria: StudyCriteria
     detail: Detail = Detail.INSTANCES
     count_matches: bool = True
+
+    def in_zone(self, zone: tzinfo) -> "SearchImagingStudiesRequest":
+        """The same, with days and times that named no zone read by this clock: the server's, says FHIR."""
+
+        def placed(conditions: tuple[tuple[str, Moment], ...]) -> tuple[tuple[str, Moment], ...]:
+            return tuple((comparison, _placed(at, zone)) for comparison, at in conditions)
+
+        criteria = replace(self.criteria, started=placed(self.criteria.started), updated=placed(self.criteria.updated))
+        return replace(self, criteria=criteria)
+
+
+def _placed(at: Moment, zone: tzinfo) -> Moment:
+    return at if at.zoned else Moment(at.at.replace(tzinfo=zone), at.precision, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
