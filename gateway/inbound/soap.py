@@ -77,6 +77,7 @@ class SoapListener:
         document_bytes: int = 256 * 1024 * 1024,
         idle_timeout_s: float = 30.0,
         anonymous_loopback: bool = False,
+        base_url: str = "",
     ) -> None:
         """Serve nothing yet.
 
@@ -89,6 +90,7 @@ class SoapListener:
             document_bytes: Of one document of a request.
             idle_timeout_s: How long nothing may move, either way.
             anonymous_loopback: Whether callers of this machine that we do not know may ask.
+            base_url: How others reach us, for `?wsdl`; "": as the one who asks for it wrote it.
         """
         self._turns = turns
         self._objects = objects
@@ -98,6 +100,7 @@ class SoapListener:
         self._document_bytes = document_bytes
         self._idle_timeout_s = idle_timeout_s
         self._anonymous_loopback = anonymous_loopback
+        self._base_url = base_url.rstrip("/")
         self._served: dict[str, dict[str, _Served]] = {}
 
     def add(self, address: str, answerings: Iterable[Answering[Any, Any]]) -> None:
@@ -126,7 +129,8 @@ class SoapListener:
         if "wsdl" not in {name.lower() for name in request.query}:
             raise web.HTTPMethodNotAllowed("GET", ["POST"])
         operations = [_operation(each.transaction) for each in self._served[address].values()]
-        body = encode_wsdl(str(request.url.with_query(None)), operations)
+        here = f"{self._base_url}{request.path}" if self._base_url else str(request.url.with_query(None))
+        body = encode_wsdl(here, operations)
         return web.Response(body=body, content_type="text/xml", charset="utf-8")
 
     async def _post(self, address: str, request: web.Request) -> web.StreamResponse:

@@ -4,6 +4,7 @@ Source: ITI TF-2 3.18.
 """
 
 from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.rim import QUERY
 from profiles.wire.soap.message import Packaging
 from profiles.xds.iti18.audit import audit
 from profiles.xds.iti18.codec import decode_request, decode_response, encode_request, encode_response, refuse
@@ -24,4 +25,6 @@ ITI_18: SoapTransaction[StoredQueryRequest, StoredQueryResponse] = SoapTransacti
     decode_response=decode_response,
     encode_response=encode_response,
     refuse=refuse,
+    request_element=f"{{{QUERY}}}AdhocQueryRequest",
+    response_element=f"{{{QUERY}}}AdhocQueryResponse",
 )

@@ -4,6 +4,7 @@ Source: ITI TF-2 3.41.
 """
 
 from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.rim import RS, XDS
 from profiles.wire.soap.message import Packaging
 from profiles.xds.iti41.audit import audit
 from profiles.xds.iti41.checks import CHECKS
@@ -26,4 +27,7 @@ ITI_41: SoapTransaction[ProvideAndRegisterRequest, RegistryResponse] = SoapTrans
     decode_response=decode_response,
     encode_response=encode_response,
     refuse=refuse,
+    request_element=f"{{{XDS}}}ProvideAndRegisterDocumentSetRequest",
+    response_element=f"{{{RS}}}RegistryResponse",
+    brings_documents=True,
 )

@@ -4,6 +4,7 @@ Source: ITI TF-2 3.42.
 """
 
 from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.rim import LCM, RS
 from profiles.wire.soap.message import Packaging
 from profiles.xds.iti42.audit import audit
 from profiles.xds.iti42.checks import CHECKS
@@ -26,4 +27,6 @@ ITI_42: SoapTransaction[RegisterRequest, RegistryResponse] = SoapTransaction(
     decode_response=decode_response,
     encode_response=encode_response,
     refuse=refuse,
+    request_element=f"{{{LCM}}}SubmitObjectsRequest",
+    response_element=f"{{{RS}}}RegistryResponse",
 )

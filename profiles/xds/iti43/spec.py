@@ -5,6 +5,7 @@ Source: ITI TF-2 3.43.
 
 from profiles.model.content import Poured
 from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.rim import XDS
 from profiles.wire.soap.message import Packaging
 from profiles.xds.iti43.audit import audit
 from profiles.xds.iti43.checks import CHECKS
@@ -27,4 +28,6 @@ ITI_43: SoapTransaction[RetrieveDocumentSetRequest, Poured[RetrieveDocumentSetRe
     decode_response=decode_response,
     encode_response=encode_response,
     refuse=refuse,
+    request_element=f"{{{XDS}}}RetrieveDocumentSetRequest",
+    response_element=f"{{{XDS}}}RetrieveDocumentSetResponse",
 )

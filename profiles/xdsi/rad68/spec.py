@@ -4,6 +4,7 @@ Source: RAD TF-2 4.68.
 """
 
 from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.rim import RS, XDS
 from profiles.wire.soap.message import Packaging
 from profiles.xdsi.rad68.audit import audit
 from profiles.xdsi.rad68.checks import CHECKS
@@ -26,4 +27,7 @@ RAD_68: SoapTransaction[ProvideAndRegisterRequest, RegistryResponse] = SoapTrans
     decode_response=decode_response,
     encode_response=encode_response,
     refuse=refuse,
+    request_element=f"{{{XDS}}}ProvideAndRegisterDocumentSetRequest",
+    response_element=f"{{{RS}}}RegistryResponse",
+    brings_documents=True,
 )

@@ -5,6 +5,7 @@ Source: RAD TF-2 4.69.
 
 from profiles.model.content import Poured
 from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.rim import IHERAD, XDS
 from profiles.wire.soap.message import Packaging
 from profiles.xdsi.rad69.audit import audit
 from profiles.xdsi.rad69.checks import CHECKS
@@ -27,4 +28,6 @@ RAD_69: SoapTransaction[RetrieveImagingDocumentSetRequest, Poured[RetrieveDocume
     decode_response=decode_response,
     encode_response=encode_response,
     refuse=refuse,
+    request_element=f"{{{IHERAD}}}RetrieveImagingDocumentSetRequest",
+    response_element=f"{{{XDS}}}RetrieveDocumentSetResponse",
 )

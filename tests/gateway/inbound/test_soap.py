@@ -368,6 +368,14 @@ async def test_an_address_describes_itself_to_a_strangers_tool(stage: Stage, ask
     assert set(port.binding.all()) == {"ToyQuery", "ToySubmit", "ToyRetrieve"}
 
 
+async def test_an_address_behind_a_proxy_describes_itself_as_others_reach_it(tmp_path: Path) -> None:
+    async with (
+        _Staged(tmp_path, {"base_url": "https://house.example/x/"}) as stage,
+        stage.client.get(f"{stage.url}/soap/toy?wsdl") as response,
+    ):
+        assert b'location="https://house.example/x/soap/toy"' in await response.read()
+
+
 async def test_an_address_is_for_posting(stage: Stage) -> None:
     async with stage.client.get(f"{stage.url}/soap/toy") as response:
         assert response.status == 405
