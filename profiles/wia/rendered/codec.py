@@ -106,5 +106,12 @@ def encode_response(response: RetrieveRenderedResponse, request: HttpIn) -> Http
     headers = tuple(
         warning(request.base, f"The {name} parameter is not supported and was ignored.") for name in ignored
     )
-    picture: Picture = accept_picture(request)
-    return HttpOut(media_type=picture.value, headers=headers, body=response.picture)
+    return HttpOut(media_type=_kind(response.picture).value, headers=headers, body=response.picture)
+
+
+def _kind(picture: bytes) -> Picture:
+    """What it is, by its first bytes: a thumbnail may be a JPEG whatever was asked for."""
+    return next((kind for first, kind in _FIRST_BYTES.items() if picture.startswith(first)), Picture.JPEG)
+
+
+_FIRST_BYTES = {b"\xff\xd8": Picture.JPEG, b"\x89PNG": Picture.PNG, b"GIF8": Picture.GIF}
