@@ -19,6 +19,7 @@ from profiles.model.audit import (
 from profiles.wire.audit import participants as known
 
 _NOBODY: Mapping[str, str] = {}
+_FHIR_INTERACTIONS = "http://hl7.org/fhir/restful-interaction"
 
 
 def sentence(record: AuditRecord, names: Mapping[str, str] = _NOBODY) -> str:
@@ -114,6 +115,8 @@ class _Scene:
 
     def by_transaction(self) -> str:
         numbers = [code.code for code in self.record.types if code.system == known.IHE_TRANSACTIONS]
+        if any(code.system == _FHIR_INTERACTIONS for code in self.record.types):
+            numbers.append("FHIR")
         return f" by {' and '.join(numbers)}" if numbers else ""
 
     def is_type(self, kind: AuditCode) -> bool:
@@ -256,8 +259,22 @@ def _log_used(scene: _Scene) -> str:
 
 
 def _alerted(scene: _Scene) -> str:
+    done = next((_DONE[code.code] for code in scene.record.types if code.code in _DONE), "")
+    who = scene.requestor
+    if done and who is not None and not known.is_system(who):
+        return f"{scene.name(who)} {done}: {scene.alert()}"
     about = f" about {scene.name(scene.other)}" if scene.other is not None else ""
-    return f"{scene.name(scene.requestor)} reported for security{about}: {scene.alert()}"
+    return f"{scene.name(who)} reported for security{about}: {scene.alert()}"
+
+
+_DONE: Mapping[str, str] = {
+    known.EMERGENCY_OVERRIDE_STARTED.code: "broke the glass",
+    known.NETWORK_CONFIGURATION.code: "changed the network settings",
+    known.SECURITY_CONFIGURATION.code: "changed the security settings",
+    known.SOFTWARE_CONFIGURATION.code: "changed the settings",
+    known.USE_OF_RESTRICTED_FUNCTION.code: "used a restricted function",
+}
+"""What a person did who stands in an alert."""
 
 
 def _authenticated(scene: _Scene) -> str:
