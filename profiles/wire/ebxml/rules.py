@@ -27,11 +27,6 @@ _SHA_1 = re.compile(r"[0-9a-f]{40}")
 MAX_UNIQUE_ID_CHARACTERS = 128  # an OID, or root^extension
 MAX_TITLE_CHARACTERS = 128
 
-_DUPLICATE_IN_MESSAGE = {
-    Speaker.REGISTRY: "XDSRegistryDuplicateUniqueIdInMessage",
-    Speaker.REPOSITORY: "XDSRepositoryDuplicateUniqueIdInMessage",
-}
-
 
 def _finding(rule: str, text: str, location: str, code: str = "", severity: Severity = Severity.ERROR) -> Finding:
     return Finding(rule=f"xds-metadata/{rule}", text=text, location=location, code=code, severity=severity)
@@ -184,7 +179,8 @@ def ids_are_used_once(submission: Submission, speaker: Speaker) -> Iterator[Find
         *submission.folders,
     )
     ids = (*(each.entry_uuid for each in objects), *(arrow.entry_uuid for arrow in submission.associations))
-    code = _DUPLICATE_IN_MESSAGE[speaker]
+    whose = "Registry" if speaker is Speaker.REGISTRY else "Repository"
+    code = f"XDS{whose}DuplicateUniqueIdInMessage"
     for location in _repeated([each.unique_id for each in objects if each.unique_id]):
         yield _finding("unique-id-once", "a uniqueId is there twice in the submission", location[:128], code)
     for location in _repeated(ids):

@@ -7,6 +7,7 @@ Source: RAD TF-2 4.69.6; DICOM PS3.15 A.5.3.3, A.5.3.7.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from profiles.model.audit import Action, AuditRecord, ParticipantObject
 from profiles.model.content import Poured
@@ -16,6 +17,7 @@ from profiles.wire.audit.participants import (
     INSTANCES_ACCESSED,
     INSTANCES_TRANSFERRED,
     destination,
+    for_each_patient,
     initiator,
     patient_object,
     record,
@@ -80,21 +82,25 @@ def _objects(
     for each in asked:
         if each.document.document_unique_id in parts:
             instances.setdefault(each.study_instance_uid, []).append(each)
-    of_patient: dict[PatientIdentifier | None, list[ParticipantObject]] = {}
+    of_patient: dict[PatientIdentifier, list[ParticipantObject]] = {}
+    of_nobody: list[ParticipantObject] = []
     only = facts.patients[0] if len(facts.patients) == 1 else None
     for uid, wanted in instances.items():
         fact = known.get(uid, StudyFact(study_instance_uid=uid))
+        if not delivered:
+            fact = replace(fact, sop_classes=())
         first = wanted[0].document
-        of_patient.setdefault(fact.patient or only, []).append(
-            study_object(
-                fact if delivered else StudyFact(study_instance_uid=uid, accession_numbers=fact.accession_numbers),
-                documents=[each.document.document_unique_id for each in wanted],
-                series=dict.fromkeys(each.series_instance_uid for each in wanted),
-                repository_unique_id=first.repository_unique_id,
-                home=first.home_community_id,
-            )
+        study = study_object(
+            fact,
+            documents=[each.document.document_unique_id for each in wanted],
+            series=dict.fromkeys(each.series_instance_uid for each in wanted),
+            repository_unique_id=first.repository_unique_id,
+            home=first.home_community_id,
         )
-    if not of_patient:
-        of_patient[only] = []
+        owner = fact.patient or only
+        (of_nobody if owner is None else of_patient.setdefault(owner, [])).append(study)
     for patient, studies in of_patient.items():
-        yield (*((patient_object(patient),) if patient else ()), *studies)
+        yield (patient_object(patient), *studies)
+    if of_nobody or not of_patient:  # studies of which nobody knows whose: said of each patient whom the facts name
+        for patients in for_each_patient(facts.patients):
+            yield (*patients, *of_nobody)
