@@ -139,6 +139,20 @@ def fingerprint_of_file(certificate: Path) -> str:
     return fingerprint(x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER))
 
 
+def expiry_of_file(certificate: Path) -> datetime:
+    """Until when the first certificate of a PEM file is valid, UTC: for alarms before it is too late.
+
+    Raises:
+        ValueError: There is none in it.
+    """
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+
+
+def renew(context: ssl.SSLContext, identity: TlsIdentity) -> None:
+    """Show another certificate from the next handshake on; connections that are open stay as they are."""
+    context.load_cert_chain(identity.certificate, identity.key)
+
+
 def peer_fingerprint(ssl_object: Any) -> str | None:
     """Who is at the other end of a connection (`transport.get_extra_info("ssl_object")`); None: no TLS, no certificate.
 

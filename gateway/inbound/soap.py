@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import ClientError, web
+from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.actors.answering import Answering
@@ -39,7 +40,7 @@ from profiles.errors import (
 from profiles.findings import Decoded, Finding, Severity
 from profiles.transaction import SoapTransaction
 from profiles.wire.multipart import gathered
-from profiles.wire.soap.envelope import check_header, encode_envelope
+from profiles.wire.soap.envelope import RAW_BYTES, check_header, encode_envelope
 from profiles.wire.soap.fault import ACTION_NOT_SUPPORTED, encode_fault, fault_code, fault_status
 from profiles.wire.soap.message import Packaging
 from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
@@ -48,7 +49,7 @@ from profiles.wire.soap.wsdl import Operation, encode_wsdl
 
 TURN_BYTES = 256 * 1024  # after so many the loop serves others: without it a small request waits half a second
 WRITE_BYTES = 64 * 1024  # smaller pieces are gathered before they are written
-QUERY_BYTES = 64 * 1024  # audit quotes no larger request
+QUERY_BYTES = RAW_BYTES  # audit quotes no larger request
 EXCHANGE_HEADER = "Radgate-Exchange"
 DEFAULT_LIMITS = SoapLimits()
 
@@ -204,7 +205,7 @@ class SoapListener:
             asked.answering,
             post.caller,
             decode,
-            query=message.quoted(QUERY_BYTES) if len(message.raw) <= QUERY_BYTES else None,
+            query=message.quoted(QUERY_BYTES) if len(message.raw) < RAW_BYTES else None,
             raw=message.raw,
             received_bytes=post.received_bytes,
             message_id=message.addressing.message_id,
@@ -372,8 +373,8 @@ class _Post:
                 headers={"Content-Type": packed.content_type, EXCHANGE_HEADER: answered.exchange_id}
             )
             response.content_length = sum(map(len, pieces)) if ended else packed.size_bytes
-            if response.content_length is None:
-                response.enable_chunked_encoding()
+            if response.content_length is None and self.request.version >= HttpVersion11:
+                response.enable_chunked_encoding()  # else the end of the connection is the end of the body
             self.response = response
             with _Watch(self.request, self._idle_timeout_s):
                 await response.prepare(self.request)

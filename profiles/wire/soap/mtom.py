@@ -33,6 +33,7 @@ from profiles.wire.soap.envelope import (
     EnvelopeReader,
     Includes,
     NewSink,
+    Sink,
     addressing_of,
     envelope_body,
     envelope_header,
@@ -48,10 +49,15 @@ START_NAMES_NOTHING = "mtom-start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoapLimits:
-    """What one message may make us hold. `root_bytes` does not count documents that are inline; sinks bound those."""
+    """What one message may make us hold or count.
+
+    `root_bytes` does not count documents that are inline. `spooled_bytes` is for all documents of a message together that
+    have to be put aside; what is handed out as a pour is not. `message_bytes` None: bounded by those.
+    """
 
     root_bytes: int = 8 * 1024 * 1024
     parts: int = 1_000
+    spooled_bytes: int = 1024 * 1024 * 1024
     message_bytes: int | None = None
 
     @property
@@ -141,10 +147,15 @@ async def read_message(
         MalformedMessage: It cannot be read, or a limit is passed.
         Unsupported: It is not SOAP 1.2.
     """
+    new_sink = _Quota(limits.spooled_bytes, new_sink).sink
     if packaging_of(content_type) is Packaging.SIMPLE:
         charset = parse_media_type(content_type).parameters.get("charset", "")
         reader = EnvelopeReader(limits.root_bytes, new_sink, charset)
+        received_bytes = 0
         async for chunk in chunks:
+            received_bytes += len(chunk)
+            if limits.message_bytes is not None and received_bytes > limits.message_bytes:
+                raise MalformedMessage(f"the message has more than {limits.message_bytes} bytes")
             reader.feed(chunk)
         return _message(Packaging.SIMPLE, reader, (), None)
     start = bare_content_id(parse_media_type(content_type).parameters.get("start", ""))
@@ -182,6 +193,36 @@ async def read_message(
     )
     message.findings = pour.findings + findings + message.findings
     return message
+
+
+class _Quota:
+    """Bounds what all sinks of a message take together."""
+
+    def __init__(self, limit_bytes: int, new_sink: NewSink) -> None:
+        self._limit_bytes = limit_bytes
+        self._left_bytes = limit_bytes
+        self._new_sink = new_sink
+
+    def sink(self) -> Sink:
+        return _BoundedSink(self, self._new_sink())
+
+    def take(self, size_bytes: int) -> None:
+        self._left_bytes -= size_bytes
+        if self._left_bytes < 0:
+            raise MalformedMessage(f"the documents of the message have more than {self._limit_bytes} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundedSink:
+    quota: _Quota
+    sink: Sink
+
+    def write(self, chunk: bytes) -> None:
+        self.quota.take(len(chunk))
+        self.sink.write(chunk)
+
+    def finish(self, media_type: str) -> Content:
+        return self.sink.finish(media_type)
 
 
 def _start_names_nothing() -> Finding:

@@ -33,6 +33,7 @@ from profiles.model.content import Content
 from profiles.transaction import Actor, Transaction
 from profiles.wire.soap.names import WSA, XOP, S
 from tests.support.certificates import MadeCertificate, make_certificate
+from tests.support.memory import high_water
 from tests.support.toy_soap import QUERY, RETRIEVE, SUBMIT, Submitted, Text, ToyActor, ToyTurns, served
 
 MESSAGE_ID = "0190a2c4-0000-7000-8000-000000000001"
@@ -140,6 +141,18 @@ async def test_parts_are_poured_while_the_exchange_is_open(house: House) -> None
         assert carried.received_bytes > before
     assert house.turns.broken == []
     assert house.turns.answered[0].sent_bytes == carried.received_bytes
+
+
+async def test_a_large_pour_takes_little_memory(house: House) -> None:
+    async with served(house.listener, house.server) as url:
+        for asked, size in (("one=3000000", 3_000_000), ("one=300000000", 300_000_000)):
+            before = high_water(reset=True)
+            async with house.carrier.carry(
+                RETRIEVE, f"{url}/soap/toy", Text(asked), peer=house.peer, message_id=MESSAGE_ID
+            ) as carried:
+                part = await anext(carried.response.pour)
+                assert sum([len(chunk) async for chunk in part.chunks]) == size
+    assert high_water() - before < 32 * 1024 * 1024
 
 
 async def test_a_pour_that_breaks_cuts_the_connection_and_is_no_end(house: House) -> None:

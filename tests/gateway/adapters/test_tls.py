@@ -14,8 +14,10 @@ from gateway.adapters.tls import (
     TlsIdentity,
     WrongCertificate,
     client_context,
+    expiry_of_file,
     fingerprint_of_file,
     peer_fingerprint,
+    renew,
     server_context,
 )
 from tests.support.certificates import MadeCertificate, make_certificate
@@ -183,6 +185,18 @@ async def test_what_is_below_the_floor_is_not_talked_to(make: Make) -> None:
         spoken = await greeted(port, with_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384"))
     assert spoken.version() == "TLSv1.2"
     assert seen == [None]
+
+
+async def test_a_certificate_is_renewed_while_connections_are_open(make: Make) -> None:
+    old, new = make("old"), make("new", until=timedelta(days=9))
+    context = server_context(identity(old), client_certificate=ClientCertificate.OPTIONAL)
+    async with listening(context) as (port, _):
+        await greeted(port, client_context(None, pins=(old.sha256,)))
+        renew(context, identity(new))
+        await greeted(port, client_context(None, pins=(old.sha256, new.sha256)))
+        with pytest.raises(WrongCertificate):
+            await greeted(port, client_context(None, pins=(old.sha256,)))
+    assert expiry_of_file(new.certificate) == new.made.not_valid_after_utc > expiry_of_file(old.certificate)
 
 
 @pytest.mark.judge_program

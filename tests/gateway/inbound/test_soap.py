@@ -5,9 +5,11 @@ import gzip
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -26,6 +28,7 @@ from profiles.wire.soap.names import ANONYMOUS, S11, WSA, XDS_B, XOP, S
 from profiles.wire.xml import parse
 from tests.profiles.wire.soap.test_wsdl import client_of
 from tests.support.certificates import make_certificate
+from tests.support.memory import high_water
 from tests.support.toy_soap import QUERY, ToyActor, ToyTurns, served
 
 KNOWN = Peer(name="Known")
@@ -82,6 +85,7 @@ class Stage:
     client: aiohttp.ClientSession
     caller: list[Caller]
     incoming: Path
+    close: Callable[[], Awaitable[None]]
 
     def as_peer(self, peer: Peer | None, via: str = "certificate") -> None:
         self.caller[0] = Caller(peer=peer, network_address="127.0.0.1", via=via)
@@ -131,8 +135,8 @@ class _Staged:
             **(settings | self._settings),  # type: ignore[arg-type]
         )
         listener.add("/soap/toy", actor.answerings())
-        self._served = served(listener)
-        url = await self._served.__aenter__()
+        self._served = AsyncExitStack()
+        url = await self._served.enter_async_context(served(listener))
         self._client = aiohttp.ClientSession(auto_decompress=False)
         self._stage = Stage(
             url=url,
@@ -141,13 +145,14 @@ class _Staged:
             client=self._client,
             caller=caller,
             incoming=self._folder / "objects/incoming",
+            close=self._served.aclose,
         )
         return self._stage
 
     async def __aexit__(self, *error: object) -> None:
         self._stage.actor.stalled.set()
         await self._client.close()
-        await self._served.__aexit__(None, None, None)
+        await self._served.aclose()
         self._compute.close()
         if error[0] is None:
             assert list(self._stage.incoming.iterdir()) == []
@@ -454,6 +459,46 @@ async def test_a_sender_who_goes_away_is_noted_and_nothing_is_kept(stage: Stage)
     assert list(stage.incoming.iterdir()) == []
 
 
+async def test_a_caller_of_the_time_before_chunks_is_answered(stage: Stage) -> None:
+    reader, writer = await raw(stage)
+    body = query("long 200000").encode()
+    writer.write(head(len(body)).replace(b"HTTP/1.1", b"HTTP/1.0") + body)
+    answer = await asyncio.wait_for(reader.read(1 << 20), 5)
+    while chunk := await reader.read(1 << 20):
+        answer += chunk
+    assert b"chunked" not in answer[:500]
+    assert answer.endswith(b"</s:Envelope>")
+    assert answer.count(b"x") > 200_000
+    writer.close()
+
+
+async def test_a_house_that_closes_cuts_what_it_pours(tmp_path: Path) -> None:
+    async with _Staged(tmp_path, {}) as stage:
+        asking = asyncio.create_task(stage.post(retrieve("one=1000000 stall=3")))
+        while not stage.turns.answered:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        await stage.close()
+        with pytest.raises(aiohttp.ClientError):
+            await asking
+    assert isinstance(stage.turns.broken[0], asyncio.CancelledError)
+
+
+async def test_a_strangers_tool_asks_and_is_answered(stage: Stage, tmp_path: Path) -> None:
+    """zeep, knowing no more than the WSDL: SOAP 1.2, WS-Addressing without ReplyTo or mustUnderstand."""
+    async with stage.client.get(f"{stage.url}/soap/toy?wsdl") as response:
+        client = client_of(await response.read(), tmp_path)
+
+    def ask() -> Any:
+        with client.settings(raw_response=True):
+            return client.service.ToyQuery(_value_1=[])
+
+    answer = await asyncio.to_thread(ask)
+    assert answer.status_code == 200
+    assert parse(answer.content).find(".//{urn:toy}Answer") is not None
+    assert stage.turns.findings == ["IHE-WSA101", "IHE-WSA102"]
+
+
 async def test_a_reader_who_stands_still_is_cut_off(stage: Stage) -> None:
     reader, writer = await raw(stage)
     body = retrieve("one=100000000").encode()
@@ -546,14 +591,6 @@ async def test_a_large_document_goes_to_disk_and_not_to_memory(stage: Stage) -> 
         assert response.status == 200
     assert stage.actor.sizes == {"a": size}
     assert high_water() - before < 32 * 1024 * 1024
-
-
-def high_water(*, reset: bool = False) -> int:
-    """Resident bytes of this process at their highest since the last reset."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
 
 
 async def test_a_reader_who_stands_still_is_cut_off_over_tls_too(tmp_path: Path) -> None:

@@ -177,10 +177,55 @@ async def test_a_message_that_is_not_whole_is_malformed(body: tuple[bytes, str],
 
 async def test_limits_are_kept() -> None:
     body, content_type = related(ROOT, ONE, TWO)
-    assert await read(body, content_type, limits=SoapLimits(parts=3, message_bytes=len(body)))
-    for limits in (SoapLimits(parts=2), SoapLimits(message_bytes=len(body) - 1), SoapLimits(root_bytes=100)):
+    taken = sum(map(len, DOCUMENTS.values()))
+    assert await read(body, content_type, limits=SoapLimits(parts=3, message_bytes=len(body), spooled_bytes=taken))
+    for limits in (
+        SoapLimits(parts=2),
+        SoapLimits(message_bytes=len(body) - 1),
+        SoapLimits(root_bytes=100),
+        SoapLimits(spooled_bytes=taken - 1),
+    ):
         with pytest.raises(MalformedMessage):
             await read(body, content_type, limits=limits)
+
+
+async def test_limits_are_kept_by_plain_soap_too() -> None:
+    body = envelope("<b><d:Document>aGVs</d:Document><d:Document>bG8h</d:Document></b>")
+    assert await read(body, "application/soap+xml", limits=SoapLimits(message_bytes=len(body), spooled_bytes=6))
+    for limits in (SoapLimits(message_bytes=len(body) - 1), SoapLimits(spooled_bytes=5)):
+        with pytest.raises(MalformedMessage):
+            await read(body, "application/soap+xml", limits=limits)
+
+
+async def test_what_is_poured_is_not_spooled_and_not_bounded() -> None:
+    _, documents = await read(*related(ROOT, ONE, TWO), as_pour=True, limits=SoapLimits(spooled_bytes=0))
+    assert documents == DOCUMENTS
+
+
+VALID = related(ROOT, ONE, TWO, start="<root@x>")
+EDIT = st.tuples(
+    st.integers(0, len(VALID[0])),
+    st.integers(0, 40),
+    st.one_of(
+        st.binary(max_size=6),
+        st.sampled_from(
+            [b"--b", b"\r\n--b\r\n", b"--b--", b"<x:Include href='cid:one@x'/>", b"<!DOCTYPE a>", b"</b>", b"%40"]
+        ),
+    ),
+)
+
+
+@given(st.lists(EDIT, min_size=1, max_size=3), st.booleans(), st.integers(1, 300))
+async def test_a_damaged_message_is_read_or_refused_and_nothing_else(
+    edits: list[tuple[int, int, bytes]], as_pour: bool, step: int
+) -> None:
+    body, content_type = VALID
+    for at, length, put in edits:
+        body = body[:at] + put + body[at + length :]
+    try:
+        await read(body, content_type, as_pour=as_pour, step=step)
+    except (MalformedMessage, Unsupported):
+        return
 
 
 @pytest.mark.parametrize(
