@@ -402,12 +402,7 @@ def test_two_transactions_of_one_action_do_not_share_an_address(tmp_path: Path) 
 
 
 async def raw(stage: Stage) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection whose reading shows at the other end soon: its buffers are small."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)
-    connection.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", int(stage.url.rpartition(":")[2])))
-    return await asyncio.open_connection(sock=connection, limit=1 << 16)
+    return await asyncio.open_connection("127.0.0.1", int(stage.url.rpartition(":")[2]), limit=1 << 16)
 
 
 def head(size: int, content_type: str = SOAP) -> bytes:
@@ -513,19 +508,22 @@ async def test_a_reader_who_stands_still_is_cut_off(stage: Stage) -> None:
 
 
 async def test_a_reader_who_is_slow_and_moves_is_waited_for(stage: Stage) -> None:
-    reader, writer = await raw(stage)
-    body = retrieve("one=20000000").encode()
-    writer.write(head(len(body)) + body)
-    started, seen = time.monotonic(), 0
-    while time.monotonic() - started < 4 * IDLE_S:
-        seen += len(await reader.read(60_000))
-        await asyncio.sleep(IDLE_S / 5)
-    assert stage.turns.broken == []
-    while b"--\r\n" not in (chunk := await reader.read(1 << 20)):
-        assert chunk
-        seen += len(chunk)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)  # small: its reading shows at once
+        connection.setblocking(False)
+        await loop.sock_connect(connection, ("127.0.0.1", int(stage.url.rpartition(":")[2])))
+        body = retrieve("one=20000000").encode()
+        await loop.sock_sendall(connection, head(len(body)) + body)
+        started, seen = time.monotonic(), 0
+        while time.monotonic() - started < 4 * IDLE_S:
+            seen += len(await loop.sock_recv(connection, 60_000))
+            await asyncio.sleep(IDLE_S / 5)
+        assert stage.turns.broken == []
+        while b"--\r\n" not in (chunk := await loop.sock_recv(connection, 1 << 20)):
+            assert chunk
+            seen += len(chunk)
     assert seen > 19_000_000
-    writer.close()
 
 
 async def test_a_pour_that_breaks_before_its_first_byte_is_a_fault(stage: Stage) -> None:
