@@ -365,6 +365,7 @@ class AuditTrail:
         self._news = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
         self._stopping = False
+        self._telling = asyncio.Lock()
         self._marked = -1
         self._floor = (0, GENESIS)
         self.key_id = ""
@@ -404,7 +405,7 @@ class AuditTrail:
                 )
         while await self._close_left_open(store):
             pass
-        await self._checkpoint()
+        await self.checkpoint()
         self._tending = asyncio.get_running_loop().create_task(self._tend(), name="audit checkpoints")
         return faults
 
@@ -414,7 +415,7 @@ class AuditTrail:
         self._news.set()
         if self._tending is not None:
             await self._tending
-            await self._checkpoint()
+            await self.checkpoint()
 
     async def _close_left_open(self, store: Workable) -> int:
         async with store.unit() as work:
@@ -448,32 +449,31 @@ class AuditTrail:
                     await self._news.wait()
             self._news.clear()
             try:
-                number, hash_ = await self._head()
-                if number != self._marked:
-                    await asyncio.to_thread(self._folder.mark, number, hash_, self._clock.now())
-                    self._marked = number
-                due = number - self._folder.last_number >= self._every or (
-                    loop.time() - last_checkpoint >= self._interval_s
-                )
-                if due:
+                due = loop.time() - last_checkpoint >= self._interval_s
+                if await self.checkpoint(every=1 if due else self._every) or due:
                     last_checkpoint = loop.time()
-                    if number != self._folder.last_number:
-                        await asyncio.to_thread(self._folder.checkpoint, number, hash_, self._clock.now())
-            except (
-                OSError,
-                ExchangeError,
-            ):  # a full disk, a busy store: the records are safe, the next round tries again
+            except (OSError, ExchangeError):
+                # a full disk, a busy store: the records are safe, and the next round tries again
                 last_checkpoint = loop.time()
             if not self._stopping:
                 await asyncio.sleep(MARK_INTERVAL_S)
 
-    async def _checkpoint(self) -> None:
-        number, hash_ = await self._head()
-        if number != self._folder.last_number:
-            await asyncio.to_thread(self._folder.checkpoint, number, hash_, self._clock.now())
-        if number != self._marked:
-            await asyncio.to_thread(self._folder.mark, number, hash_, self._clock.now())
-            self._marked = number
+    async def checkpoint(self, *, every: int = 1) -> bool:
+        """Tell the folder how far the chain has come: a mark, and a checkpoint where `every` records came since the last.
+
+        Returns:
+            Whether there was a checkpoint.
+        """
+        async with self._telling:
+            number, hash_ = await self._head()
+            now = self._clock.now()
+            due = number - self._folder.last_number >= every
+            if due:
+                await asyncio.to_thread(self._folder.checkpoint, number, hash_, now)
+            if number != self._marked:
+                await asyncio.to_thread(self._folder.mark, number, hash_, now)
+                self._marked = number
+            return due
 
     async def _head(self) -> tuple[int, bytes]:
         assert self._store is not None

@@ -20,6 +20,7 @@ from profiles.errors import MalformedMessage
 from profiles.model.audit import AuditRecord
 from profiles.wire.audit.chain import GENESIS, Link, sealed
 from profiles.wire.audit.message import encode
+from tests.gateway.adapters.stores import emptied
 from tests.profiles.wire.audit.records import FACTS, KINDS
 from tests.support.clock import FixedClock
 
@@ -56,7 +57,7 @@ class Trail:
         await self.store.close()
 
 
-async def started(folder: Path, **settings: object) -> Trail:
+async def started(folder: Path, url: str = "", **settings: object) -> Trail:
     clock = FixedClock()
     trail = AuditTrail(
         folder=folder / "audit",
@@ -65,15 +66,25 @@ async def started(folder: Path, **settings: object) -> Trail:
         party=FACTS.local,
         **settings,  # type: ignore[arg-type]
     )
-    store = SqlStore(f"sqlite:///{folder}/radgate.db", audit=trail.sink, committed=trail.committed)
+    store = SqlStore(url or f"sqlite:///{folder}/radgate.db", audit=trail.sink, committed=trail.committed)
     await store.open()
     await trail.start(store)
     return Trail(folder, store, trail, trail.archive(store), clock)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.judge_program)])
+async def url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind; "": the file of the folder."""
+    if request.param == "sqlite":
+        return ""
+    address: str = request.getfixturevalue("database")
+    await emptied(address)
+    return address
+
+
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Trail]:
-    running = await started(tmp_path)
+async def house(tmp_path: Path, url: str) -> AsyncIterator[Trail]:
+    running = await started(tmp_path, url)
     yield running
     await running.stop()
 
@@ -127,21 +138,34 @@ async def test_an_intent_of_nothing_can_be_closed_by_something(house: Trail) -> 
     assert await numbers(house) == [1]
 
 
-async def test_what_a_crash_left_open_is_closed_as_it_was_feared(tmp_path: Path) -> None:
-    house = await started(tmp_path)
+async def test_what_a_crash_left_open_is_closed_as_it_was_feared(tmp_path: Path, url: str) -> None:
+    house = await started(tmp_path, url)
     async with house.store.unit() as work:
         await work.audit.intend((FAILURE,), "e1")
         answered = await work.audit.intend((FAILURE,), "e2")
         await work.audit.close(answered, (RETRIEVE,))
     await house.store.close()  # and no more: the process is gone
-    again = await started(tmp_path)
+    again = await started(tmp_path, url)
     shown = await again.archive.list(AuditCriteria())
     assert [(each.record, each.exchange_id) for each in shown] == [(FAILURE, "e1"), (RETRIEVE, "e2")]
     assert await again.archive.verify() == []
     await again.stop()
-    third = await started(tmp_path)
+    third = await started(tmp_path, url)
     assert len(await numbers(third)) == 2
     await third.stop()
+
+
+async def test_units_side_by_side_make_one_chain(house: Trail) -> None:
+    async def busy(who: int) -> None:
+        for number in range(5):
+            async with house.store.unit() as work:
+                await work.audit.record((replace(SUBMISSION, source_id=f"{who} {number}"),))
+                if number == 3:
+                    await work.audit.record((RETRIEVE,))
+
+    await asyncio.gather(*map(busy, range(6)))
+    assert sorted(await numbers(house)) == list(range(1, 37))
+    assert await house.archive.verify() == []
 
 
 # --- the archive ------------------------------------------------------------------------------------------------------
@@ -190,7 +214,7 @@ async def stopped(tmp_path: Path) -> Path:
     for number in range(LENGTH):
         await house.record(replace(SUBMISSION, source_id=f"valley {number}"))
         if number % 15 == 14:
-            await house.trail._checkpoint()
+            await house.trail.checkpoint()
     await house.stop()
     return tmp_path
 
@@ -317,11 +341,13 @@ async def test_a_column_of_another_type_is_a_changed_record(stopped: Path, colum
     assert [(fault.number, fault.kind) for fault in faults] == [(17, "changed")]
 
 
-async def test_a_running_house_verifies_its_own_chain(house: Trail) -> None:
+async def test_a_running_house_verifies_its_own_chain(tmp_path: Path) -> None:
+    house = await started(tmp_path)
     await house.record(*[SUBMISSION] * 5)
     with sqlite3.connect(house.database) as database:
         database.execute("UPDATE audit_records SET exchange_id = 'another' WHERE number = 3")
     assert [(fault.number, fault.kind) for fault in await house.archive.verify()] == [(3, "changed")]
+    await house.stop()
 
 
 async def test_a_house_that_finds_its_chain_cut_says_so_at_its_start(stopped: Path) -> None:
