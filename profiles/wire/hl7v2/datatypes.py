@@ -12,6 +12,7 @@ Source: HL7 v2.5 2A (CX 2A.14, HD 2A.36, XPN 2A.89, TS 2A.77, EI 2A.28); ITI TF-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from functools import lru_cache
 
 from profiles.findings import Finding, Severity
 from profiles.model.codes import DCM, LOINC, SNOMED_CT, Code
@@ -293,10 +294,15 @@ def read_moment(segment: Segment, number: int, site: Site, findings: list[Findin
     if not text or text == NULL:
         return None
     try:
-        return Moment.from_dtm(text, site.zone)
+        return _moment(text, site.zone)
     except (ValueError, OverflowError):
         findings.append(error("hl7.timestamp", "not a date and time", TYPE_ERROR, segment.at(number)))
         return None
+
+
+@lru_cache(maxsize=64)  # a message says the same second twice, and a burst of messages too
+def _moment(text: str, zone: tzinfo) -> Moment:
+    return Moment.from_dtm(text, zone)
 
 
 def read_birth_date(segment: Segment, number: int, findings: list[Finding]) -> Moment | None:

@@ -13,6 +13,7 @@ Source: HL7 v2.5 2.5 (message construction), 2.7 (escape sequences), 2.14.9 (MSH
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from profiles.errors import MalformedMessage
 from profiles.findings import Finding, Severity
@@ -68,7 +69,7 @@ def escape(text: str, delimiters: Delimiters = STANDARD) -> str:
 
     Source: HL7 v2.5 2.7.1 to 2.7.4.
     """
-    if text.isalnum():
+    if text.isalnum():  # most values are, and need no look at each character
         return text
     return text.translate(_table(delimiters))
 
@@ -158,13 +159,15 @@ def _is_charset_switch(sequence: str) -> bool:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Value:
-    """One repetition of a field, as it stands on the wire."""
+    """One repetition of a field, as it stands on the wire. Made for every look at a field, so a plain class."""
 
-    raw: str
-    delimiters: Delimiters = STANDARD
-    codec: str = UTF_8
+    __slots__ = ("codec", "delimiters", "raw")
+
+    def __init__(self, raw: str, delimiters: Delimiters = STANDARD, codec: str = UTF_8) -> None:
+        self.raw = raw
+        self.delimiters = delimiters
+        self.codec = codec
 
     @property
     def is_null(self) -> bool:
@@ -183,15 +186,12 @@ class Value:
 
     def component(self, number: int) -> "Value":
         """A component, from 1; empty where there is none."""
-        pieces = self.raw.split(self.delimiters.component)
-        return self._of(pieces[number - 1] if number <= len(pieces) else "")
+        pieces = self.raw.split(self.delimiters.component, number)
+        return Value(pieces[number - 1] if number <= len(pieces) else "", self.delimiters, self.codec)
 
     def part(self, component: int, subcomponent: int = 1) -> str:
         """A subcomponent as text, both from 1; "" where there is none. Surrounding spaces do not count."""
-        pieces = self.component(component).raw.split(self.delimiters.subcomponent)
-        if subcomponent > len(pieces):
-            return ""
-        return unescape(pieces[subcomponent - 1], self.delimiters, self.codec).strip()
+        return part_of(self.raw, component, subcomponent, self.delimiters, self.codec)
 
     def parts(self) -> tuple[tuple[str, ...], ...]:
         """All components, each with its subcomponents, as text."""
@@ -203,9 +203,6 @@ class Value:
             for component in self.raw.split(self.delimiters.component)
         )
 
-    def _of(self, raw: str) -> "Value":
-        return Value(raw, self.delimiters, self.codec)
-
     def __bool__(self) -> bool:
         """Something was said."""
         return bool(self.raw)
@@ -213,6 +210,25 @@ class Value:
     def __repr__(self) -> str:
         """The length: a value may be a name."""
         return f"Value({len(self.raw)} characters)"
+
+
+def part_of(raw: str, component: int, subcomponent: int, delimiters: Delimiters, codec: str) -> str:
+    """A subcomponent of one repetition as text, both from 1; "" where there is none."""
+    if delimiters.component in raw:
+        pieces = raw.split(delimiters.component, component)
+        if component > len(pieces):
+            return ""
+        raw = pieces[component - 1]
+    elif component > 1:
+        return ""
+    if delimiters.subcomponent in raw:
+        pieces = raw.split(delimiters.subcomponent, subcomponent)
+        if subcomponent > len(pieces):
+            return ""
+        raw = pieces[subcomponent - 1]
+    elif subcomponent > 1:
+        return ""
+    return unescape(raw, delimiters, codec).strip()
 
 
 class Segment:
@@ -276,7 +292,12 @@ class Segment:
 
     def part(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
         """A subcomponent of the first repetition as text."""
-        return self.value(number).part(component, subcomponent)
+        raw = self.raw_field(number)
+        if not raw:
+            return ""
+        if self.delimiters.repetition in raw:
+            raw = raw.partition(self.delimiters.repetition)[0]
+        return part_of(raw, component, subcomponent, self.delimiters, self.codec)
 
     def at(self, number: int, *rest: int) -> str:
         """Where that is, as ERR-2 writes it: `PID^1^3^1^4`."""
@@ -319,7 +340,11 @@ def delimiters_of(msh: str) -> Delimiters:
     Source: HL7 v2.5 2.14.9.1, 2.14.9.2; v2.7 2.14.9.2 (fifth character).
     """
     separator = msh[3:4]
-    characters = msh[4:].partition(separator)[0] if separator else ""
+    return _delimiters(separator, msh[4:12].partition(separator)[0] if separator else "")
+
+
+@lru_cache(maxsize=64)
+def _delimiters(separator: str, characters: str) -> Delimiters:
     if not 3 <= len(characters) <= 5:
         raise MalformedMessage("MSH-2 has 4 characters, 5 since version 2.7", code="102", location="MSH^1^2")
     if len(characters) == 3:  # some old senders have no subcomponents
@@ -336,19 +361,23 @@ def header_of(data: bytes) -> Segment:
     Raises:
         MalformedMessage: It does not begin with a readable MSH.
     """
-    data = data.removeprefix(_UTF_8_BOM).lstrip(b"\r\n")
-    line = data[:MAX_HEADER_BYTES].partition(b"\r")[0].partition(b"\n")[0]
+    line = data[:MAX_HEADER_BYTES].removeprefix(_UTF_8_BOM).lstrip(b"\r\n").partition(b"\r")[0].partition(b"\n")[0]
+    if len(line) > MAX_HEADER_BYTES - 16:
+        raise MalformedMessage("MSH is too long", code="102", location="MSH^1")
+    return _header(line)
+
+
+@lru_cache(maxsize=16)  # listener, codec and acknowledgement each ask for the same one
+def _header(line: bytes) -> Segment:
     if not line.startswith(b"MSH"):
         raise MalformedMessage("a message begins with MSH", code="100", location="MSH^1")
-    if len(line) == MAX_HEADER_BYTES:
-        raise MalformedMessage("MSH is too long", code="102", location="MSH^1")
     text = line.decode("iso8859-1")
     delimiters = delimiters_of(text)
+    if line.isascii():
+        return Segment(text, 1, delimiters, UTF_8)
     declared = Segment(text, 1, delimiters, UTF_8).raw_field(18)
-    if not line.isascii():
-        read = read_text(line, declared)
-        return Segment(read.text, 1, delimiters, read.codec)
-    return Segment(text, 1, delimiters, UTF_8)
+    read = read_text(line, declared.replace(delimiters.repetition, "~"))
+    return Segment(read.text, 1, delimiters, read.codec)
 
 
 MAX_HEADER_BYTES = 16 * 1024
@@ -388,10 +417,13 @@ def read_message(data: bytes, *, default_codec: str = UTF_8, max_segments: int =
     separator = delimiters.field
     joined: dict[int, list[str]] = {}
     for line in lines:
-        if _begins_segment(line, separator):
-            name = line[:3]
+        name = line[:3]
+        if line[3:4] in (separator, "") and (name in ordinals or _SEGMENT_NAME.fullmatch(name) is not None):
             ordinal = ordinals[name] = ordinals.get(name, 0) + 1
-            segments.append(Segment(line, ordinal, delimiters, read.codec))
+            if not segments and read.codec == header.codec and line == header.raw:
+                segments.append(header)  # its fields are split already
+            else:
+                segments.append(Segment(line, ordinal, delimiters, read.codec))
         elif line.strip() and segments:
             joined.setdefault(len(segments) - 1, [segments[-1].raw]).append(line)
     for position, pieces in joined.items():
@@ -403,10 +435,6 @@ def read_message(data: bytes, *, default_codec: str = UTF_8, max_segments: int =
     if ordinals.get("MSH") != 1 or segments[0].name != "MSH":
         raise MalformedMessage("one message has one MSH, and it is the first segment", code="100", location="MSH^1")
     return Message(tuple(segments), delimiters, read.codec, tuple(findings))
-
-
-def _begins_segment(line: str, separator: str) -> bool:
-    return line[3:4] in (separator, "") and _SEGMENT_NAME.fullmatch(line[:3]) is not None
 
 
 def _warning(rule: str, text: str, code: str, location: str = "") -> Finding:
@@ -451,13 +479,13 @@ def _component(value: Component, delimiters: Delimiters) -> str:
 
 def write_segment(segment: Written, delimiters: Delimiters = STANDARD) -> str:
     """A segment on the wire, without its carriage return. MSH-1 and MSH-2 are written by themselves."""
-    pieces = [segment.name]
-    first = 1
-    if segment.name == "MSH":
-        pieces.append(delimiters.encoding_characters)
-        first = 3
-    last = max(segment.fields, default=0)
-    pieces += [write_field(segment.fields.get(number, ""), delimiters) for number in range(first, last + 1)]
+    fields = segment.fields
+    pieces = [""] * (max(fields, default=0) + 1)
+    pieces[0] = segment.name
+    for number, value in fields.items():
+        pieces[number] = write_field(value, delimiters)
+    if segment.name == "MSH":  # MSH-1 is the separator that the join puts there
+        pieces[1:3] = [delimiters.encoding_characters]
     return delimiters.field.join(pieces).rstrip(delimiters.field)
 
 

@@ -6,6 +6,7 @@ Source: HL7 v2.3.1 and v2.5 2.14.9 (MSH), 3.4.1 (EVN), 3.4.2 (PID), 3.4.3 (PV1),
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from profiles.findings import Finding
 from profiles.model.identifiers import AccessionNumber
@@ -48,6 +49,7 @@ class Header:
     version: str  # MSH-12.1
 
 
+@lru_cache(maxsize=16)  # the same segment is asked by listener, codec and acknowledgement
 def read_header(msh: Segment) -> Header:
     """Read MSH; what is missing is empty, for the listener decides what it cannot do without."""
     return Header(
@@ -68,6 +70,8 @@ def read_header(msh: Segment) -> Header:
 
 def _hd_text(hd: Value) -> str:
     """`application`, or `namespace^universal id^type` if it has more than a namespace."""
+    if hd.raw.isalnum():
+        return hd.raw
     return "^".join(component[0].strip() for component in hd.parts()).rstrip("^")
 
 
@@ -96,7 +100,8 @@ def _hd(text: str) -> FieldValue:
 
 def write_time(at: datetime) -> str:
     """A time of ours: UTC to the second, with its offset."""
-    return at.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
+    utc = at.astimezone(UTC)
+    return f"{utc.year:04}{utc.month:02}{utc.day:02}{utc.hour:02}{utc.minute:02}{utc.second:02}+0000"
 
 
 def control_id_of(message_id: str) -> str:
