@@ -50,6 +50,7 @@ from profiles.wire.soap.wsdl import Operation, encode_wsdl
 TURN_BYTES = 256 * 1024  # after so many the loop serves others: without it a small request waits half a second
 WRITE_BYTES = 64 * 1024  # smaller pieces are gathered before they are written
 QUERY_BYTES = RAW_BYTES  # audit quotes no larger request
+DEFECT = "this house has a defect; it was logged"
 EXCHANGE_HEADER = "Radgate-Exchange"
 DEFAULT_LIMITS = SoapLimits()
 
@@ -152,6 +153,9 @@ class SoapListener:
             return await self._refuse(post, error)
         except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
             return await self._refuse(post, MalformedMessage(f"the request broke off ({type(broken).__name__})"))
+        except Exception as defect:
+            logger().error("defect", wire="SOAP", error=type(defect).__name__)
+            return await self._refuse(post, InternalFault(DEFECT))
         try:
             return await self._turn(post, asked, post.message)
         except asyncio.CancelledError:
@@ -173,8 +177,7 @@ class SoapListener:
 
     async def _refuse(self, post: "_Post", error: ExchangeError) -> web.StreamResponse:
         """What never became a request: noted, and answered by a fault."""
-        raw = post.message.raw if post.message is not None else b""
-        await self._turns.refused(post.caller, "SOAP", error, raw=raw, transaction_id=post.transaction_id)
+        await self._turns.refused(post.caller, "SOAP", error, raw=bytes(post.raw), transaction_id=post.transaction_id)
         return self._fault(post, error)
 
     def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
@@ -231,9 +234,7 @@ class SoapListener:
         if not isinstance(error, (ExchangeError, ConnectionError, ClientError)):
             logger().error("defect", exchange=post.exchange_id, transaction=transaction_id, error=type(error).__name__)
         if post.response is None:
-            told = (
-                error if isinstance(error, ExchangeError) else InternalFault("this house has a defect; it was logged")
-            )
+            told = error if isinstance(error, ExchangeError) else InternalFault(DEFECT)
             return self._fault(post, told, post.exchange_id)
         logger().warning(
             "answer cut off",
@@ -328,6 +329,7 @@ class _Post:
         self.transaction_id = ""
         self.exchange_id = ""
         self.received_bytes = 0
+        self.raw = bytearray()  # how the body began, for the operator's eye on what cannot be read
         self._objects = objects
         self._document_bytes = document_bytes
         self._idle_timeout_s = idle_timeout_s
@@ -359,6 +361,8 @@ class _Post:
             if not chunk:
                 return
             self.received_bytes += len(chunk)
+            if len(self.raw) < RAW_BYTES:
+                self.raw += chunk[: RAW_BYTES - len(self.raw)]
             yield chunk
             since_turn += len(chunk)
             if since_turn >= TURN_BYTES:

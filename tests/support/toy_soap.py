@@ -192,6 +192,7 @@ class ToyTurns:
 
     def __init__(self) -> None:
         self.refusals: list[ExchangeError] = []
+        self.raws: list[bytes] = []
         self.broken: list[BaseException] = []
         self.findings: list[str] = []
         self.queries: list[bytes | None] = []
@@ -233,6 +234,7 @@ class ToyTurns:
     ) -> None:
         """As `Turns.refused` says."""
         self.refusals.append(error)
+        self.raws.append(raw)
 
 
 async def block_pour(sizes: tuple[tuple[str, int], ...], block: bytes = BLOCK) -> AsyncIterator[Part]:

@@ -20,6 +20,7 @@ from gateway.adapters.objects_files import FileObjects
 from gateway.adapters.tls import TlsIdentity, client_context, server_context
 from gateway.inbound.soap import EXCHANGE_HEADER, SoapListener
 from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
+from gateway.ports.objects import Spool
 from profiles.errors import PeerUnavailable, Unauthenticated
 from profiles.wire.multipart import parts_of
 from profiles.wire.soap.fault import decode_fault
@@ -126,10 +127,13 @@ class _Staged:
         objects = FileObjects(self._folder / "objects", self._compute)
         caller = [Caller(peer=KNOWN, network_address="127.0.0.1")]
         turns, actor = ToyTurns(), ToyActor()
-        settings: dict[str, object] = {"idle_timeout_s": IDLE_S, "limits": SoapLimits(root_bytes=100_000, parts=5)}
+        settings: dict[str, object] = {
+            "objects": objects,
+            "idle_timeout_s": IDLE_S,
+            "limits": SoapLimits(root_bytes=100_000, parts=5),
+        }
         listener = SoapListener(
             turns=turns,
-            objects=objects,
             identify=lambda _: caller[0],
             clock=SystemClock(),
             **(settings | self._settings),  # type: ignore[arg-type]
@@ -286,6 +290,23 @@ async def test_a_defect_tells_nothing_of_itself(stage: Stage) -> None:
     assert b"Traceback" not in body
     assert b"exchange-1" in body
     assert stage.turns.broken
+
+
+async def test_what_cannot_be_read_is_kept_for_the_operator_from_its_first_byte(stage: Stage) -> None:
+    await stage.fault(b"<broken" + bytes(100_000), SOAP)
+    assert stage.turns.raws[0].startswith(b"<broken")
+    assert len(stage.turns.raws[0]) <= 64 * 1024
+
+
+async def test_a_defect_while_reading_is_a_fault_and_not_a_page(tmp_path: Path) -> None:
+    class Broken:
+        def spool(self, limit_bytes: int) -> Spool:
+            raise LookupError(limit_bytes)
+
+    async with _Staged(tmp_path, {"objects": Broken()}) as stage:
+        status, code, reason = await stage.fault(related(submit(attached("a")), ("a", b"x")), RELATED)
+        assert (status, code, reason) == (500, "Receiver", "this house has a defect; it was logged")
+        assert len(stage.turns.refusals) == 1
 
 
 async def test_compressed_requests_are_not_read(stage: Stage) -> None:
