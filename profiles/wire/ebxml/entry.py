@@ -148,7 +148,7 @@ def read_entry(element: etree._Element, findings: list[Finding]) -> DocumentEntr
         reference_ids=tuple(_references(found, findings)),
         logical_id="" if logical_id == found.id else logical_id,
         version=version(found),
-        extra=found.extra(),
+        extra=found.rest(findings),
     )
 
 

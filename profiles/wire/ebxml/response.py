@@ -13,7 +13,15 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from profiles.errors import Condition, ExchangeError, MalformedMessage, PeerError, PeerRefused, PeerUnavailable
+from profiles.errors import (
+    Condition,
+    ExchangeError,
+    MalformedMessage,
+    PeerError,
+    PeerProtocolError,
+    PeerRefused,
+    PeerUnavailable,
+)
 from profiles.findings import Finding, Severity
 from profiles.wire.ebxml.rim import RS, wrong
 from profiles.wire.xml import attribute as escape
@@ -216,22 +224,28 @@ CURES: Mapping[str, str] = {
 
 
 def refusal(status: ResponseStatus, errors: Iterable[RegistryError]) -> PeerError | None:
-    """A peer's Failure as the exception to raise; None when the status is anything else.
+    """A peer's answer as the exception to raise; None when it did what was asked, or some of it.
 
-    The peer's own words may name a patient and are not repeated.
+    Success with an error in its list is a contradiction and never a success. The peer's own words may name a patient and
+    are not repeated.
     """
-    if status is not ResponseStatus.FAILURE:
+    if status is ResponseStatus.PARTIAL_SUCCESS:
         return None
     first = next((error for error in errors if error.severity is Severity.ERROR), None)
     if first is None:
+        if status is ResponseStatus.SUCCESS:
+            return None
         return PeerRefused("the peer answered Failure and gave no reason", cure="Ask the peer for its log.")
+    said = first.code[:64]
+    if status is ResponseStatus.SUCCESS:
+        return PeerProtocolError(
+            f"the peer answered Success with the error {said}",
+            code=said,
+            location=first.location[:128],
+            cure="Ask the peer whether it did what was asked.",
+        )
     kind = PeerUnavailable if first.code in COME_BACK else PeerRefused
-    return kind(
-        f"the peer answered {first.code[:64]}",
-        code=first.code[:64],
-        location=first.location[:128],
-        cure=CURES.get(first.code, ""),
-    )
+    return kind(f"the peer answered {said}", code=said, location=first.location[:128], cure=CURES.get(first.code, ""))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,22 @@ SET_CONTENT_TYPE = "urn:uuid:aa543740-bdda-424e-8c96-df4873be8500"
 FOLDER_NODE = "urn:uuid:d9d542f3-6cc4-48b6-8870-ea235fbc94c2"
 FOLDER_CODE = "urn:uuid:1ba97051-7806-41a8-a48b-8fce7af683c5"
 
+KNOWN_SCHEMES = frozenset(
+    {
+        ENTRY_AUTHOR,
+        ENTRY_CLASS,
+        ENTRY_CONFIDENTIALITY,
+        ENTRY_EVENT,
+        ENTRY_FORMAT,
+        ENTRY_FACILITY,
+        ENTRY_PRACTICE,
+        ENTRY_TYPE,
+        SET_AUTHOR,
+        SET_CONTENT_TYPE,
+        FOLDER_CODE,
+    }
+)
+
 # --- identification schemes -------------------------------------------------------------------------------------------
 
 ENTRY_PATIENT_ID = "urn:uuid:58a6f841-87b3-4a3e-92fd-a8ffeff98427"
@@ -216,8 +232,11 @@ class Read:
         self.taken.add(name)
         return self.slots.get(name, ())
 
-    def extra(self) -> Slots:
-        """What nobody asked for."""
+    def rest(self, findings: list[Finding]) -> Slots:
+        """The slots that nobody asked for. Classifications that nobody asked for are named as not kept."""
+        for scheme in self.classifications.keys() - KNOWN_SCHEMES:
+            text = f"a classification of scheme {scheme[:64] or 'none'} is not kept"
+            findings.append(odd("classification", text, self.id, "XDSExtraMetadataNotSaved"))
         return tuple((name, values) for name, values in self.slots.items() if name not in self.taken)
 
     def identifier(self, scheme: str, findings: list[Finding]) -> str:

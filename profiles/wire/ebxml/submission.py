@@ -251,7 +251,7 @@ def _read_submission_set(element: etree._Element, found: Read, findings: list[Fi
         intended_recipients=found.values("intendedRecipient"),
         availability_status=status(element, found, findings),
         home_community_id=home_of(element, found.id, findings),
-        extra=found.extra(),
+        extra=found.rest(findings),
     )
 
 
@@ -266,7 +266,7 @@ def _read_folder(element: etree._Element, found: Read, findings: list[Finding]) 
         last_update_time=from_dtm(found.value("lastUpdateTime", findings), "lastUpdateTime", found.id, findings),
         availability_status=status(element, found, findings),
         home_community_id=home_of(element, found.id, findings),
-        extra=found.extra(),
+        extra=found.rest(findings),
     )
 
 
@@ -285,10 +285,6 @@ def _read_association(element: etree._Element, findings: list[Finding]) -> Assoc
     source, target = (element.get("sourceObject") or "").strip(), (element.get("targetObject") or "").strip()
     if not source or not target:
         raise _refused(wrong("association-ends", "an association has no source or no target", found.id))
-    if found.classifications:
-        findings.append(
-            odd("association-code", "an association's documentation is not kept", found.id, "XDSExtraMetadataNotSaved")
-        )
     member = found.value("SubmissionSetStatus", findings)
     if member and member not in _ORIGINAL:
         findings.append(odd("submission-set-status", "SubmissionSetStatus is Original or Reference", found.id))
@@ -299,5 +295,5 @@ def _read_association(element: etree._Element, findings: list[Finding]) -> Assoc
         target=target,
         original=_ORIGINAL.get(member),
         availability_status=status(element, found, findings),
-        extra=found.extra(),
+        extra=found.rest(findings),
     )

@@ -11,22 +11,26 @@ from profiles.xdsi.rad69.messages import RetrieveImagingDocumentSetRequest
 
 def every_instance_is_named(request: RetrieveImagingDocumentSetRequest) -> Iterator[Finding]:
     """Each instance has its study, its series and itself named."""
-    for each in request.instances():
-        at = each.document.document_unique_id
-        if not each.study_instance_uid:
-            yield _finding("study", "studyInstanceUID is empty", at)
-        if not each.series_instance_uid:
-            yield _finding("series", "seriesInstanceUID is empty", at)
-        if not at:
-            yield _finding("document", "DocumentUniqueId is empty", at)
+    for study in request.studies:
+        for series in study.series:
+            for document in series.documents:
+                at = document.document_unique_id
+                if not study.study_instance_uid:
+                    yield _finding("study", "studyInstanceUID is empty", at)
+                if not series.series_instance_uid:
+                    yield _finding("series", "seriesInstanceUID is empty", at)
+                if not at:
+                    yield _finding("document", "DocumentUniqueId is empty", at)
 
 
 def every_instance_names_its_repository(request: RetrieveImagingDocumentSetRequest) -> Iterator[Finding]:
     """RepositoryUniqueId is the Retrieve Location UID of the manifest; none is answered as a wrong one."""
-    for each in request.instances():
-        if not each.document.repository_unique_id:
-            at = each.document.document_unique_id
-            yield _finding("repository", "RepositoryUniqueId is empty", at, "XDSUnknownRepositoryId")
+    for study in request.studies:
+        for series in study.series:
+            for document in series.documents:
+                if not document.repository_unique_id:
+                    at = document.document_unique_id
+                    yield _finding("repository", "RepositoryUniqueId is empty", at, "XDSUnknownRepositoryId")
 
 
 def a_transfer_syntax_is_named(request: RetrieveImagingDocumentSetRequest) -> Iterator[Finding]:

@@ -49,18 +49,18 @@ class RetrieveImagingDocumentSetRequest:
 
     def instances(self) -> Iterator[RequestedInstance]:
         """Every instance that is asked for, in document order, once each."""
-        seen: set[RequestedInstance] = set()
+        seen: set[tuple[str, str, str, str]] = set()
         for study in self.studies:
+            study_uid = study.study_instance_uid
             for series in study.series:
+                series_uid = series.series_instance_uid
                 for document in series.documents:
-                    asked = RequestedInstance(
-                        study_instance_uid=study.study_instance_uid,
-                        series_instance_uid=series.series_instance_uid,
-                        document=document,
-                    )
-                    if asked not in seen:
-                        seen.add(asked)
-                        yield asked
+                    named = (study_uid, series_uid, document.repository_unique_id, document.document_unique_id)
+                    if named not in seen:
+                        seen.add(named)
+                        yield RequestedInstance(
+                            study_instance_uid=study_uid, series_instance_uid=series_uid, document=document
+                        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

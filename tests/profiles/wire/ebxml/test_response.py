@@ -1,5 +1,7 @@
 """Status, errors, and the tables between our conditions and XDS codes."""
 
+from typing import Any
+
 import pytest
 from lxml import etree
 
@@ -8,6 +10,7 @@ from profiles.errors import (
     Duplicate,
     ExchangeError,
     MalformedMessage,
+    PeerProtocolError,
     PeerRefused,
     PeerUnavailable,
     RuleViolation,
@@ -61,7 +64,7 @@ def test_every_condition_has_a_code_for_every_speaker() -> None:
 
 
 @pytest.mark.parametrize("transaction", [*XDS, *XDSI], ids=str)
-def test_a_transaction_answers_with_codes_of_its_own_column(transaction: SoapTransaction[object, object]) -> None:
+def test_a_transaction_answers_with_codes_of_its_own_column(transaction: SoapTransaction[Any, Any]) -> None:
     speaker, column = COLUMN[transaction.id]
     for condition in set(Condition) - CANNOT_ARISE.get(transaction.id, set()):
         assert column in ERROR_CODES[code_of(condition, speaker)], (condition, code_of(condition, speaker))
@@ -130,7 +133,7 @@ def test_an_error_becomes_an_error_list(
 @pytest.mark.parametrize("transaction", [*XDS, *XDSI], ids=str)
 @pytest.mark.parametrize("kind", sorted(set(ExchangeError.__subclasses__()), key=str))
 def test_every_error_is_refused_in_the_transaction_s_own_words(
-    transaction: SoapTransaction[object, object], kind: type[ExchangeError]
+    transaction: SoapTransaction[Any, Any], kind: type[ExchangeError]
 ) -> None:
     for each in (kind, *kind.__subclasses__()):
         answer = transaction.refuse(each("no", location="there"))
@@ -174,9 +177,16 @@ def test_a_peer_s_words_are_not_repeated() -> None:
     assert error.cure
 
 
-@pytest.mark.parametrize("status", [ResponseStatus.SUCCESS, ResponseStatus.PARTIAL_SUCCESS])
-def test_what_is_no_failure_is_no_exception(status: ResponseStatus) -> None:
-    assert refusal(status, (ERROR,)) is None
+def test_what_is_no_failure_is_no_exception() -> None:
+    assert refusal(ResponseStatus.SUCCESS, ()) is None
+    assert refusal(ResponseStatus.SUCCESS, (WARNING,)) is None
+    assert refusal(ResponseStatus.PARTIAL_SUCCESS, (ERROR,)) is None
+
+
+def test_success_with_an_error_is_no_success() -> None:
+    error = refusal(ResponseStatus.SUCCESS, (WARNING, ERROR))
+    assert isinstance(error, PeerProtocolError)
+    assert error.code == ERROR.code
 
 
 def read(text: str) -> tuple[RegistryResponse, list[str]]:

@@ -210,6 +210,18 @@ def test_documentation_of_an_association_is_named_as_not_kept() -> None:
     assert [finding.code for finding in read(element)[1]] == ["XDSExtraMetadataNotSaved"]
 
 
+def test_a_classification_that_we_do_not_know_is_named_as_not_kept() -> None:
+    element = written(SUBMISSION)
+    entry = objects_of(element)[0]
+    code = rim.classification(
+        rim.ChildIds("x"), "Document01", "urn:uuid:00000000-0000-4000-8000-000000000099", ENTRY.type_code
+    )
+    entry.insert(20, parse(f"<x {NAMESPACES}>{code}</x>".encode())[0])
+    submission, findings = read(element)
+    assert submission == SUBMISSION
+    assert [finding.code for finding in findings] == ["XDSExtraMetadataNotSaved"]
+
+
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 

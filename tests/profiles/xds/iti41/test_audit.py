@@ -14,7 +14,7 @@ from profiles.xdsi.rad68 import RAD_68
 from tests.profiles.xds.audited import DOCTOR, DOWN, ME, OTHER, PATIENT, REFUSED, THEM, facts, ids, judge, parties
 from tests.profiles.xds.messages import FAILURE, PROVIDE, REGISTER
 
-CASES = [(ITI_41, PROVIDE), (ITI_42, REGISTER), (RAD_68, PROVIDE)]
+CASES: list[tuple[SoapTransaction[Any, Any], Any]] = [(ITI_41, PROVIDE), (ITI_42, REGISTER), (RAD_68, PROVIDE)]
 EACH = pytest.mark.parametrize(("transaction", "request_"), CASES, ids=lambda value: str(getattr(value, "id", "")))
 SET_ID = "1.2.826.0.1.99.3"
 PATIENT_ID = "XAD77^^^&1.3.6.1.4.1.21367.2005.13.20.1000&ISO"

@@ -47,7 +47,7 @@ def test_a_level_without_content_is_malformed(path: str) -> None:
 def test_documents_in_the_wrong_namespace_are_named_as_such() -> None:
     body = written(RAD_69.encode_request(RETRIEVE_IMAGES))
     for element in list(body.iter(f"{XDS}*")):
-        element.tag = element.tag.replace("urn:ihe:iti:xds-b:2007", "urn:ihe:rad:xdsi-b:2009")
+        element.tag = str(element.tag).replace("urn:ihe:iti:xds-b:2007", "urn:ihe:rad:xdsi-b:2009")
     with pytest.raises(MalformedMessage, match="xds-b namespace"):
         RAD_69.decode_request(soap_in(body))
 
