@@ -29,6 +29,7 @@ from gateway.actors.answering import Answering, answers_of
 from gateway.actors.document_registry import DocumentRegistry
 from gateway.actors.document_repository import DocumentRecipient, DocumentRepository
 from gateway.actors.fhir_server import FhirServer
+from gateway.actors.image_manager import ImageManager
 from gateway.actors.image_server import ImageServer
 from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.patient_identity_consumer import PatientIdentityConsumer
@@ -276,6 +277,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             idle_timeout_s=settings.limits.idle_timeout_s,
         )  # fmt: skip
         dicomweb.add(answers_of(images))
+        dicomweb.add(answers_of(ImageManager(ingest=ingest)))
         dicomweb.routes(app)
         desk = Desk(
             house=house, store=store, operations=operations, directory=directory, audit=trail.archive(store),

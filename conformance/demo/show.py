@@ -129,6 +129,5 @@ def _summary(console: Console, scene: Scene, lines: list[Line], ok: bool) -> Non
 def _addresses(console: Console, houses: Neighbourhood) -> None:
     console.print("\nOpen in a browser (the certificates are made for this run, so it will warn):", style="bold")
     for house in houses.all:
-        password = (house.data / "desk-password").read_text(encoding="utf-8").strip()
-        console.print(f"  {house.name:<9} {house.base_url}/   user admin, password {password}", highlight=False)
+        console.print(f"  {house.name:<9} {house.base_url}/   {house.desk_login()}", highlight=False)
     console.print("Serving until Ctrl-C.")

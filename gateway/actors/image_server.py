@@ -1,6 +1,10 @@
 """Image server: what a viewer or an archive asks by DICOMweb (RAD-107, RAD-129, and the views that have no number)."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from gateway.actors.answering import answers
+from gateway.model.study import StudyRecord, StudyStatus
 from gateway.services.exchange import Exchange
 from gateway.services.retrieve import Retrieve
 from gateway.services.search import Search
@@ -10,6 +14,7 @@ from profiles.model.content import Poured
 from profiles.wia.frames import RETRIEVE_FRAMES, RetrieveFramesHead, RetrieveFramesRequest
 from profiles.wia.metadata import RETRIEVE_METADATA, RetrieveMetadataRequest, RetrieveMetadataResponse
 from profiles.wia.rad107 import RAD_107, RetrievableInstance, RetrieveInstancesHead, RetrieveInstancesRequest
+from profiles.wia.rad129 import RAD_129, SearchRequest, SearchResponse, SearchRow
 from profiles.wia.rendered import RETRIEVE_RENDERED, RetrieveRenderedRequest, RetrieveRenderedResponse
 
 
@@ -71,3 +76,25 @@ class ImageServer:
             request.options, exchange, small=request.thumbnail,
         )  # fmt: skip
         return RetrieveRenderedResponse(picture=picture)
+
+    @answers(RAD_129)
+    async def search(self, request: SearchRequest, exchange: Exchange) -> SearchResponse:
+        """Studies, series or instances."""
+        if request.direct:
+            criteria = replace(request.criteria, limit=request.limit, offset=request.offset)
+            page = await self._search.studies(criteria, exchange)
+            rows = tuple(row for record in page.records for row in _rows(request, record))
+            remaining = None if page.total is None else max(0, page.total - request.offset - len(page.records))
+            return SearchResponse(rows=rows, remaining=remaining)
+        page = await self._search.studies(request.scan(), exchange, count=False, instances=request.needs_instances)
+        found, left = request.page(row for record in page.records for row in _rows(request, record))
+        if page.more:
+            warning = (
+                "Only the newest studies were looked through. Name the patient, the study or a date to look further."
+            )
+            return SearchResponse(rows=found, remaining=None, warnings=(warning,))
+        return SearchResponse(rows=found, remaining=left)
+
+
+def _rows(request: SearchRequest, record: StudyRecord) -> Iterator[SearchRow]:
+    return request.rows_of(record.study, record.instance_counts, available=record.status is StudyStatus.AVAILABLE)
