@@ -11,7 +11,7 @@ from profiles.findings import Decoded
 from profiles.wire.fhir.answer import flowing
 from profiles.wire.fhir.bundle import Entry, address, searchset
 from profiles.wire.fhir.endpoint import CONNECTION_TYPE, MANDATORY, XDS_I_TYPE, endpoint_resource
-from profiles.wire.fhir.media import Summary, form_only, syntax_of, view_of, written
+from profiles.wire.fhir.media import Summary, form_only, pairs_of, syntax_of, view_of, written
 from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED
 from profiles.wire.fhir.search import (
     ParameterType,
@@ -19,7 +19,6 @@ from profiles.wire.fhir.search import (
     Shape,
     Total,
     is_strict,
-    pairs_of,
     read,
     shape_of,
     token,

@@ -21,7 +21,7 @@ from profiles.wire.fhir.bundle import Entry, address, page_key, page_token, sear
 from profiles.wire.fhir.datatypes import DCM, DICOM_UID, IDENTIFIER_TYPE, URI
 from profiles.wire.fhir.endpoint import endpoint_resource
 from profiles.wire.fhir.imaging_study import AVAILABLE, pieces
-from profiles.wire.fhir.media import Summary, Syntax, View, form_only, syntax_of, view_of, written
+from profiles.wire.fhir.media import Summary, Syntax, View, form_only, pairs_of, syntax_of, view_of, written
 from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED, warnings
 from profiles.wire.fhir.search import (
     PAGE,
@@ -34,7 +34,6 @@ from profiles.wire.fhir.search import (
     comparisons,
     is_strict,
     oid_of,
-    pairs_of,
     read,
     reference,
     shape_of,

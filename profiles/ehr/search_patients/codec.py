@@ -11,7 +11,7 @@ from profiles.findings import Decoded
 from profiles.model.query import PageKey
 from profiles.wire.fhir.answer import flowing
 from profiles.wire.fhir.bundle import Entry, address, page_key, page_token, searchset
-from profiles.wire.fhir.media import Summary, form_only, syntax_of, view_of, written
+from profiles.wire.fhir.media import Summary, form_only, pairs_of, syntax_of, view_of, written
 from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED
 from profiles.wire.fhir.patient import MANDATORY, identifier_of, patient_id_of, patient_resource
 from profiles.wire.fhir.search import (
@@ -23,7 +23,6 @@ from profiles.wire.fhir.search import (
     Total,
     is_strict,
     oid_of,
-    pairs_of,
     read,
     shape_of,
     token,

@@ -7,10 +7,11 @@ Source: ITI TF-2 Appendix Z.6; HL7 FHIR R4, RESTful API (content types, _summary
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import parse_qsl
 
 import orjson
 
-from profiles.errors import MalformedMessage, Unsupported
+from profiles.errors import MalformedMessage, RequestError, Unsupported
 from profiles.wire.fhir import xml
 from profiles.wire.fhir.datatypes import SUBSETTED, Json
 from profiles.wire.fhir.outcome import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE
@@ -18,6 +19,7 @@ from profiles.wire.http import HttpIn
 
 FORM = "application/x-www-form-urlencoded"
 VERSIONS = ("4.0", "4.0.1")
+MAX_PARAMETERS = 200
 
 
 class Syntax(StrEnum):
@@ -49,13 +51,36 @@ SYNTAXES = {
 }
 
 
+def pairs_of(request: HttpIn) -> tuple[tuple[str, str], ...]:
+    """The parameters of a request: those of the URL, then those of the form when it is posted.
+
+    Raises:
+        MalformedMessage: The form is not UTF-8, or there are too many parameters.
+    """
+    pairs = request.query
+    if request.method == "POST" and request.body:
+        kind = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+        if kind == FORM:
+            try:
+                form = parse_qsl(
+                    request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
+                )
+            except ValueError:
+                raise MalformedMessage("the form cannot be read, or has too many fields") from None
+            pairs = (*pairs, *form)
+    if len(pairs) > MAX_PARAMETERS:
+        raise MalformedMessage(f"more than {MAX_PARAMETERS} parameters", code="too-long")
+    return pairs
+
+
 def syntax_of(request: HttpIn) -> Syntax:
     """The syntax that the answer will have.
 
     Raises:
         Unsupported: Nothing that is asked for can be had (406).
+        MalformedMessage: The form that may say it cannot be read.
     """
-    asked = next((value for name, value in request.query if name == "_format"), None)
+    asked = next((value for name, value in pairs_of(request) if name == "_format"), None)
     if asked is not None:
         # "+" of "application/fhir+json" is a space once the URL is decoded; most clients forget to write %2B
         found = _syntax(asked.strip().replace("fhir ", "fhir+"))
@@ -69,7 +94,7 @@ def syntax_of_error(request: HttpIn) -> Syntax:
     """The same for an answer that must be given in any case."""
     try:
         return syntax_of(request)
-    except Unsupported:
+    except RequestError:
         return Syntax.JSON
 
 

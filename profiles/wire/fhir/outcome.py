@@ -60,7 +60,8 @@ EXACT: Mapping[str, Verdict] = {
 
 RETRY_AFTER_S = 30  # for a disk or a peer that is not there now; a house that is only busy says its own
 
-_PATH = re.compile(r"[A-Za-z][A-Za-z0-9_.\-:()\[\]']*")
+_ELEMENT = re.compile(r"[A-Z][A-Za-z]+(\.[A-Za-z]+(\[[0-9x]+\])?)+")
+_HTTP = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,99}")  # a parameter or a header
 
 
 def verdict_of(error: ExchangeError) -> Verdict:
@@ -87,7 +88,8 @@ def headers_of(error: ExchangeError) -> tuple[tuple[str, str], ...]:
 def outcome(error: ExchangeError) -> Json:
     """The OperationOutcome of an error: one issue for it, or one for each of its findings.
 
-    `diagnostics` is the sentence that a stranger may read; `expression` says where, when that is an element or parameter.
+    `diagnostics` is the sentence that a stranger may read. Where it is stands in `expression` for an element and in
+    `location` for a parameter or header, which are no elements: `http.` and its name.
     """
     verdict = verdict_of(error)
     if error.findings:
@@ -109,8 +111,9 @@ def issue(finding: Finding, code: str) -> Json:
 
 
 def _issue(severity: str, code: str, diagnostics: str, location: str) -> Json:
-    expression = [location] if _PATH.fullmatch(location) else None
-    return filled(severity=severity, code=code, diagnostics=text(diagnostics), expression=expression)
+    element = [location] if _ELEMENT.fullmatch(location) else None
+    http = [f"http.{location}"] if element is None and _HTTP.fullmatch(location) else None
+    return filled(severity=severity, code=code, diagnostics=text(diagnostics), location=http, expression=element)
 
 
 def _outcome(issues: Iterable[Json]) -> Json:

@@ -14,18 +14,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
-from urllib.parse import parse_qsl
 
 from profiles.errors import MalformedMessage, Unsupported
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.moment import Moment, Precision
 from profiles.wire.fhir.datatypes import DICOM_UID, URI
-from profiles.wire.fhir.media import FORM
 from profiles.wire.http import HttpIn
 
 DEFAULT_COUNT = 20
 MAX_COUNT = 500
-MAX_PARAMETERS = 200
 MAX_ALTERNATIVES = 500
 
 RESULT_PARAMETERS = frozenset({"_count", "_elements", "_format", "_include", "_pretty", "_sort", "_summary", "_total"})
@@ -73,28 +70,6 @@ class Asked:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def pairs_of(request: HttpIn) -> tuple[tuple[str, str], ...]:
-    """The parameters of a search: those of the URL, then those of the form when it is posted.
-
-    Raises:
-        MalformedMessage: The form is not UTF-8, or there are too many parameters.
-    """
-    pairs = request.query
-    if request.method == "POST" and request.body:
-        kind = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
-        if kind == FORM:
-            try:
-                form = parse_qsl(
-                    request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
-                )
-            except ValueError:
-                raise MalformedMessage("the form cannot be read, or has too many fields") from None
-            pairs = (*pairs, *form)
-    if len(pairs) > MAX_PARAMETERS:
-        raise MalformedMessage(f"more than {MAX_PARAMETERS} parameters", code="too-long")
-    return pairs
 
 
 def is_strict(request: HttpIn) -> bool:

@@ -63,6 +63,17 @@ def test_the_format_wins_over_accept(format: str, syntax: Syntax) -> None:
     assert syntax_of(asked("text/html", format)) is syntax
 
 
+def test_the_format_may_be_posted() -> None:
+    posted = HttpIn(
+        method="POST",
+        headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
+        body=b"status=available&_format=xml",
+    )
+    assert syntax_of(posted) is Syntax.XML
+    unreadable = HttpIn(method="POST", headers=posted.headers, body=b"_format=%ff")
+    assert syntax_of_error(unreadable) is Syntax.JSON
+
+
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(Unsupported):
         syntax_of(asked("application/json", "ttl"))

@@ -83,12 +83,21 @@ def test_what_http_wants_beside_the_status() -> None:
     assert headers_of(MalformedMessage("x")) == ()
 
 
-def test_only_elements_and_parameters_become_expressions() -> None:
-    assert outcome(MalformedMessage("x", location="subject:Patient.identifier"))["issue"][0]["expression"] == [
-        "subject:Patient.identifier"
-    ]
-    assert "expression" not in outcome(MalformedMessage("x", location="/studies/1.2"))["issue"][0]
-    assert "expression" not in outcome(MalformedMessage("x"))["issue"][0]
+def test_elements_are_expressions_and_parameters_and_headers_are_locations_of_http() -> None:
+    def place(location: str) -> tuple[object, object]:
+        told = outcome(MalformedMessage("x", location=location))["issue"][0]
+        return told.get("expression"), told.get("location")
+
+    assert place("ImagingStudy.series[2].uid") == (["ImagingStudy.series[2].uid"], None)
+    assert place("Patient.id") == (["Patient.id"], None)
+    assert place("subject:Patient.identifier") == (None, ["http.subject:Patient.identifier"])
+    assert place("_count") == (None, ["http._count"])
+    assert place("Content-Type") == (None, ["http.Content-Type"])
+    assert place("/studies/1.2") == (None, None)
+    assert place("1.2.3") == (None, None)
+    assert place("Müller") == (None, None)
+    assert place("a" * 200) == (None, None)
+    assert place("") == (None, None)
 
 
 def test_findings_are_issues_of_their_own() -> None:
@@ -97,7 +106,7 @@ def test_findings_are_issues_of_their_own() -> None:
         Finding(rule="b", text="second", severity=Severity.WARNING),
     )
     assert outcome(RuleViolation("both", findings=found))["issue"] == [
-        {"severity": "error", "code": "required", "diagnostics": "first", "expression": ["identifier"]},
+        {"severity": "error", "code": "required", "diagnostics": "first", "location": ["http.identifier"]},
         {"severity": "warning", "code": "business-rule", "diagnostics": "second"},
     ]
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from profiles.errors import ExchangeError, MalformedMessage, Unsupported
 from profiles.model.moment import Moment, Precision
+from profiles.wire.fhir.media import MAX_PARAMETERS, pairs_of
 from profiles.wire.fhir.search import (
     MAX_ALTERNATIVES,
     MAX_COUNT,
-    MAX_PARAMETERS,
     Asked,
     ParameterType,
     SearchParameter,
@@ -20,7 +20,6 @@ from profiles.wire.fhir.search import (
     escape,
     is_strict,
     moment,
-    pairs_of,
     read,
     reference,
     shape_of,
