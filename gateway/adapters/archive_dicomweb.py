@@ -17,10 +17,10 @@ import asyncio
 import hashlib
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 
@@ -59,6 +59,7 @@ from profiles.errors import (
     PeerError,
     PeerProtocolError,
     PeerRefused,
+    PeerUnavailable,
     RequestError,
     UnknownDocument,
 )
@@ -67,6 +68,8 @@ from profiles.model.imaging import Study
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
 from profiles.wire.dicom.syntaxes import EXPLICIT_LE, media_type_of
 from profiles.wire.multipart import MultipartLimits, multipart_tail, part_head, parts_of
+
+T = TypeVar("T")
 
 WHOLE_BYTES: Final = 4 * 1024 * 1024  # instances up to this size are read whole before anything is sent
 BATCH_PARTS: Final = 10  # of one STOW-RS: an archive answers when it has kept them all
@@ -183,13 +186,17 @@ class DicomwebArchive:
             UnknownDocument: 404, 410.
             PeerError: Anything else.
         """
-        with calling(address):
-            response = await self._session().get(
-                address,
-                headers={**self._headers, "Accept": accept},
-                timeout=idle_timeout(idle_s),
-                allow_redirects=False,
-            )
+
+        async def asked() -> aiohttp.ClientResponse:
+            with calling(address):
+                return await self._session().get(
+                    address,
+                    headers={**self._headers, "Accept": accept},
+                    timeout=idle_timeout(idle_s),
+                    allow_redirects=False,
+                )
+
+        response = await _twice(asked)
         try:
             if response.status not in (200, 204, 206):
                 raise refusal(response.status, address)
@@ -240,13 +247,17 @@ class DicomwebArchive:
 
     async def _lookup(self, uid: str) -> list[dict[str, Any]]:
         address = f"{self._native}/tools/lookup"
-        with calling(address):
-            async with self._session().post(
-                address, data=uid.encode("ascii"), headers=self._headers, timeout=idle_timeout(IDLE_TIMEOUT_S)
-            ) as response:
-                if response.status != 200:
-                    raise refusal(response.status, address)
-                return await json_of(response, address) or []
+
+        async def asked() -> list[dict[str, Any]]:
+            with calling(address):
+                async with self._session().post(
+                    address, data=uid.encode("ascii"), headers=self._headers, timeout=idle_timeout(IDLE_TIMEOUT_S)
+                ) as response:
+                    if response.status != 200:
+                        raise refusal(response.status, address)
+                    return await json_of(response, address) or []
+
+        return await _twice(asked)
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -368,7 +379,7 @@ class DicomwebArchive:
                     yield chunk
             yield tail
 
-        told = await self._stow(body(), boundary, length)
+        told = await _twice(lambda: self._stow(body(), boundary, length))
         return [
             self._outcome(each.key, each.identity, each.served, told, size=each.size, sha256=each.sha256)
             for each in batch
@@ -417,24 +428,26 @@ class DicomwebArchive:
         """A large instance: sent while it comes. If it breaks off, so does the connection, and nothing was kept."""
         boundary = uuid.uuid4().hex
 
+        begun = False
+
         async def body() -> AsyncIterator[bytes]:
+            nonlocal begun
             yield part_head(boundary, (("Content-Type", DICOM),), first=True)
             if new is not None:
                 yield new.raw
-                if head.tail_offset is not None:
-                    for chunk in behind(incoming.held, head.tail_offset):
-                        yield chunk
-            else:
-                for chunk in incoming.held:
+            offset = 0 if new is None else head.tail_offset
+            if offset is not None:
+                for chunk in behind(incoming.held, offset):
                     yield chunk
+            begun = True
             incoming.held.clear()
             async for chunk in incoming.rest():
-                if new is None or head.tail_offset is not None:
+                if offset is not None:
                     yield chunk
             yield multipart_tail(boundary)
 
         try:
-            told = await self._stow(body(), boundary, None)
+            told = await _twice(lambda: self._stow(body(), boundary, None), lambda: not begun)
         except PeerError:  # the connection was cut: by them, or by us because of what came
             if incoming.cause is not None:
                 return None
@@ -907,6 +920,19 @@ async def _goes_on(rest: _Rest, chunk: bytes) -> bool:
             return False
         left = left[len(taken) :]
     return True
+
+
+async def _twice(ask: Callable[[], Awaitable[T]], may: Callable[[], bool] = lambda: True) -> T:
+    """Ask once more where the connection broke: an archive closes idle ones, just when we use them again.
+
+    Nothing that we ask changes by being asked twice: an instance that was kept the first time is kept.
+    """
+    try:
+        return await ask()
+    except PeerUnavailable as error:
+        if error.code or not may():  # with a code it has answered, and does not want us now
+            raise
+    return await ask()
 
 
 async def _chained(held: Iterable[bytes], chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

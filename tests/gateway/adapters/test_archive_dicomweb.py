@@ -347,6 +347,20 @@ async def test_an_answer_without_outcomes_is_the_stores_own_error(
     assert type(raised.value) is error
 
 
+@judged
+@pytest.mark.parametrize("which", ["ct", "large"])
+async def test_an_idle_connection_that_the_archive_has_closed_is_no_failure(
+    archive: DicomwebArchive, judge: Orthanc, request: pytest.FixtureRequest, which: str
+) -> None:
+    """Orthanc lets go of a connection after a second of silence; what is sent on it then meets nobody."""
+    study: SampleStudy = request.getfixturevalue(which)
+    for _ in range(3):
+        judge.clear()
+        await archive.ready()
+        await asyncio.sleep(1.0)
+        assert {each.stored for each in await stored(archive, pour_of(bodies_of(study)))} == {Stored.NEW}
+
+
 async def test_an_archive_that_is_away_is_unavailable_and_not_ready(
     sessions: HttpSessions, overlays: Overlays, ct: SampleStudy
 ) -> None:
