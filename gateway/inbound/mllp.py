@@ -25,6 +25,7 @@ from gateway.ports.clock import Clock
 from gateway.telemetry import logger, where
 from profiles.errors import (
     AccessDenied,
+    Busy,
     ExchangeError,
     InternalFault,
     MalformedMessage,
@@ -53,8 +54,10 @@ class MllpListenerLimits:
     """What one listener and each of its connections may take."""
 
     message_bytes: int = 64 * 1024 * 1024
+    held_bytes: int = 256 * 1024 * 1024  # of messages on all connections together, come in half or waiting
     connections: int = 1000
     pipelined: int = 16  # messages that wait on one connection before we stop reading from it
+    pipelined_bytes: int = 1024 * 1024  # or so many bytes of them
     idle_s: float = 600.0  # peers keep connections open between messages; hl7v2 engines do so for minutes
     message_s: float = 60.0  # from the start block to the end block
     handshake_s: float = 10.0
@@ -81,6 +84,16 @@ class MllpCounts:
     repeated: int = 0  # answered from memory
     control_ids_reused: int = 0  # the same MSH-10 with another content
     broken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowded:
+    """A message that was cut short because all connections together hold too much."""
+
+    head: bytes
+
+
+_Event = MllpEvent | _Crowded
 
 
 class MllpListener:
@@ -117,6 +130,7 @@ class MllpListener:
         self._connections: dict[_Connection, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self.counts = MllpCounts()
+        self.held_bytes = 0  # of messages that came in half, or wait
 
     async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Begin to accept; answers the port, which 0 leaves to the system."""
@@ -291,6 +305,13 @@ class MllpListener:
         await self._turns.refused(self._stranger(transport), WIRE, error, raw=event.head)
         return None
 
+    async def crowded(self, head: bytes, transport: asyncio.BaseTransport) -> bytes | None:
+        """Note a message for which there was no room, and ask its sender to come back."""
+        error = Busy(
+            "too much is coming in at once", code="206", cure="Raise the memory of this house, or its listeners"
+        )
+        return await self._refuse(self._stranger(transport), error, head)
+
     async def handshake_failed(self, transport: asyncio.BaseTransport, reason: str) -> None:
         """Note a TLS handshake that failed. Source: ITI TF-2 3.19.4 (node authentication failure)."""
         self.counts.broken += 1
@@ -384,7 +405,7 @@ class _Connection(asyncio.Protocol):
     listener: MllpListener
     ssl: tls.SSLContext | None
     splitter: FrameSplitter = field(init=False)
-    events: deque[MllpEvent | None] = field(default_factory=deque)
+    events: deque[_Event | None] = field(default_factory=deque)
     transport: asyncio.Transport | None = None
     came: asyncio.Event = field(default_factory=asyncio.Event)
     writable: asyncio.Event = field(default_factory=asyncio.Event)
@@ -395,6 +416,8 @@ class _Connection(asyncio.Protocol):
     is_deaf: bool = False  # nothing more is read; what still comes is thrown away
     moved_at: float = 0.0
     began_at: float = 0.0  # of the message that is coming in
+    queued_bytes: int = 0
+    held_bytes: int = 0
     faults: int = 0
     timer: asyncio.TimerHandle | None = None
 
@@ -426,6 +449,18 @@ class _Connection(asyncio.Protocol):
             self.began_at = now
         if events:
             self._take(events)
+        if self._hold() > self.listener.limits.held_bytes and self.splitter.is_inside:
+            self._take([_Crowded(self.splitter.head)])
+            self.is_deaf = True
+            self.splitter.end()
+            self._hold()
+
+    def _hold(self) -> int:
+        """Count what this connection holds, and answer what all of them do."""
+        held_bytes = self.splitter.held_bytes + self.queued_bytes
+        self.listener.held_bytes += held_bytes - self.held_bytes
+        self.held_bytes = held_bytes
+        return self.listener.held_bytes
 
     def eof_received(self) -> bool:
         """The peer will write no more; it may still wait for answers."""
@@ -439,6 +474,7 @@ class _Connection(asyncio.Protocol):
         if not self.is_ended:
             self._take(self.splitter.end())
             self._take([None])
+        self._hold()
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -446,14 +482,18 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.writable.set()
 
-    def _take(self, events: Iterable[MllpEvent | None]) -> None:
+    def _take(self, events: Iterable[_Event | None]) -> None:
         if self.is_ended:
             return
-        self.events.extend(events)
+        for event in events:
+            self.events.append(event)
+            self.queued_bytes += _size(event)
         if self.events:
             self.is_ended = self.events[-1] is None
             self.came.set()
-        if len(self.events) >= self.listener.limits.pipelined and not self.is_paused and not self.is_ended:
+        limits = self.listener.limits
+        is_full = len(self.events) >= limits.pipelined or self.queued_bytes >= limits.pipelined_bytes
+        if is_full and not self.is_paused and not self.is_ended:
             assert self.transport is not None
             self.is_paused = True
             self.transport.pause_reading()
@@ -493,6 +533,7 @@ class _Connection(asyncio.Protocol):
         finally:
             if self.timer is not None:
                 self.timer.cancel()
+            self._drop()
             self._hang_up()
 
     async def _secure(self, context: tls.SSLContext) -> bool:
@@ -511,21 +552,28 @@ class _Connection(asyncio.Protocol):
         self.transport = secured
         return True
 
-    async def _next(self) -> MllpEvent | None:
+    async def _next(self) -> _Event | None:
         while not self.events:
             self.came.clear()
             await self.came.wait()
         event = self.events.popleft()
-        if self.is_paused and len(self.events) < self.listener.limits.pipelined // 2 and not self.is_lost:
+        self.queued_bytes -= _size(event)
+        self._hold()
+        limits = self.listener.limits
+        is_low = len(self.events) < limits.pipelined // 2 and self.queued_bytes < limits.pipelined_bytes
+        if self.is_paused and is_low and not self.is_lost:
             assert self.transport is not None
             self.is_paused = False
             self.transport.resume_reading()
         return event
 
-    async def _handle(self, event: MllpEvent) -> None:
+    async def _handle(self, event: _Event) -> None:
         assert self.transport is not None
         if isinstance(event, Framed):
             await self._write(await self.listener.answer(event.message, self.transport), last=False)
+            return
+        if isinstance(event, _Crowded):
+            await self._write(await self.listener.crowded(event.head, self.transport), last=True)
             return
         self.faults += 1
         hopeless = self.splitter.is_finished or self.faults >= self.listener.limits.faults
@@ -545,7 +593,7 @@ class _Connection(asyncio.Protocol):
     async def _linger(self) -> None:
         """Hear the peer out for a moment: closing on unread bytes resets the connection, and the answer with it."""
         self.is_deaf = True
-        self.events.clear()
+        self._drop()
         if self.is_paused and self.transport is not None and not self.is_lost:
             self.is_paused = False
             self.transport.resume_reading()
@@ -556,9 +604,15 @@ class _Connection(asyncio.Protocol):
                     await self.came.wait()
             except TimeoutError:
                 pass
-        self.events.clear()
+        self._drop()
         self.is_ended = True
         self.events.append(None)
+
+    def _drop(self) -> None:
+        self.events.clear()
+        self.queued_bytes = 0
+        self.splitter.end()
+        self._hold()
 
     def drain(self) -> None:
         """Read nothing more; what came in whole is still answered."""
@@ -573,6 +627,10 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self.listener.limits.linger_s, self.transport.abort)
         else:
             self.transport.close()
+
+
+def _size(event: _Event | None) -> int:
+    return len(event.message) if isinstance(event, Framed) else 0
 
 
 def _reason(failed: Exception) -> str:

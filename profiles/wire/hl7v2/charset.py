@@ -8,6 +8,7 @@ Source: HL7 table 0211; ITI TF-2x Appendix C.2; HL7 v2 2.14.9.18.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from profiles.findings import Finding, Severity
 
@@ -55,6 +56,7 @@ class Read:
     findings: tuple[Finding, ...] = ()
 
 
+@lru_cache(maxsize=64)
 def codec_of(declared: str) -> str | None:
     """The codec for MSH-18, its repetitions separated by `~`; None for a set that we cannot read.
 

@@ -74,7 +74,9 @@ def read_authority(hd: Value, site: Site, at: str, findings: list[Finding]) -> O
 
     Source: HL7 v2.5 2A.36; ITI TF-2x Appendix E.
     """
-    namespace, universal, kind = (hd.part(1, number) for number in (1, 2, 3))
+    namespace, universal, kind = hd.subcomponents(3)
+    if kind == "ISO" and not namespace and universal[:1].isdigit() and (plain := _oid(universal)) == universal:
+        return plain  # the form that IHE asks for
     known = site.namespaces.get(namespace) if namespace else None
     said = _oid(universal)
     if said is not None and kind.upper() in ("ISO", "", "NULL"):
@@ -211,23 +213,24 @@ def read_name(segment: Segment, number: int) -> PersonName:
 
     Source: HL7 v2.5 2A.89; tables 0200 (type), 0465 (representation).
     """
-    alphabetic: Value | None = None
-    fallback: Value | None = None
+    alphabetic: list[str] | None = None
+    fallback: list[str] | None = None
     groups = {_IDEOGRAPHIC: "", _PHONETIC: ""}
     for xpn in segment.values(number):
         if not xpn.has_content or xpn.is_null:
             continue
-        kind, representation = xpn.part(7).upper(), xpn.part(8).upper()
+        parts = ["" if part == NULL else part for part in xpn.firsts(8)]
+        kind, representation = parts[6].upper(), parts[7].upper()
         if representation in groups:
-            groups[representation] = groups[representation] or "^".join(_dicom_order(_name_parts(xpn))).rstrip("^")
+            groups[representation] = groups[representation] or _dicom_order(parts)
         elif kind in _NOT_THE_NAME:
-            fallback = fallback or xpn
-        elif alphabetic is None or (kind == "L" and alphabetic.part(7).upper() != "L"):
-            alphabetic = xpn
+            fallback = fallback or parts
+        elif alphabetic is None or (kind == "L" and alphabetic[6].upper() != "L"):
+            alphabetic = parts
     chosen = alphabetic or fallback
     if chosen is None and not any(groups.values()):
         return NO_NAME
-    family, given, middle, suffix, prefix = _name_parts(chosen) if chosen is not None else ("",) * 5
+    family, given, middle, suffix, prefix = chosen[:5] if chosen is not None else ("",) * 5
     return PersonName(
         family=family,
         given=given,
@@ -239,16 +242,9 @@ def read_name(segment: Segment, number: int) -> PersonName:
     )
 
 
-def _name_parts(xpn: Value) -> tuple[str, str, str, str, str]:
-    family, given, middle, suffix, prefix = (
-        "" if part == NULL else part for part in (xpn.part(number) for number in range(1, 6))
-    )
-    return family, given, middle, suffix, prefix
-
-
-def _dicom_order(parts: tuple[str, str, str, str, str]) -> tuple[str, str, str, str, str]:
-    family, given, middle, suffix, prefix = parts
-    return family, given, middle, prefix, suffix
+def _dicom_order(parts: list[str]) -> str:
+    family, given, middle, suffix, prefix = parts[:5]
+    return "^".join((family, given, middle, prefix, suffix)).rstrip("^")
 
 
 def write_name(name: PersonName) -> FieldValue:

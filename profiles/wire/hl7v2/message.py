@@ -27,6 +27,27 @@ MAX_FIELDS = 2_000  # of one segment; the longest that the standard knows has 52
 
 _UTF_8_BOM = b"\xef\xbb\xbf"
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_USUAL = frozenset(
+    (
+        "MSH",
+        "EVN",
+        "PID",
+        "PD1",
+        "NK1",
+        "PV1",
+        "PV2",
+        "MRG",
+        "OBX",
+        "AL1",
+        "DG1",
+        "IN1",
+        "ORC",
+        "OBR",
+        "NTE",
+        "MSA",
+        "ERR",
+    )
+)  # names that need no look at their characters
 _HEX = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")
 _COUNTED = re.compile(
     r"(\.(?:sp|sk|in|ti)) ?[+-]?\d*"
@@ -193,6 +214,25 @@ class Value:
         """A subcomponent as text, both from 1; "" where there is none. Surrounding spaces do not count."""
         return part_of(self.raw, component, subcomponent, self.delimiters, self.codec)
 
+    def firsts(self, count: int) -> list[str]:
+        """The first subcomponent of each of the first `count` components as text, padded with ""; in one look."""
+        pieces = self.raw.split(self.delimiters.component, count)[:count]
+        separator, mark = self.delimiters.subcomponent, self.delimiters.escape
+        texts = []
+        for piece in pieces:
+            if separator in piece:
+                piece = piece.partition(separator)[0]
+            if mark in piece:
+                piece = unescape(piece, self.delimiters, self.codec)
+            texts.append(piece.strip())
+        return texts if len(texts) == count else [*texts, *[""] * (count - len(texts))]
+
+    def subcomponents(self, count: int) -> list[str]:
+        """The first `count` subcomponents of a component as text, padded with ""; in one look."""
+        pieces = self.raw.split(self.delimiters.subcomponent, count)[:count]
+        texts = [unescape(piece, self.delimiters, self.codec).strip() for piece in pieces]
+        return texts if len(texts) == count else [*texts, *[""] * (count - len(texts))]
+
     def parts(self) -> tuple[tuple[str, ...], ...]:
         """All components, each with its subcomponents, as text."""
         return tuple(
@@ -252,17 +292,19 @@ class Segment:
     @property
     def fields(self) -> Sequence[str]:
         """Raw fields; index 0 is the name. In MSH index 1 is the separator itself."""
-        if self._fields is None:
-            separator = self.delimiters.field
-            fields = self._raw.split(separator, MAX_FIELDS)
-            if self.name == "MSH":
-                fields.insert(1, separator)
-            self._fields = fields
-        return self._fields
+        return self._fields or self._split()
+
+    def _split(self) -> list[str]:
+        separator = self.delimiters.field
+        fields = self._raw.split(separator, MAX_FIELDS)
+        if self.name == "MSH":
+            fields.insert(1, separator)
+        self._fields = fields
+        return fields
 
     def raw_field(self, number: int) -> str:
         """A field with all its repetitions; "" where there is none."""
-        fields = self.fields
+        fields = self._fields or self._split()
         return fields[number] if number < len(fields) else ""
 
     def has(self, number: int) -> bool:
@@ -418,7 +460,7 @@ def read_message(data: bytes, *, default_codec: str = UTF_8, max_segments: int =
     joined: dict[int, list[str]] = {}
     for line in lines:
         name = line[:3]
-        if line[3:4] in (separator, "") and (name in ordinals or _SEGMENT_NAME.fullmatch(name) is not None):
+        if line[3:4] in (separator, "") and (name in _USUAL or _SEGMENT_NAME.fullmatch(name) is not None):
             ordinal = ordinals[name] = ordinals.get(name, 0) + 1
             if not segments and read.codec == header.codec and line == header.raw:
                 segments.append(header)  # its fields are split already

@@ -95,6 +95,16 @@ class FrameSplitter:
         """Nothing more will be read: the stream cannot be trusted, or it would cost too much."""
         return self._state is _State.FINISHED
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of a message that has not ended is kept."""
+        return len(self._body)
+
+    @property
+    def head(self) -> bytes:
+        """How that message begins, at most `HEAD_BYTES`."""
+        return bytes(self._body[:HEAD_BYTES])
+
     def feed(self, data: bytes) -> list[MllpEvent]:
         """Take the next bytes; 0..n events, in the order of the stream. Empty frames are keep-alives and yield nothing."""
         events: list[MllpEvent] = []
@@ -121,7 +131,7 @@ class FrameSplitter:
         if self._state is _State.ENDING and self._limits.lone_end_block:
             self._whole(events)
         elif self.is_inside and self._body:
-            events.append(Broken(FramingFault.CUT_OFF, bytes(self._body[:HEAD_BYTES])))
+            events.append(Broken(FramingFault.CUT_OFF, self.head))
         self._finish()
         return events
 
@@ -149,7 +159,7 @@ class FrameSplitter:
         room = self._limits.message_bytes - len(self._body)
         if stop - position > room:
             missing = max(0, HEAD_BYTES - len(self._body))
-            head = bytes(self._body[:HEAD_BYTES]) + data[position : position + min(missing, room + 1)]
+            head = self.head + data[position : position + min(missing, room + 1)]
             events.append(Broken(FramingFault.OVERSIZE, head))
             self._finish()
             return len(data)
@@ -162,7 +172,7 @@ class FrameSplitter:
         self._body += data[position:stop]
         if start >= 0:
             if self._body:
-                events.append(Broken(FramingFault.INTERRUPTED, bytes(self._body[:HEAD_BYTES])))
+                events.append(Broken(FramingFault.INTERRUPTED, self.head))
                 self._body.clear()
             else:
                 self._count_noise(events)  # a doubled start block loses nothing
@@ -179,7 +189,7 @@ class FrameSplitter:
         if self._limits.lone_end_block:
             self._whole(events)
             return position
-        events.append(Broken(FramingFault.STRAY_END_BLOCK, bytes(self._body[:HEAD_BYTES])))
+        events.append(Broken(FramingFault.STRAY_END_BLOCK, self.head))
         self._body.clear()
         self._state = _State.SKIPPING
         return position

@@ -52,6 +52,7 @@ class Header:
 @lru_cache(maxsize=16)  # the same segment is asked by listener, codec and acknowledgement
 def read_header(msh: Segment) -> Header:
     """Read MSH; what is missing is empty, for the listener decides what it cannot do without."""
+    code, trigger, structure = msh.value(9).firsts(3)
     return Header(
         address=Hl7Address(
             sending_application=_hd_text(msh.value(3)),
@@ -59,12 +60,12 @@ def read_header(msh: Segment) -> Header:
             receiving_application=_hd_text(msh.value(5)),
             receiving_facility=_hd_text(msh.value(6)),
         ),
-        message_code=msh.part(9, 1).upper(),
-        trigger_event=msh.part(9, 2).upper(),
-        structure=msh.part(9, 3).upper(),
+        message_code=code.upper(),
+        trigger_event=trigger.upper(),
+        structure=structure.upper(),
         control_id=msh.value(10).text,  # to the letter: MSA-2 is an exact copy
-        processing_id=msh.part(11, 1).upper(),
-        version=msh.part(12, 1),
+        processing_id=msh.part(11).upper(),
+        version=msh.part(12),
     )
 
 

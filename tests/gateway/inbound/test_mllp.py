@@ -113,6 +113,28 @@ async def test_hundreds_of_pipelined_messages_are_all_answered() -> None:
     assert answers == [f"N{n}" for n in range(500)]
 
 
+async def test_large_messages_that_wait_stop_the_reading_before_there_are_many() -> None:
+    gate = asyncio.Event()
+
+    async def gated(request: PatientFeedRequest) -> Acknowledgement:
+        await gate.wait()
+        return ACCEPTED
+
+    turns = RecordingTurns(gated)
+    large = registration("L0") + b"OBX|1|ED|||" + b"A" * 500_000 + b"\r"
+    limits = MllpListenerLimits(pipelined_bytes=1_000_000)
+    async with listening(turns, limits=limits) as (listener, port), connected(port) as sender:
+        messages = [join(large.replace(b"|L0|", f"|L{number}|".encode())) for number in range(40)]
+        writing = asyncio.create_task(sender.write(b"".join(messages)))
+        await asyncio.sleep(0.3)
+        assert listener.held_bytes < 3_000_000
+        gate.set()
+        answers = [read_acknowledgement(await sender.read()).value.message_control_id for _ in range(40)]
+        await writing
+        assert listener.held_bytes == 0
+    assert answers == [f"L{number}" for number in range(40)]
+
+
 async def test_a_message_in_single_bytes_is_one_message() -> None:
     turns = RecordingTurns()
     async with listening(turns) as (_, port), connected(port) as sender:
@@ -265,6 +287,24 @@ async def test_a_gigabyte_is_told_no_early_and_is_not_kept() -> None:
     assert grown < 32 * 1024, f"grew by {grown} KiB"
     assert turns.requests == []
     assert len(turns.refusals) == 1
+
+
+async def test_when_all_connections_hold_too_much_the_next_is_asked_to_come_back() -> None:
+    turns = RecordingTurns()
+    limits = MllpListenerLimits(held_bytes=300_000, linger_s=0.2)
+    begun = b"\x0b" + registration("FULL") + b"x" * 200_000
+    async with listening(turns, limits=limits) as (listener, port), connected(port) as one, connected(port) as two:
+        await one.write(begun)
+        while listener.held_bytes < 200_000:
+            await asyncio.sleep(0.01)
+        await two.write(begun)
+        answer = read_acknowledgement(await two.read()).value
+        assert (answer.code, answer.errors[0].code, answer.is_temporary) == ("AR", "206", True)
+        assert await two.read() == b""
+        await one.write(b"\r\x1c\r")
+        assert read_acknowledgement(await one.read()).value.accepted
+        assert listener.held_bytes == 0
+    assert isinstance(turns.refusals[0][1], Busy)
 
 
 async def test_a_message_that_does_not_end_in_time_ends_the_connection() -> None:
