@@ -87,21 +87,19 @@ def groups_of_retrieval(
 ) -> tuple[OutcomeGroup, ...]:
     """Which documents came across and which did not: one record each (ITI TF-2 3.43.6).
 
-    Where the house counted what was delivered, its count is the truth. Where it did not, what the response named was
-    handed over and what it did not name was not.
+    Where the house counted what was delivered, its count is the truth; where it did not, what the response named was
+    handed over. What was asked for and is not among it did not come, whether anybody said so or not.
     """
-    if answer is not None and not facts.delivered and not facts.undelivered and facts.error is None:
-        there = frozenset(answered or ())
-        facts = replace(
-            facts,
-            delivered=tuple(uid for uid in dict.fromkeys(asked) if uid in there),
-            undelivered=tuple(uid for uid in dict.fromkeys(asked) if uid not in there),
-        )
-    groups = tuple(for_each_outcome(facts, tuple(dict.fromkeys(asked))))
+    asked = tuple(dict.fromkeys(asked))
     if answer is None or facts.error is not None:
-        return groups
+        return tuple(for_each_outcome(facts, asked))
+    delivered = facts.delivered or tuple(uid for uid in asked if uid in frozenset(answered or ()))
+    if facts.undelivered and not facts.delivered:
+        delivered = ()
+    here = frozenset(delivered)
+    undelivered = tuple(dict.fromkeys((*(uid for uid in asked if uid not in here), *facts.undelivered)))
     outcome, description = outcome_of_response(ResponseStatus.FAILURE, answer[1])
     return tuple(
         group if group.outcome is Outcome.SUCCESS else replace(group, outcome=outcome, description=description)
-        for group in groups
+        for group in for_each_outcome(replace(facts, delivered=delivered, undelivered=undelivered), asked)
     )

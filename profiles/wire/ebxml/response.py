@@ -322,8 +322,9 @@ def read_registry_response(element: etree._Element, findings: list[Finding]) -> 
     if element.tag != REGISTRY_RESPONSE:
         raise MalformedMessage("no rs:RegistryResponse", location="Body")
     response = RegistryResponse(status=read_status(element, findings), errors=read_errors(element))
-    if response.status is ResponseStatus.PARTIAL_SUCCESS:
+    if response.status is ResponseStatus.PARTIAL_SUCCESS:  # whatever the peer kept, it is not what was asked
         findings.append(wrong("no-partial-submission", "PartialSuccess does not exist for submissions"))
+        response = RegistryResponse(status=ResponseStatus.FAILURE, errors=response.errors)
     contradictions(response.status, response.errors, None, findings)
     return response
 

@@ -208,7 +208,7 @@ def as_text(status: str, *errors: RegistryError) -> str:
         (as_text(ResponseStatus.FAILURE), ResponseStatus.FAILURE, ["ebrim/failure-has-reason"]),
         (
             as_text(ResponseStatus.PARTIAL_SUCCESS, ERROR),
-            ResponseStatus.PARTIAL_SUCCESS,
+            ResponseStatus.FAILURE,
             ["ebrim/no-partial-submission"],
         ),
         (as_text("", ERROR), ResponseStatus.FAILURE, ["ebrim/response-status"]),

@@ -61,6 +61,12 @@ def test_what_came_and_what_did_not_are_two_records(side: Side) -> None:
     assert bad.outcome_description == "XDSDocumentUniqueIdError"
 
 
+def test_what_was_never_planned_is_missing_although_all_that_was_planned_went_out() -> None:
+    good, bad = ITI_43.audit(Side.RESPONDER, RETRIEVE, ONE, facts(delivered=(A,)))
+    assert (good.outcome, ids(good)) == (Outcome.SUCCESS, [A])
+    assert (bad.outcome, ids(bad)) == (Outcome.MINOR_FAILURE, [B])
+
+
 def test_without_a_count_the_response_tells() -> None:
     assert [ids(record) for record in ITI_43.audit(Side.INITIATOR, RETRIEVE, ONE, facts())] == [[A], [B]]
     (none,) = ITI_43.audit(Side.INITIATOR, RETRIEVE, NONE, facts())

@@ -71,6 +71,13 @@ def test_what_came_and_what_did_not_are_two_records(side: Side) -> None:
     assert bad.outcome_description == "XDSDocumentUniqueIdError"
 
 
+def test_what_was_never_planned_is_missing_although_all_that_was_planned_went_out() -> None:
+    partial = Poured(head=PARTIAL, pour=nothing())
+    good, bad = RAD_69.audit(Side.RESPONDER, RETRIEVE_IMAGES, partial, facts(delivered=UIDS[:1]))
+    assert [kind for kind, uid in details(bad.objects[0]) if uid in UIDS] == ["ihe:DocumentUniqueId"] * 2
+    assert (good.outcome, bad.outcome) == (Outcome.SUCCESS, Outcome.MINOR_FAILURE)
+
+
 def test_studies_of_two_patients_are_two_records() -> None:
     other = StudyFact(study_instance_uid=SECOND, patient=OTHER)
     records = RAD_69.audit(Side.RESPONDER, RETRIEVE_IMAGES, ALL, facts(studies=(FACT, other), delivered=UIDS))
