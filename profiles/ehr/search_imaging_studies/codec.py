@@ -98,8 +98,8 @@ SORTS: Mapping[str, str] = {"-started": "started", "-_lastUpdated": "updated"}
 STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
 ACCESSION_TYPE = "ACSN"
 
-MAX_WHOLE_STUDIES = 50
-"""Studies on a page that lists every instance: of 500 instances each, that page has four megabytes."""
+MAX_WHOLE_STUDIES = 20
+"""Studies on a page that lists every instance: of a thousand instances each, that page has three megabytes."""
 
 NO_STUDY = ("",)
 """The UIDs of a search that nothing can meet: no study has an empty UID."""
