@@ -316,22 +316,21 @@ async def test_a_large_study_leaves_room_for_small_questions(house: House) -> No
 
 WORDS = (
     "ImagingStudy", "Patient", "Endpoint", "metadata", "_search", "/", "?", "&", "=", ":", "..", "%", "%ff", "%7C", "%2C",
-    "%5C", "%C3%BC", "%00", "+", "patient.identifier", "identifier:of-type", "urn:oid:1.2", "_id", "_count", "_page", "_format",
-    "xml", "started", "ap2020", "_summary", "true", "_elements", "series", "_include", "_sort", "-started", "a" * 50,
+    "%5C", "%C3%BC", "%00", "+", "patient.identifier", "identifier:of-type", "urn:oid:1.2", "_id", "_count", "_page",
+    "_format", "xml", "started", "ap2020", "_summary", "true", "_elements", "series", "_include", "_sort",
+    "-started", "a" * 50,
 )  # fmt: skip
 
 
 async def test_whatever_is_asked_is_answered_in_fhirs_words_and_is_never_our_fault(house: House) -> None:
-    chance = random.Random(20261124)  # noqa: S311
+    chance = random.Random(20261124)
     for _ in range(400):
         asked = "".join(chance.choices(WORDS, k=chance.randint(1, 9)))
         path = f"/fhir/r4/{chance.choice(('ImagingStudy?', 'Patient?', ''))}{asked}"
         status, headers, body = await house.get(path, Accept="application/fhir+json")
         assert status < 500, path
-        kind = (
-            from_xml(body, "Bundle" if status == 200 else "OperationOutcome") if b"<" in body[:1] else json.loads(body)
-        )
-        assert (kind["resourceType"] == "OperationOutcome") is (status != 200), path
+        kind = body[1 : body.index(b" ")].decode() if body[:1] == b"<" else json.loads(body)["resourceType"]
+        assert (kind == "OperationOutcome") is (status != 200), path
         assert headers["Content-Type"].startswith("application/fhir+"), path
 
 
