@@ -171,7 +171,7 @@ class Neighbourhood:
     def session(self) -> aiohttp.ClientSession:
         """An HTTP client that is the EHR."""
         connector = aiohttp.TCPConnector(ssl=self.client_context())
-        return aiohttp.ClientSession(connector=connector, trust_env=False, auto_decompress=False)
+        return aiohttp.ClientSession(connector=connector, trust_env=False, headers={"Accept-Encoding": "identity"})
 
 
 def build(folder: Path, *, announce: bool = True, share: bool = True) -> Neighbourhood:

@@ -305,8 +305,8 @@ STEPS: tuple[tuple[str, str, Step], ...] = (
 
 async def _tell(scene: Scene, house: House, patient: Patient) -> None:
     address = Hl7Address(
-        sending_application="ADT",
-        sending_facility="DEMO",
+        sending_application="EHR",
+        sending_facility="VALLEY",
         receiving_application="RADGATE",
         receiving_facility=house.name,
     )
