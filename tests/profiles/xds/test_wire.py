@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,17 @@ async def test_documents_arrive_as_they_were_poured(transaction: SoapTransaction
     decoded = transaction.decode_response(message)
     assert decoded.value.head == head
     assert await poured(decoded.value.pour) == bodies
+
+
+async def test_the_length_of_an_answer_is_said_where_every_size_is_known_and_true() -> None:
+    bodies = [(each.document_unique_id, each.document_unique_id.encode() * 99) for each in RETRIEVED.documents]
+    documents = tuple(
+        replace(document, size_bytes=len(body)) for document, (_, body) in zip(RETRIEVED.documents, bodies, strict=True)
+    )
+    out = ITI_43.encode_response(Poured(head=replace(RETRIEVED, documents=documents), pour=pour_of(*bodies)))
+    message, said, length = await carried(ITI_43, out, ITI_43.response_action, chunk_bytes=99, as_pour=True)
+    assert said == length
+    assert await poured(ITI_43.decode_response(message).value.pour) == bodies
 
 
 @pytest.mark.parametrize("transaction", [ITI_41, RAD_68, ITI_43, RAD_69], ids=str)

@@ -1,5 +1,8 @@
 """Status, errors, and the tables between our conditions and XDS codes."""
 
+import ast
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +234,19 @@ def test_a_response_that_contradicts_itself_is_read_and_reported(
 def test_another_element_is_malformed() -> None:
     with pytest.raises(MalformedMessage):
         read_registry_response(etree.Element("RegistryResponse"), [])
+
+
+CODE = re.compile(r"XDS[A-Z][A-Za-z]+|Partial[A-Z]\w+NotProcessed|UnresolvedReferenceException|InvalidDocumentContent")
+
+
+def test_every_code_that_is_written_anywhere_is_one_of_the_framework() -> None:
+    root = Path(__file__).resolve().parents[4]
+    used = {
+        node.value
+        for folder in ("profiles", "gateway")
+        for path in (root / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value)
+    }
+    assert "XDSUnknownPatientId" in used
+    assert used - ERROR_CODES.keys() == set()
