@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, or_, select
 
 from gateway.adapters.audit_folder import AuditFolder, mark_of, vouched
 from gateway.adapters.audit_tables import cursors, index, open_intents, records, subjects
@@ -48,7 +48,7 @@ from profiles.atna import log_damaged
 from profiles.errors import ExchangeError, MalformedMessage
 from profiles.model.audit import AuditRecord
 from profiles.transaction import Party
-from profiles.wire.audit.chain import GENESIS, Fault, FaultKind, Kind, Link, Walk, sealed
+from profiles.wire.audit.chain import GENESIS, Fault, FaultKind, Kind, Link, Walk, hash_of
 from profiles.wire.audit.message import encode
 from profiles.wire.audit.participants import ROLE_PATIENT, STUDY_INSTANCE_UID, is_system
 from profiles.wire.audit.read import decode
@@ -164,22 +164,14 @@ class SqlAudit:
         now = micros(self._clock.now())
         for record in said:
             number += 1
-            link = sealed(
-                previous,
-                Link(
-                    number=number,
-                    received_us=now,
-                    xml=encode(record),
-                    kind=kind,
-                    intent=intent,
-                    exchange_id=exchange_id,
-                ),
-            )
-            previous = link.hash
-            await self._db.run(_APPEND, _row(link))
+            xml = encode(record)
+            link = Link(number=number, received_us=now, xml=xml, kind=kind, intent=intent, exchange_id=exchange_id)
+            previous = hash_of(previous, link)
+            await self._db.run(_APPEND, _row(link, previous))
             if kind is not Kind.INTENT:
                 await self._db.run(_INDEX, _index_row(number, record))
-                await self._db.run_many(_SUBJECT, _subject_rows(number, record))
+                for subject in _subject_rows(number, record):
+                    await self._db.run(_SUBJECT, subject)
 
 
 async def head_of(executor: Executor) -> tuple[int, bytes]:
@@ -199,7 +191,7 @@ async def cursor_of(executor: Executor, destination: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-def _row(link: Link) -> Parameters:
+def _row(link: Link, hash_: bytes) -> Parameters:
     return {
         "number": link.number,
         "received_at": link.received_us,
@@ -207,7 +199,7 @@ def _row(link: Link) -> Parameters:
         "intent": link.intent,
         "exchange_id": link.exchange_id,
         "origin": link.origin,
-        "hash": link.hash,
+        "hash": hash_,
         "body": link.xml,
     }
 
@@ -239,8 +231,7 @@ def _subject_rows(number: int, record: AuditRecord) -> list[Parameters]:
     for subject in record.objects:
         if subject.role == ROLE_PATIENT and subject.id:
             terms["patient", subject.id] = None
-            terms["patient", subject.id.partition("^")[0]] = None
-        elif subject.id_type == STUDY_INSTANCE_UID:
+        elif subject.id_type.code == STUDY_INSTANCE_UID.code:
             terms["study", subject.id] = None
     return [{"kind": kind, "term": term, "number": number} for kind, term in terms]
 
@@ -250,10 +241,10 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
         yield index.c.event_at >= micros(criteria.since)
     if criteria.until is not None:
         yield index.c.event_at < micros(criteria.until)
-    for kind, term in (("patient", criteria.patient), ("study", criteria.study_instance_uid)):
-        if term:
-            found = select(subjects.c.number).where(subjects.c.kind == kind, subjects.c.term == term)
-            yield index.c.number.in_(found)
+    if criteria.patient:
+        yield _about("patient", _is_patient(criteria.patient))
+    if criteria.study_instance_uid:
+        yield _about("study", subjects.c.term == criteria.study_instance_uid)
     if criteria.user:
         yield index.c.people.contains(criteria.user.casefold(), autoescape=True)
     if criteria.organisation:
@@ -262,6 +253,18 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
         yield or_(index.c.event == criteria.event, index.c.types.contains(f" {criteria.event} ", autoescape=True))
     if criteria.outcome is not None:
         yield index.c.outcome == criteria.outcome
+
+
+def _about(kind: str, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return index.c.number.in_(select(subjects.c.number).where(subjects.c.kind == kind, condition))
+
+
+def _is_patient(asked: str) -> ColumnElement[bool]:
+    """The whole CX; or the id alone, whoever gave it: a range of the key that ends before the next character."""
+    if "^" in asked:
+        return subjects.c.term == asked
+    following = chr(ord("^") + 1)
+    return or_(subjects.c.term == asked, and_(subjects.c.term >= f"{asked}^", subjects.c.term < f"{asked}{following}"))
 
 
 def _chained(row: Row) -> ChainedRecord:

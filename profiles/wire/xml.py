@@ -35,12 +35,12 @@ def _escape(match: re.Match[str]) -> str:
 
 def text(value: str) -> str:
     """A value as it stands between tags. Characters that XML 1.0 cannot carry become U+FFFD."""
-    return _IN_TEXT.sub(_escape, value)
+    return _IN_TEXT.sub(_escape, value) if _IN_TEXT.search(value) else value
 
 
 def attribute(value: str) -> str:
     """A value as it stands between the double quotes of an attribute; line breaks and tabs survive the reader."""
-    return _IN_ATTRIBUTE.sub(_escape, value)
+    return _IN_ATTRIBUTE.sub(_escape, value) if _IN_ATTRIBUTE.search(value) else value
 
 
 def parse(document: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> etree._Element:

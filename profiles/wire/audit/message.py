@@ -27,7 +27,7 @@ def encode(record: AuditRecord, *, limit: int = MAX_MESSAGE_BYTES) -> bytes:
     What does not fit is left out in the order of `_REDUCTIONS`, each time with a detail that says how much it was; numbers
     of instances are always kept. `limit` is at least 16 KiB.
     """
-    message = _render(record) if _weight(record) <= limit else None
+    message = _render(record) if _is_plain(record) or _weight(record) <= limit else None
     for reduce in _REDUCTIONS:
         if message is not None and len(message) <= limit:
             return message
@@ -75,8 +75,10 @@ def _render(record: AuditRecord) -> bytes:
         parts.append(f"<EventOutcomeDescription>{text(record.outcome_description)}</EventOutcomeDescription>")
     parts += [_code("PurposeOfUse", code) for code in record.purposes]
     parts.append("</EventIdentification>")
-    for participant in record.participants:
-        _render_participant(participant, parts)
+    parts += [
+        _cached_participant(who) if len(who.user_id) + len(who.user_name) < _CACHED_CHARACTERS else _participant(who)
+        for who in record.participants
+    ]
     site = f' AuditEnterpriseSiteID="{attribute(record.enterprise_site_id)}"' if record.enterprise_site_id else ""
     parts.append(
         f'<AuditSourceIdentification{site} AuditSourceID="{attribute(record.source_id)}">'
@@ -88,7 +90,7 @@ def _render(record: AuditRecord) -> bytes:
     return "".join(parts).encode()
 
 
-def _render_participant(participant: ActiveParticipant, parts: list[str]) -> None:
+def _participant(participant: ActiveParticipant) -> str:
     written = f'<ActiveParticipant UserID="{attribute(participant.user_id)}"'
     if participant.alternative_user_id:
         written += f' AlternativeUserID="{attribute(participant.alternative_user_id)}"'
@@ -100,13 +102,14 @@ def _render_participant(participant: ActiveParticipant, parts: list[str]) -> Non
     if participant.network_access_point_type is not None:
         written += f' NetworkAccessPointTypeCode="{participant.network_access_point_type.value}"'
     if not participant.roles and participant.media is None:
-        parts.append(written + "/>")
-        return
-    parts.append(written + ">")
-    parts += [_code("RoleIDCode", code) for code in participant.roles]
-    if participant.media is not None:
-        parts.append(f"<MediaIdentifier>{_code('MediaType', participant.media)}</MediaIdentifier>")
-    parts.append("</ActiveParticipant>")
+        return written + "/>"
+    roles = "".join([_code("RoleIDCode", code) for code in participant.roles])
+    media = participant.media
+    medium = "" if media is None else f"<MediaIdentifier>{_code('MediaType', media)}</MediaIdentifier>"
+    return f"{written}>{roles}{medium}</ActiveParticipant>"
+
+
+_cached_participant = lru_cache(maxsize=1024)(_participant)  # the same parties come again and again
 
 
 def _render_object(subject: ParticipantObject, parts: list[str]) -> None:
@@ -150,6 +153,16 @@ def _render_sop_classes(subject: ParticipantObject, parts: list[str]) -> None:
 
 
 # --- what is left out when a message is too long ----------------------------------------------------------------------
+
+
+_FEW = 64
+
+
+def _is_plain(record: AuditRecord) -> bool:
+    """Whether it may be written without being weighed first: nothing is many. Nearly every record."""
+    return len(record.objects) < _FEW and all(
+        len(subject.details) < _FEW and not subject.instances for subject in record.objects
+    )
 
 
 def _weight(record: AuditRecord) -> int:
