@@ -316,7 +316,10 @@ class _Target:
             self._document_depth, self._attached = self._depth, False
             self._documents += 1
         # The default namespace comes as the prefix "" and is wanted as None.
-        self._builder.start(tag, dict(attributes), {prefix or None: uri for prefix, uri in nsmap.items()})
+        try:
+            self._builder.start(tag, dict(attributes), {prefix or None: uri for prefix, uri in nsmap.items()})
+        except ValueError as error:  # a namespace that is no URI; the parser by itself says so too
+            raise MalformedMessage("the envelope is not well-formed XML") from error
 
     def _end(self, tag: str) -> None:
         if self._document_depth == self._depth:

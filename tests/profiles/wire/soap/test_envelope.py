@@ -240,6 +240,13 @@ def test_shapes_that_cost_much_are_refused(body: str, root_bytes: int) -> None:
         read(envelope(body), root_bytes=root_bytes)
 
 
+@pytest.mark.parametrize("root_bytes", [ENOUGH, 500])
+def test_a_namespace_that_is_no_uri_is_malformed_on_both_ways(root_bytes: int) -> None:
+    body = f'<b xmlns:n="urn:]]>"><d:Document>{"AAAA" * 200}</d:Document></b>'
+    with pytest.raises(MalformedMessage, match="well-formed"):
+        read(envelope(body), root_bytes=root_bytes)
+
+
 def test_an_envelope_that_is_too_large_without_documents_is_refused() -> None:
     document = envelope(f"<b>{'x' * 5000}</b>")
     assert read(document, root_bytes=len(document))
