@@ -23,7 +23,7 @@ from profiles.errors import (
     PeerUnavailable,
 )
 from profiles.findings import Finding, Severity
-from profiles.wire.ebxml.rim import RS, wrong
+from profiles.wire.ebxml.rim import MAX_ECHO, RS, wrong
 from profiles.wire.xml import attribute as escape
 
 
@@ -256,6 +256,9 @@ _SEVERITIES = {
 }
 
 
+MAX_CONTEXT = 1024  # characters; nobody reads on
+
+
 def error_list(errors: tuple[RegistryError, ...]) -> str:
     """`rs:RegistryErrorList`; nothing when there are none."""
     if not errors:
@@ -264,9 +267,9 @@ def error_list(errors: tuple[RegistryError, ...]) -> str:
         Severity.ERROR if any(error.severity is Severity.ERROR for error in errors) else Severity.WARNING
     ]
     written = "".join(
-        f'<rs:RegistryError errorCode="{escape(error.code)}" codeContext="{escape(error.context)}"'
+        f'<rs:RegistryError errorCode="{escape(error.code)}" codeContext="{escape(error.context[:MAX_CONTEXT])}"'
         f' severity="{_SEVERITIES[error.severity]}"'
-        + (f' location="{escape(error.location)}"/>' if error.location else "/>")
+        + (f' location="{escape(error.location[:MAX_ECHO])}"/>' if error.location else "/>")
         for error in errors
     )
     return f'<rs:RegistryErrorList highestSeverity="{highest}">{written}</rs:RegistryErrorList>'

@@ -85,6 +85,9 @@ _CHILD_IDS = b"attributes of "  # a namespace of our own
 MAX_VALUE_CHARACTERS = 256
 """rim:LongName: the longest slot value, code and identifier."""
 
+MAX_ECHO = 256
+"""Characters of a peer's own words that are ever said back or logged."""
+
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
@@ -268,12 +271,12 @@ NO_CODE = Code(value="", system="")
 
 def odd(rule: str, text: str, location: str = "", code: str = "") -> Finding:
     """Something that we can read although it is not as it should be."""
-    return Finding(rule=f"ebrim/{rule}", text=text, severity=Severity.WARNING, location=location, code=code)
+    return Finding(rule=f"ebrim/{rule}", text=text, severity=Severity.WARNING, location=location[:MAX_ECHO], code=code)
 
 
 def wrong(rule: str, text: str, location: str = "", code: str = "") -> Finding:
     """Something that refuses the message."""
-    return Finding(rule=f"ebrim/{rule}", text=text, location=location, code=code)
+    return Finding(rule=f"ebrim/{rule}", text=text, location=location[:MAX_ECHO], code=code)
 
 
 def slots_of(element: etree._Element, findings: list[Finding], owner: str) -> dict[str, tuple[str, ...]]:

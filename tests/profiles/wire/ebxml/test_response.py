@@ -192,6 +192,11 @@ def test_success_with_an_error_is_no_success() -> None:
     assert error.code == ERROR.code
 
 
+def test_a_peer_s_own_words_are_not_said_back_at_any_length() -> None:
+    long = RegistryError(code="XDSRepositoryError", context="c" * 100_000, location="l" * 100_000)
+    assert len("".join(registry_response(ResponseStatus.FAILURE, (long,)))) < 2_000
+
+
 def read(text: str) -> tuple[RegistryResponse, list[str]]:
     findings: list[Finding] = []
     response = read_registry_response(parse(text.encode()), findings)
