@@ -135,8 +135,8 @@ class Running:
             return [json.loads(line) for line in answer.splitlines()]
         value = json.loads(answer or b"null")
         if response.status >= http.HTTPStatus.BAD_REQUEST:
-            error = value.get("error", {}) if isinstance(value, dict) else {}
-            _fail(Exit.REFUSED, str(error.get("detail", "refused")), str(error.get("cure", "")))
+            said = value.get("error", {}) if isinstance(value, dict) else {}
+            _fail(Exit.REFUSED, str(said.get("detail", "refused")), str(said.get("cure", "")))
         return value
 
     def watch(self, exchange_id: str, as_json: bool) -> dict[str, Any]:
@@ -472,7 +472,7 @@ def audit_verify(
     ]
     table = Table("no.", "fault", "what", box=None)
     for fault in faults:
-        table.add_row(str(fault["number"]), fault["kind"], str(fault["text"]))
+        table.add_row(str(fault["number"]), str(fault["kind"]), str(fault["text"]))
     if not faults and not as_json:
         output.print("[green]The chain is whole.[/]")
     else:

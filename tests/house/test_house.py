@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.model.job import ENDED, HAS_WORK, TRANSITIONS, Event, InvalidTransition, State, after
+from profiles.catalogue import TRANSACTIONS, by_soap_action, by_trigger_event, transaction
 from profiles.errors import Condition, ExchangeError
+from profiles.transaction import Actor
 from profiles.wire.dicom.status import HTTP_STATUS as DICOM_HTTP_STATUS
 from profiles.wire.ebxml.response import CODES
 from profiles.wire.fhir.outcome import OUTCOMES
@@ -84,3 +86,33 @@ def test_states_that_ended_have_no_work_and_a_way_is_left_out_of_every_other() -
 def test_what_the_table_does_not_name_cannot_happen() -> None:
     with pytest.raises(InvalidTransition):
         after(State.DONE, Event.RELEASED)
+
+
+def test_every_transaction_folder_is_in_the_catalogue_once() -> None:
+    listed = [each.id for each in TRANSACTIONS]
+    assert len(listed) == len(set(listed))
+    folders = {path.parent.name for path in (ROOT / "profiles").glob("*/*/spec.py")}
+    assert len(folders) == len(listed), f"{sorted(folders)} against {sorted(listed)}"
+
+
+def test_every_transaction_names_its_section_and_its_actors() -> None:
+    for each in TRANSACTIONS:
+        assert each.section, each.id
+        between_equals = each.initiator is each.responder is Actor.SECURE_NODE  # a handshake has no roles
+        assert each.initiator is not each.responder or between_equals, each.id
+
+
+def test_rad_68_is_iti_41_on_the_wire() -> None:
+    names = [each.id for each in by_soap_action("urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b")]
+    assert names == ["ITI-41", "RAD-68"]
+
+
+def test_a_merge_by_2_3_1_is_iti_8_and_by_2_5_iti_30() -> None:
+    assert [each.id for each in by_trigger_event("ADT", "A40", "2.3.1")] == ["ITI-8"]
+    assert [each.id for each in by_trigger_event("ADT", "A40", "2.5")] == ["ITI-30"]
+
+
+def test_a_transaction_is_found_by_its_name() -> None:
+    assert transaction("RAD-69").id == "RAD-69"
+    with pytest.raises(KeyError):
+        transaction("RAD-0")

@@ -1,0 +1,55 @@
+"""Every profile and its transactions, listed by hand, in Framework order. There is no other registry.
+
+Source: IHE ITI TF-2, RAD TF-2 (numbers); HL7 FHIR R4 and HL7 v2 where the Framework has none.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from profiles.atna import profile as atna
+from profiles.ehr import profile as ehr
+from profiles.pix import profile as pix
+from profiles.swf import profile as swf
+from profiles.transaction import Hl7Transaction, SoapTransaction, Transaction
+from profiles.wia import profile as wia
+from profiles.xds import profile as xds
+from profiles.xdsi import profile as xdsi
+
+PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
+    "XDS.b": xds.TRANSACTIONS,
+    "XDS-I.b": xdsi.TRANSACTIONS,
+    "WIA": wia.TRANSACTIONS,
+    "PIX": pix.TRANSACTIONS,
+    "SWF.b": swf.TRANSACTIONS,
+    "ATNA": atna.TRANSACTIONS,
+    "EHR access": ehr.TRANSACTIONS,
+}
+
+TRANSACTIONS: tuple[Transaction[Any, Any], ...] = tuple(each for profile in PROFILES.values() for each in profile)
+
+
+def transaction(name: str) -> Transaction[Any, Any]:
+    """The transaction that people call by this name, such as "RAD-69".
+
+    Raises:
+        KeyError: There is none.
+    """
+    return next((each for each in TRANSACTIONS if each.id == name), None) or _unknown(name)
+
+
+def by_soap_action(action: str) -> tuple[SoapTransaction[Any, Any], ...]:
+    """Those asked by this wsa:Action: 0..n, for RAD-68 is ITI-41 on the wire."""
+    return tuple(each for each in TRANSACTIONS if isinstance(each, SoapTransaction) and each.request_action == action)
+
+
+def by_trigger_event(code: str, event: str, version: str) -> tuple[Hl7Transaction[Any, Any], ...]:
+    """Those of this message code, trigger event and HL7 version, such as ("ADT", "A40", "2.3.1")."""
+    return tuple(
+        each
+        for each in TRANSACTIONS
+        if isinstance(each, Hl7Transaction) and (code, event) in each.triggers and version in each.versions
+    )
+
+
+def _unknown(name: str) -> Transaction[Any, Any]:
+    raise KeyError(f"no transaction is called {name}")
