@@ -12,11 +12,13 @@ Source: ITI TF-2x Appendix C.2; HL7 v2.5 2.9.2 (original mode).
 
 import asyncio
 import hashlib
+import socket
 import ssl as tls
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from gateway.actors.answering import Answering
 from gateway.inbound.turn import Turns
@@ -46,6 +48,8 @@ Identify = Callable[[asyncio.BaseTransport, Hl7Address], Caller]
 
 WIRE = "MLLP"
 NOBODY = Hl7Address(sending_application="", sending_facility="", receiving_application="", receiving_facility="")
+BACKLOG = 1024
+ACCEPT_PAUSE_S = 1.0
 INLINE_BYTES = 256 * 1024  # decoding more than this would hold up the event loop: it is done in a thread
 
 
@@ -128,47 +132,62 @@ class MllpListener:
         self._events = {(code, trigger) for code, trigger, _ in self._routes}
         self._memory: OrderedDict[tuple[str, str, str, str], _Remembered] = OrderedDict()
         self._connections: dict[_Connection, asyncio.Task[None]] = {}
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self.counts = MllpCounts()
         self.held_bytes = 0  # of messages that came in half, or wait
 
     async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Begin to accept; answers the port, which 0 leaves to the system."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self, self._ssl), host, port, reuse_port=reuse_port or None
-        )
-        return int(self._server.sockets[0].getsockname()[1])
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        self._socket = socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port)
+        self._socket.setblocking(False)
+        self._accepting = loop.create_task(self._accept(self._socket))
+        return int(self._socket.getsockname()[1])
+
+    async def _accept(self, listening: socket.socket) -> None:
+        # We accept ourselves, because a server of the loop's keeps a handshake that failed to itself.
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as failed:  # out of file descriptors, most likely: some will be given back
+                logger().error("cannot accept", listener=WIRE, error=failed.strerror or type(failed).__name__)
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            if len(self._connections) >= self.limits.connections:
+                accepted.close()
+                continue
+            connection = _Connection(self)
+            task = loop.create_task(connection.serve(accepted, str(address[0]), self._ssl))
+            self._connections[connection] = task
+            task.add_done_callback(partial(self._ended, connection))
+
+    def _ended(self, connection: "_Connection", task: asyncio.Task[None]) -> None:
+        self._connections.pop(connection, None)
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            logger().error("defect", listener=WIRE, error=type(defect).__name__, where=where(defect))
 
     async def close(self, drain_s: float = 10.0) -> None:
         """Accept nothing more, answer what came in whole, hang up; what takes longer than `drain_s` is cut off."""
-        if self._server is not None:
-            self._server.close()
-        for connection in tuple(self._connections):
-            connection.drain()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+            self._accepting = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        for connection, task in tuple(self._connections.items()):
+            if not connection.drain():
+                task.cancel()
         tasks = tuple(self._connections.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=drain_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
-
-    def took(self, connection: "_Connection") -> bool:
-        """A connection came; False if there are too many, or we are closing."""
-        if self._server is None or not self._server.is_serving() or len(self._connections) >= self.limits.connections:
-            return False
-        task = asyncio.get_running_loop().create_task(connection.serve())
-        self._connections[connection] = task
-        task.add_done_callback(lambda ended: self._ended(connection, ended))
-        return True
-
-    def _ended(self, connection: "_Connection", task: asyncio.Task[None]) -> None:
-        self._connections.pop(connection, None)
-        if not task.cancelled() and (defect := task.exception()) is not None:
-            logger().error("defect", listener=WIRE, error=type(defect).__name__, where=where(defect))
 
     # --- one message ------------------------------------------------------------------------------------------------------
 
@@ -312,11 +331,11 @@ class MllpListener:
         )
         return await self._refuse(self._stranger(transport), error, head)
 
-    async def handshake_failed(self, transport: asyncio.BaseTransport, reason: str) -> None:
+    async def handshake_failed(self, address: str, reason: str) -> None:
         """Note a TLS handshake that failed. Source: ITI TF-2 3.19.4 (node authentication failure)."""
         self.counts.broken += 1
         error = Unauthenticated(f"TLS handshake failed: {reason}", cure="Check the peer's certificate and trust")
-        await self._turns.refused(Caller(peer=None, network_address=_address(transport), via="nobody"), WIRE, error)
+        await self._turns.refused(Caller(peer=None, network_address=address, via="nobody"), WIRE, error)
 
     def _stranger(self, transport: asyncio.BaseTransport) -> Caller:
         """Who it is by certificate and network address alone."""
@@ -403,7 +422,6 @@ class _Connection(asyncio.Protocol):
     """
 
     listener: MllpListener
-    ssl: tls.SSLContext | None
     splitter: FrameSplitter = field(init=False)
     events: deque[_Event | None] = field(default_factory=deque)
     transport: asyncio.Transport | None = None
@@ -429,13 +447,7 @@ class _Connection(asyncio.Protocol):
     # --- what asyncio calls -----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        if not self.listener.took(self):
-            transport.abort()
-            return
-        if self.ssl is not None:
-            transport.pause_reading()  # the first bytes are the handshake's
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -466,7 +478,8 @@ class _Connection(asyncio.Protocol):
         """The peer will write no more; it may still wait for answers."""
         self._take(self.splitter.end())
         self._take([None])
-        return self.ssl is None
+        # A plain connection stays open for our answers; TLS cannot be half closed.
+        return self.transport is not None and self.transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
@@ -520,10 +533,10 @@ class _Connection(asyncio.Protocol):
 
     # --- the task ---------------------------------------------------------------------------------------------------------
 
-    async def serve(self) -> None:
+    async def serve(self, accepted: socket.socket, address: str, context: tls.SSLContext | None) -> None:
         """From handshake to hang-up."""
         try:
-            if self.ssl is not None and not await self._secure(self.ssl):
+            if not await self._connect(accepted, address, context):
                 return
             while (event := await self._next()) is not None:
                 self.is_answering = True
@@ -536,20 +549,16 @@ class _Connection(asyncio.Protocol):
             self._drop()
             self._hang_up()
 
-    async def _secure(self, context: tls.SSLContext) -> bool:
-        plain = self.transport
-        assert plain is not None
+    async def _connect(self, accepted: socket.socket, address: str, context: tls.SSLContext | None) -> bool:
+        loop = asyncio.get_running_loop()
         try:
-            secured = await asyncio.get_running_loop().start_tls(
-                plain, self, context, server_side=True, ssl_handshake_timeout=self.listener.limits.handshake_s
-            )
+            async with asyncio.timeout(self.listener.limits.handshake_s):
+                await loop.connect_accepted_socket(lambda: self, accepted, ssl=context)
         except (tls.SSLError, TimeoutError) as failed:
-            await self.listener.handshake_failed(plain, _reason(failed))
+            await self.listener.handshake_failed(address, _reason(failed))
             return False
         except OSError:  # a probe that connects and leaves is nobody's failure
             return False
-        assert isinstance(secured, asyncio.Transport)
-        self.transport = secured
         return True
 
     async def _next(self) -> _Event | None:
@@ -614,10 +623,11 @@ class _Connection(asyncio.Protocol):
         self.splitter.end()
         self._hold()
 
-    def drain(self) -> None:
-        """Read nothing more; what came in whole is still answered."""
+    def drain(self) -> bool:
+        """Read nothing more; what came in whole is still answered. False: it is not even connected."""
         self.is_deaf = True
         self._take([None])
+        return self.transport is not None
 
     def _hang_up(self) -> None:
         if self.transport is None or self.is_lost:

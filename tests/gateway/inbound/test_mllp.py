@@ -470,3 +470,17 @@ async def test_more_connections_than_allowed_are_turned_away() -> None:
         assert (await two.ask(registration("M2"))).accepted
         async with connected(port) as three:
             assert await three.read() == b""
+
+
+def test_another_event_loop_serves_the_same_plain_and_secured(tmp_path: Path) -> None:
+    async def converse() -> None:
+        await test_hundreds_of_pipelined_messages_are_all_answered()
+        await test_closing_answers_what_is_under_way_and_takes_nothing_new()
+        await test_garbage_between_messages_is_skipped_and_too_much_of_it_ends_the_connection()
+        await test_a_sender_that_closes_its_side_still_gets_its_answer()
+        await test_mutual_tls_shows_the_listener_who_is_asking(tmp_path / "one")
+        await test_a_handshake_without_a_certificate_is_noted_as_a_failure_of_authentication(tmp_path / "two")
+
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(converse())
