@@ -27,6 +27,7 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -64,6 +65,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from profiles.errors import Duplicate, ExchangeError, InternalFault, MalformedMessage, RequestError, UnknownDocument
 from profiles.model.content import DICOM, Content, Part, Pour
+from profiles.model.identifiers import Uid
 from profiles.model.imaging import Study
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
 
@@ -157,17 +159,18 @@ def _view(place: _Place, *, original: bool = False) -> _View:
     return _View(place.file, size)
 
 
-def _size(place: _Place) -> int:
-    """How many bytes the served view has; blocking, three system calls at most."""
-    size = place.file.stat().st_size
-    with suppress(FileNotFoundError):
-        descriptor = os.open(place.head, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _, offset = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
-            return os.fstat(descriptor).st_size - _HEAD.size + size - int(offset)
-        finally:
-            os.close(descriptor)
-    return size
+def _size(folder: str, name: str) -> int:
+    """How many bytes the served view has; blocking. By strings: a plan asks it of hundreds before the first byte."""
+    size = os.stat(f"{folder}/{name}.dcm").st_size  # noqa: PTH116
+    try:
+        descriptor = os.open(f"{folder}/{name}.head", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return size
+    try:
+        _, tail = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
+        return os.fstat(descriptor).st_size - _HEAD.size + size - int(tail)
+    finally:
+        os.close(descriptor)
 
 
 def _head_of(view: _View) -> Part10Head:
@@ -379,6 +382,7 @@ class FilesArchive:
         """
         self._folder = folder
         self._incoming = folder / "incoming"
+        self._halves = map(f"{uuid.uuid4().hex}-{{}}".format, count())
         self._studies = folder / "studies"
         self._compute = compute
         self._clock = clock
@@ -451,7 +455,7 @@ class FilesArchive:
                 if cause is not None and cause is not error:
                     raise cause from error
                 raise
-            incoming = _Incoming(part.key, self._incoming / uuid.uuid4().hex)
+            incoming = _Incoming(part.key, self._incoming / next(self._halves))
             cause = None
             try:
                 cause = await self._receive(part, incoming)
@@ -573,7 +577,7 @@ class FilesArchive:
 
     def _write_head(self, raw: bytes, tail: int) -> Path:
         """A durable head file under a half file's name."""
-        path = self._incoming / uuid.uuid4().hex
+        path = self._incoming / next(self._halves)
         descriptor = create(path)
         try:
             write_all(descriptor, (_HEAD.pack(_HEAD_MAGIC, tail), raw))
@@ -616,12 +620,16 @@ class FilesArchive:
     def _plan(self, wanted: Sequence[Wanted], transfer_syntaxes: frozenset[str] | None) -> Plan:
         available: list[PlannedInstance] = []
         missing: dict[str, ExchangeError] = {}
+        folders: dict[str, str] = {}
         for each in wanted:
             uid = each.instance.sop_instance_uid
-            place = self._place(each.study_instance_uid, uid)
+            if each.study_instance_uid not in folders:
+                folders[each.study_instance_uid] = str(self._place(each.study_instance_uid, "").folder)
             try:
-                size = _size(place)
-                stored = each.instance.transfer_syntax_uid or _head_of(_view(place)).transfer_syntax_uid
+                size = _size(folders[each.study_instance_uid], _hashed(uid))
+                stored = each.instance.transfer_syntax_uid
+                if stored is None:
+                    stored = Uid(_head_of(_view(self._place(each.study_instance_uid, uid))).transfer_syntax_uid)
             except FileNotFoundError:
                 missing[uid] = UnknownDocument("the instance is not in this archive", location=uid)
                 continue
@@ -799,7 +807,7 @@ class FilesArchive:
         return ""
 
     def _tried(self) -> int:
-        probe = self._incoming / f"ready-{uuid.uuid4().hex}"
+        probe = self._incoming / f"ready-{next(self._halves)}"
         os.close(create(probe))
         remove(probe)
         room = os.statvfs(self._folder)
