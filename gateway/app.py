@@ -37,6 +37,7 @@ from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.arrival import Reading
 from gateway.adapters.audit_sql import AuditTrail
+from gateway.adapters.audit_syslog import Collector, SyslogForwarder
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
@@ -88,6 +89,7 @@ from profiles.model.identifiers import Oid
 from profiles.pix.iti8 import ITI_8, iti_8
 from profiles.pix.iti30 import ITI_30, iti_30
 from profiles.transaction import Hl7Transaction, SoapTransaction
+from profiles.wire.audit.syslog import Origin
 from profiles.wire.dicom.web import refused
 from profiles.wire.fhir.capability import Software
 from profiles.wire.hl7v2.address import Hl7Address
@@ -97,6 +99,7 @@ from profiles.xdsi.rad68 import SiteCodes
 VERSION = version("radgate")
 IDS_FILE = "house.json"
 LOCK_FILE = "lock"
+SYSLOG_TLS_PORT = 6514  # RFC 5425 4.1
 
 
 class AlreadyRunning(Exception):
@@ -181,8 +184,12 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             if runner is not None:
                 runner.wake()
 
+        forwarder: SyslogForwarder | None = None
+
         def committed() -> None:
             trail.committed()
+            if forwarder is not None:
+                forwarder.wake()
             wake()
 
         url = settings.store.url.get_secret_value() if settings.store.url else f"sqlite:///{data.absolute()}/radgate.db"
@@ -316,6 +323,9 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             addresses=lambda: addresses,
         )  # fmt: skip
         working = asyncio.create_task(runner.serve(), name="jobs")
+        forwarder = forwarder_of(settings, house, store, clock, identity)
+        if forwarder is not None:
+            await forwarder.start()
         async with store.unit() as work:
             await work.audit.record(
                 application_started(at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher())
@@ -336,6 +346,8 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
                 await work.audit.record(
                     application_stopped(at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher())
                 )
+            if forwarder is not None:
+                await forwarder.stop()
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -462,6 +474,29 @@ def archive_of(
         reading=reading,
         native_url=section.native_url or None,
         headers=headers,
+    )
+
+
+def forwarder_of(
+    settings: Settings, house: House, store: SqlStore, clock: SystemClock, identity: TlsIdentity | None
+) -> SyslogForwarder | None:
+    """Who hands audit on to the collector that the settings name; None: nobody."""
+    if not settings.audit.syslog:
+        return None
+    where = urlsplit(settings.audit.syslog)
+    secure = client_context(identity, trust=settings.audit.syslog_trust or settings.tls.trust)
+    return SyslogForwarder(
+        Collector(
+            host=where.hostname or "",
+            port=where.port or SYSLOG_TLS_PORT,
+            context=secure if where.scheme == "tls" else None,
+        ),
+        store=store,
+        clock=clock,
+        origin=Origin(host=socket.getfqdn(), application="radgate", process_id=house.process_id),
+        source_id=house.name,
+        party=house.party(),
+        enterprise_site_id=settings.audit.enterprise_site_id,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -18,6 +19,7 @@ from gateway.model.peer import DEFAULT_TOLERANCES, Tolerance, UnknownPatientPoli
 from profiles.model.identifiers import Oid
 
 ENVIRONMENT = "RADGATE__"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def _oid(text: object) -> object:
@@ -282,7 +284,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     tls = settings.tls
     if (tls.certificate is None) != (tls.key is None):
         yield Problem("tls.key", "certificate and key come together", "Name both, or neither")
-    loopback = settings.listen.host in {"127.0.0.1", "::1", "localhost"}
+    loopback = settings.listen.host in LOOPBACK
     if not loopback and not tls.enabled:
         yield Problem("listen.host", "a network address without TLS would show patients' data", "Configure [tls]")
     if settings.access.anonymous_loopback and not loopback:
@@ -291,6 +293,11 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "archive.url", "a DICOMweb archive has an address", "Add it, such as http://localhost:8042/dicom-web"
         )
+    where = urlsplit(settings.audit.syslog)
+    if settings.audit.syslog and (where.scheme not in {"tls", "tcp"} or not where.hostname):
+        yield Problem("audit.syslog", "is not an address", "Write tls://host:6514")
+    if where.scheme == "tcp" and where.hostname not in LOOPBACK:
+        yield Problem("audit.syslog", "audit records name patients and do not travel in the clear", "Use tls://")
     names = [peer.name for peer in settings.peer]
     for index, peer in enumerate(settings.peer):
         if names.count(peer.name) > 1:
