@@ -30,6 +30,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.objects import Objects, Spool
 from gateway.telemetry import logger
 from profiles.errors import (
+    Busy,
     ExchangeError,
     InternalFault,
     MalformedMessage,
@@ -192,6 +193,8 @@ class SoapListener:
         )
         if exchange_id:
             response.headers[EXCHANGE_HEADER] = exchange_id
+        if isinstance(error, Busy):
+            response.headers["Retry-After"] = str(error.retry_after_s)
         return response
 
     async def _turn(self, post: "_Post", asked: _Served, message: SoapMessage) -> web.StreamResponse:

@@ -193,7 +193,10 @@ def refusal(fault: PeerFault) -> PeerRefused:
     named = code.rpartition("}")[2] or "without a code"
     # Its words are for our operator only: a detail may be passed on to strangers, and who knows what a peer says.
     said = f". It said: {fault.reason}" if fault.reason else ""
-    return PeerRefused(f"the peer answered with a fault ({named})", code=code, cure=cure + said)
+    refused = PeerRefused(f"the peer answered with a fault ({named})", code=code, cure=cure + said)
+    # SOAP 1.2 part 1, 5.4.6: what a Receiver could not do for reasons of its own may succeed later.
+    refused.temporary = fault.codes[:1] == (f"{{{S}}}{Code.RECEIVER}",)
+    return refused
 
 
 def is_fault(body: etree._Element) -> bool:

@@ -21,7 +21,7 @@ from gateway.adapters.tls import TlsIdentity, client_context, server_context
 from gateway.inbound.soap import EXCHANGE_HEADER, SoapListener
 from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
 from gateway.ports.objects import Spool
-from profiles.errors import PeerUnavailable, Unauthenticated
+from profiles.errors import Busy, PeerUnavailable, Unauthenticated
 from profiles.wire.multipart import parts_of
 from profiles.wire.soap.fault import decode_fault
 from profiles.wire.soap.mtom import SoapLimits
@@ -35,7 +35,7 @@ from tests.support.toy_soap import QUERY, ToyActor, ToyTurns, served
 KNOWN = Peer(name="Known")
 SOAP = "application/soap+xml; charset=utf-8"
 RELATED = 'multipart/related; type="application/xop+xml"; start="<root@x>"; boundary=b'
-IDLE_S = 0.5
+IDLE_S = 0.8
 
 
 def envelope(body: str, action: str, header: str = "") -> str:
@@ -309,6 +309,19 @@ async def test_a_defect_while_reading_is_a_fault_and_not_a_page(tmp_path: Path) 
         assert len(stage.turns.refusals) == 1
 
 
+async def test_a_house_that_is_busy_says_when_to_come_back(tmp_path: Path) -> None:
+    class Full:
+        def spool(self, limit_bytes: int) -> Spool:
+            raise Busy("too much at once")
+
+    async with _Staged(tmp_path, {"objects": Full()}) as stage, stage.client.post(
+        f"{stage.url}/soap/toy",
+        data=related(submit(attached("a")), ("a", b"x")),
+        headers={"Content-Type": RELATED},
+    ) as response:
+        assert (response.status, response.headers["Retry-After"]) == (500, "5")
+
+
 async def test_compressed_requests_are_not_read(stage: Stage) -> None:
     status, _, reason = await stage.fault(gzip.compress(query().encode()), **{"Content-Encoding": "gzip"})
     assert (status, reason) == (400, "compressed requests are not read")
@@ -439,7 +452,7 @@ async def test_a_sender_who_stands_still_is_told_and_let_go(stage: Stage) -> Non
     started = time.monotonic()
     answer = await asyncio.wait_for(reader.readuntil(b"</s:Envelope>"), 5)
     assert b" 400 " in answer.split(b"\r\n")[0]
-    assert b"nothing of the request came for 0.5 seconds" in answer
+    assert b"nothing of the request came for 0.8 seconds" in answer
     assert IDLE_S * 0.8 < time.monotonic() - started < 3
     writer.close()
     assert len(stage.turns.refusals) == 1
@@ -567,6 +580,7 @@ async def test_a_small_request_is_served_beside_bulk(stage: Stage) -> None:
         ) as response:
             return sum([len(chunk) async for chunk in response.content.iter_any()])
 
+    begun = time.monotonic()
     pouring = asyncio.create_task(bulk())
     slowest = 0.0
     await asyncio.sleep(0.02)
@@ -578,7 +592,8 @@ async def test_a_small_request_is_served_beside_bulk(stage: Stage) -> None:
         asked += 1
     assert await pouring > 400_000_000
     assert asked >= 3
-    assert slowest < 0.25  # a shared machine; without a turn of the loop it is the whole transfer
+    # A machine may be busy with other things; without turns of the loop a request waits for the whole transfer.
+    assert slowest < max(0.25, (time.monotonic() - begun) / 3)
 
 
 async def test_a_large_pour_takes_little_memory(stage: Stage) -> None:

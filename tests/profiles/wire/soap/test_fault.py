@@ -146,3 +146,9 @@ def test_a_peers_words_are_for_our_operator_and_not_for_strangers() -> None:
     assert "Doe" in refused.cure
     assert "endpoint" in refused.cure
     assert not refused.temporary
+
+
+def test_what_a_receiver_could_not_do_may_be_asked_again() -> None:
+    assert refusal(PeerFault(codes=(f"{{{S}}}Receiver", "x"), reason="")).temporary
+    assert not refusal(PeerFault(codes=(f"{{{S}}}Sender", f"{{{S}}}Receiver"), reason="")).temporary
+    assert not refusal(PeerFault(codes=(), reason="")).temporary
