@@ -276,7 +276,10 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         soap.add("/soap/document-recipient", answers_of(recipient))
         soap.add("/soap/imaging-source", answers_of(source))
         soap.routes(app)
-        ehr = FhirListener(turns=turns, identify=identifier.of_request, base=house.fhir_url)
+        ehr = FhirListener(
+            turns=turns, identify=identifier.of_request, base=house.fhir_url,
+            idle_timeout_s=settings.limits.idle_timeout_s,
+        )  # fmt: skip
         ehr.add(answers_of(fhir))
         ehr.routes(app)
         dicomweb = HttpListener(

@@ -41,6 +41,8 @@ def _one_line(value: object) -> str:
 def configure(level: str = "INFO") -> None:
     """JSON lines on standard error; libraries' warnings too."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    # aiohttp writes whole request lines and payload errors there, and a request line may name a patient.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -24,6 +24,7 @@ from profiles.model.identifiers import Oid
 
 ROOT = "2.25.71190522"  # below it, everything that the demo names
 
+COMMAND_S = 180.0
 START_S = 120.0  # a small machine that is busy needs its time
 
 
@@ -106,7 +107,8 @@ class House:
         Raises:
             CommandFailed: It did not exit with 0.
         """
-        code, out, err = await run("--config", str(self.config), *words)
+        async with asyncio.timeout(COMMAND_S):
+            code, out, err = await run("--config", str(self.config), *words)
         if code != 0:
             raise CommandFailed(f"radgate {' '.join(words[:2])} exited {code}: {err.strip() or out.strip()}")
         return json.loads(out)

@@ -33,7 +33,8 @@ from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
 from profiles.wire.multipart import parts_of, poured
 
 DICOM_PARTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-REST_S = 60.0  # the longest that a step waits for an exchange to rest
+REST_S = 90.0  # the longest that a step waits for an exchange to rest
+TOLD_S = 15.0  # and for an announcement, which goes out as soon as the study is stored
 
 
 class StepFailed(Exception):
@@ -76,12 +77,12 @@ Step = Callable[[Scene], Awaitable[Seen]]
 
 async def prepare(scene: Scene) -> Seen:
     """Lakeside learns of its patients and archives what its scanner made."""
+    if scene.broken("prepare"):
+        _cut_short(files_of(scene.study)[-1])
     for sample in (scene.study, scene.unknown):
         await _tell(scene, scene.houses.lakeside, sample.patient)
     size = await _store(scene, scene.houses.lakeside, scene.study)
     size += await _store(scene, scene.houses.lakeside, scene.unknown)
-    if scene.broken("prepare"):
-        raise StepFailed("broken on purpose: the scanner was switched off")
     return Seen(detail="Lakeside's archive has two studies from its scanner", size_bytes=size)
 
 
@@ -102,16 +103,14 @@ async def patients(scene: Scene) -> Seen:
 
 async def publish(scene: Scene) -> Seen:
     """Lakeside offers the study: a KOS by RAD-68 to Valley, under Lakeside's own patient id."""
-    if scene.broken("publish"):
-        await scene.houses.valley.stop()
-    return await _offer(scene, scene.study)
+    if scene.broken("receive"):
+        next((scene.houses.lakeside.data / "archive").rglob("*.dcm")).unlink()
+    return await _offer(scene, scene.study, "Nobody" if scene.broken("publish") else "Valley")
 
 
 async def receive(scene: Scene) -> Seen:
     """Valley reconciles the patient, fetches by RAD-69 from Lakeside, archives, and checks against the manifest."""
     houses, study = scene.houses, scene.study
-    if scene.broken("receive"):
-        raise StepFailed("broken on purpose: nobody waited for the images")
     job = await _resting(houses.valley, study, "receive", ("stored", "done", "failed", "held", "incomplete"))
     scene.exchanges["receive"] = job["id"]
     shown = await houses.valley.command("study", "show", study.study_instance_uid)
@@ -144,11 +143,10 @@ async def collect(scene: Scene) -> Seen:
     """Region finds it by ITI-18, takes the manifest by ITI-43, the instances by RAD-69 from Valley."""
     houses = scene.houses
     patient = scene.patients["Region"].identifiers[0]
-    if scene.broken("collect"):
-        await houses.valley.stop()
+    study = "1.2.3" if scene.broken("collect") else str(scene.study.study_instance_uid)
     job = await houses.region.command(
         "study", "fetch", "--patient", str(patient), "--registry", "Region",
-        "--study", str(scene.study.study_instance_uid), "--wait",
+        "--study", study, "--wait",
     )  # fmt: skip
     if job["state"] not in ("stored", "done"):
         raise StepFailed(f"Region's exchange is {job['state']}: {job['reason']}")
@@ -335,6 +333,11 @@ async def _store(scene: Scene, house: House, study: SampleStudy) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
+def _cut_short(path: Path) -> None:
+    body = path.read_bytes()
+    path.write_bytes(body[: len(body) // 2])
+
+
 async def _files(paths: tuple[Path, ...]) -> Pour:
     async def chunks(path: Path) -> AsyncIterator[bytes]:
         yield await asyncio.to_thread(path.read_bytes)
@@ -343,10 +346,8 @@ async def _files(paths: tuple[Path, ...]) -> Pour:
         yield Part(key=path.name, media_type="application/dicom", chunks=chunks(path))
 
 
-async def _offer(scene: Scene, study: SampleStudy) -> Seen:
-    job = await scene.houses.lakeside.command(
-        "study", "share", str(study.study_instance_uid), "--to", "Valley", "--wait"
-    )
+async def _offer(scene: Scene, study: SampleStudy, peer: str = "Valley") -> Seen:
+    job = await scene.houses.lakeside.command("study", "share", str(study.study_instance_uid), "--to", peer, "--wait")
     if job["state"] != "done":
         raise StepFailed(f"Lakeside's exchange is {job['state']}: {job['reason']}")
     sent = [step for step in job["steps"] if step["direction"] == "out"]
@@ -386,7 +387,7 @@ async def _resting(house: House, study: SampleStudy, kind: str, states: tuple[st
 
 
 async def _eventually(look: Callable[[], Any], otherwise: str) -> Any:
-    for _ in range(int(REST_S / 0.1)):
+    for _ in range(int(TOLD_S / 0.1)):
         if (found := look()) is not None:
             return found
         await asyncio.sleep(0.1)
