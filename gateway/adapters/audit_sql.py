@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select
 
 from gateway.adapters.audit_folder import AuditFolder, mark_of, vouched
-from gateway.adapters.audit_tables import cursors, index, open_intents, records, subjects
+from gateway.adapters.audit_tables import cursors, index, open_intents, records, subjects, writers
 from gateway.adapters.audit_verify import LINK_COLUMNS, link_of, told
 from gateway.adapters.executor import (
     POSTGRESQL,
@@ -56,6 +56,9 @@ from profiles.wire.audit.read import decode
 CHAIN_LOCK = 0x7261_6467  # pg_advisory_xact_lock: "radg"
 PAGE = 500  # links read at once: some 1 MB
 MARK_INTERVAL_S = 0.25  # between two high-water marks: how much of a tail can be cut unseen is what came in since
+SEEN_INTERVAL_S = 10.0
+ALIVE_S = 60.0  # a process that was not seen for so long is gone: six times the interval, for a database that was busy
+FORGOTTEN_S = 86_400.0
 
 _HEAD = Fixed(select(records.c.number, records.c.hash).order_by(records.c.number.desc()).limit(1))
 _LOCK = Fixed(select(func.pg_advisory_xact_lock(CHAIN_LOCK)))
@@ -65,7 +68,17 @@ _SUBJECT = insert_new(subjects)
 _OPEN = insert(open_intents)
 _INTENT = Fixed(select(open_intents.c.exchange_id).where(open_intents.c.intent == bindparam("of_intent")))
 _FORGET = Fixed(delete(open_intents).where(open_intents.c.intent == bindparam("of_intent")))
-_LEFT_OPEN = Fixed(select(open_intents.c.intent).where(open_intents.c.writer != bindparam("writer")).limit(PAGE))
+_LEFT_OPEN = Fixed(
+    select(open_intents.c.intent)
+    .where(
+        open_intents.c.writer != bindparam("writer"),
+        ~exists().where(writers.c.writer == open_intents.c.writer, writers.c.seen_at > bindparam("alive_since")),
+    )
+    .limit(PAGE)
+    .with_for_update(skip_locked=True)
+)
+_SEEN = insert_or_replace(writers)
+_UNSEEN = Fixed(delete(writers).where(writers.c.seen_at < bindparam("before")))
 _OF_INTENT = Fixed(
     select(records.c.body)
     .where(records.c.intent == bindparam("of_intent"), records.c.kind == Kind.INTENT.value)
@@ -144,12 +157,22 @@ class SqlAudit:
         await self._db.run(_FORGET, {"of_intent": intent})
 
     async def close_left_open(self) -> int:
-        """Answer the intents of processes that are gone by what they said would be true; at most a page of them."""
-        left = [row[0] for row in await self._db.rows(_LEFT_OPEN, {"writer": self._writer})]
+        """Answer the intents of processes that are gone by what they said would be true; at most a page of them.
+
+        Where several processes share the database, gone is who was not seen for `ALIVE_S`; else everybody but us.
+        """
+        alive_since = micros(self._clock.now()) - int(ALIVE_S * 1_000_000)
+        left = [row[0] for row in await self._db.rows(_LEFT_OPEN, {"writer": self._writer, "alive_since": alive_since})]
         for intent in left:
             intended = [row[0] for row in await self._db.rows(_OF_INTENT, {"of_intent": intent})]
             await self.close(intent, [decode(body).value for body in intended])
         return len(left)
+
+    async def be_seen(self) -> None:
+        """Say that this process lives."""
+        now = micros(self._clock.now())
+        await self._db.run(_SEEN, {"writer": self._writer, "seen_at": now})
+        await self._db.run(_UNSEEN, {"before": now - int(FORGOTTEN_S * 1_000_000)})
 
     async def move_cursor(self, destination: str, number: int) -> None:
         """A forwarder has handed over all up to `number`."""
@@ -369,6 +392,8 @@ class AuditTrail:
         self._tending: asyncio.Task[None] | None = None
         self._stopping = False
         self._telling = asyncio.Lock()
+        self._shared = False
+        self._seen_at = 0.0
         self._marked = -1
         self._floor = (0, GENESIS)
         self.key_id = ""
@@ -406,9 +431,11 @@ class AuditTrail:
                         enterprise_site_id=self._site,
                     )
                 )
-        while await self._close_left_open(store):
-            pass
+        async with store.reading() as executor:
+            self._shared = executor.dialect == POSTGRESQL
+        await self._look_after_intents()
         await self.checkpoint()
+        self._seen_at = asyncio.get_running_loop().time()
         self._tending = asyncio.get_running_loop().create_task(self._tend(), name="audit checkpoints")
         return faults
 
@@ -420,10 +447,16 @@ class AuditTrail:
             await self._tending
             await self.checkpoint()
 
-    async def _close_left_open(self, store: Workable) -> int:
-        async with store.unit() as work:
-            assert isinstance(work.audit, SqlAudit)
-            return await work.audit.close_left_open()
+    async def _look_after_intents(self) -> None:
+        """Be seen, where others might take us for gone, and answer for those who are."""
+        assert self._store is not None
+        left = 1
+        while left:
+            async with self._store.unit() as work:
+                assert isinstance(work.audit, SqlAudit)
+                if self._shared:
+                    await work.audit.be_seen()
+                left = await work.audit.close_left_open()
 
     async def _compare(self) -> Sequence[ChainFault]:
         assert self._store is not None
@@ -447,11 +480,16 @@ class AuditTrail:
         last_checkpoint = loop.time()
         while not self._stopping:
             wait_s = max(0.0, last_checkpoint + self._interval_s - loop.time())
+            if self._shared:
+                wait_s = min(wait_s, SEEN_INTERVAL_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
             self._news.clear()
             try:
+                if self._shared and loop.time() - self._seen_at >= SEEN_INTERVAL_S:
+                    self._seen_at = loop.time()
+                    await self._look_after_intents()
                 due = loop.time() - last_checkpoint >= self._interval_s
                 if await self.checkpoint(every=1 if due else self._every) or due:
                     last_checkpoint = loop.time()

@@ -61,6 +61,14 @@ open_intents = Table(
     sqlite_with_rowid=False,
 )
 
+writers = Table(
+    "audit_writers",
+    metadata,
+    Column("writer", Words, primary_key=True, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+"""Processes that share a database, and when each last said that it lives. Empty where there is one process only."""
+
 cursors = Table(
     "audit_cursors",
     metadata,

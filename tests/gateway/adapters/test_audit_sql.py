@@ -138,21 +138,46 @@ async def test_an_intent_of_nothing_can_be_closed_by_something(house: Trail) -> 
     assert await numbers(house) == [1]
 
 
-async def test_what_a_crash_left_open_is_closed_as_it_was_feared(tmp_path: Path, url: str) -> None:
-    house = await started(tmp_path, url)
+async def test_what_a_crash_left_open_is_closed_as_it_was_feared(tmp_path: Path) -> None:
+    house = await started(tmp_path)
     async with house.store.unit() as work:
         await work.audit.intend((FAILURE,), "e1")
         answered = await work.audit.intend((FAILURE,), "e2")
         await work.audit.close(answered, (RETRIEVE,))
     await house.store.close()  # and no more: the process is gone
-    again = await started(tmp_path, url)
+    again = await started(tmp_path)
     shown = await again.archive.list(AuditCriteria())
     assert [(each.record, each.exchange_id) for each in shown] == [(FAILURE, "e1"), (RETRIEVE, "e2")]
     assert await again.archive.verify() == []
     await again.stop()
-    third = await started(tmp_path, url)
+    third = await started(tmp_path)
     assert len(await numbers(third)) == 2
     await third.stop()
+
+
+@pytest.mark.judge_program
+async def test_a_house_does_not_answer_for_another_that_lives(tmp_path: Path, database: str) -> None:
+    await emptied(database)
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    first = await started(one, database)
+    async with first.store.unit() as work:
+        intent = await work.audit.intend((FAILURE,), "e1")
+    second = await started(other, database)
+    assert await numbers(second) == []
+    async with first.store.unit() as work:
+        await work.audit.close(intent, (RETRIEVE,))
+        await work.audit.intend((FAILURE,), "e2")
+    await first.store.close()  # and no more: the process is gone
+    second.clock.advance(30)
+    await second.trail._look_after_intents()
+    assert len(await numbers(second)) == 1
+    second.clock.advance(31)
+    await second.trail._look_after_intents()
+    assert [each.exchange_id for each in await second.archive.list(AuditCriteria())] == ["e2", "e1"]
+    assert await second.archive.verify() == []
+    await second.stop()
 
 
 async def test_units_side_by_side_make_one_chain(house: Trail) -> None:

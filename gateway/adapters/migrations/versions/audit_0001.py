@@ -1,4 +1,4 @@
-"""The audit chain: records, what they are searched by, open intents, cursors of forwarders."""
+"""The audit chain: records, what they are searched by, open intents, who is alive, cursors of forwarders."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -61,6 +61,12 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("intent", name="pk_audit_open_intents"),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "audit_writers",
+        sa.Column("writer", WORDS, nullable=False),
+        sa.Column("seen_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("writer", name="pk_audit_writers"),
     )
     op.create_table(
         "audit_cursors",
