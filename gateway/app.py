@@ -94,11 +94,13 @@ from profiles.wire.dicom.web import refused
 from profiles.wire.fhir.capability import Software
 from profiles.wire.hl7v2.address import Hl7Address
 from profiles.wire.hl7v2.datatypes import Site
+from profiles.wire.soap.mtom import SoapLimits
 from profiles.xdsi.rad68 import SiteCodes
 
 VERSION = version("radgate")
 IDS_FILE = "house.json"
 LOCK_FILE = "lock"
+READ_BYTES = 256 * 1024  # of a request at a time: whole chunks, and a turn of the loop between them
 SYSLOG_TLS_PORT = 6514  # RFC 5425 4.1
 
 
@@ -269,7 +271,10 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         soap = SoapListener(
             turns=turns, objects=objects, identify=identifier.of_request, clock=clock,
             document_bytes=settings.limits.document_bytes, idle_timeout_s=settings.limits.idle_timeout_s,
-            anonymous_loopback=settings.access.anonymous_loopback,
+            anonymous_loopback=settings.access.anonymous_loopback, base_url=house.base_url,
+            limits=SoapLimits(
+                root_bytes=settings.limits.soap_root_bytes, message_bytes=settings.limits.request_bytes or None
+            ),
         )  # fmt: skip
         soap.add("/soap/registry", answers_of(registry_actor))
         soap.add("/soap/repository", answers_of(repository))
@@ -317,8 +322,9 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             store=store, clock=clock, worker=follow, owner=f"{house.name}:{os.getpid()}:{clock.new_uuid()[:8]}"
         )
         http_runner = web.AppRunner(
-            app, access_log=None, auto_decompress=False, shutdown_timeout=settings.listen.drain_timeout_s
-        )
+            app, access_log=None, auto_decompress=False, read_bufsize=READ_BYTES,
+            shutdown_timeout=settings.listen.drain_timeout_s,
+        )  # fmt: skip
         await http_runner.setup()
         await web.SockSite(http_runner, http_socket, ssl_context=listening).start()
         control = Control(

@@ -377,7 +377,7 @@ class _Record:
         facts = self._facts(error, delivery)
         records = self.transaction.audit(Side.RESPONDER, self.request, response, facts)
         outcome = StepOutcome.SUCCESS
-        if error is not None:
+        if error is not None or self.exchange.learned.failed:
             outcome = StepOutcome.FAILURE
         elif self.exchange.learned.partial:
             outcome = StepOutcome.PARTIAL

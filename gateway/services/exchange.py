@@ -23,6 +23,7 @@ class Learned:
     why: str = ""
     cure: str = ""
     partial: bool = False
+    failed: bool = False  # answered in full, and the answer is that nothing could be done
     warnings: tuple[Finding, ...] = ()
 
 

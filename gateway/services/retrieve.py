@@ -179,6 +179,10 @@ class Retrieve:
                 patients[entries[0].patient_id] = True
         exchange.learned.patients = tuple(patients)
         exchange.learned.partial = bool(found and failed)
+        exchange.learned.failed = not found
+        if failed:
+            first = next(iter(failed.values()))
+            exchange.learned.why, exchange.learned.cure = first.detail, first.cure
         exchange.learned.text = f"{len(found)} of {len(found) + len(failed)} document(s) handed out"
         return found, failed
 
@@ -189,6 +193,7 @@ class Retrieve:
         )
         there, asked = len(planned.plan.available), len(planned.plan.available) + len(planned.failed)
         exchange.learned.partial = 0 < there < asked
+        exchange.learned.failed = not there
         exchange.learned.text = f"{there} of {asked} instances handed out"
         if planned.failed:
             first = next(iter(planned.failed.values()))
