@@ -274,11 +274,11 @@ def test_reading_takes_time_in_proportion_to_the_length(shape: bytes) -> None:
     def seconds(count: int) -> float:
         body = shape * count if shape.startswith(b"ZZZ") else (shape + b"\r") * (count // 50)
         data = b"MSH|^~\\&|A||||||ADT^A01|1|P|2.5\r" + body
-        started = time.perf_counter()
+        started = time.process_time()
         for segment in read_message(data).segments:
             for number in range(1, len(segment.fields)):
                 segment.text(number)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     small = min(seconds(20_000) for _ in range(3))
     large = min(seconds(160_000) for _ in range(3))

@@ -111,9 +111,9 @@ def test_a_chunk_full_of_start_blocks_costs_no_more_than_its_length() -> None:
     def seconds(count: int) -> float:
         splitter = FrameSplitter(MllpLimits(noise_bytes=10**9))
         stream = b"\x0bx" * count
-        started = time.perf_counter()
+        started = time.process_time()
         splitter.feed(stream)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     small = min(seconds(5_000) for _ in range(3))
     large = min(seconds(40_000) for _ in range(3))
