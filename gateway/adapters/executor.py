@@ -6,6 +6,7 @@ so rows come as the driver gives them; columns are therefore integers, text, byt
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy import Executable, Table, bindparam
@@ -15,6 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 Parameters = Mapping[str, Any]
 Row = Sequence[Any]
 NONE: Parameters = {}
+Ordered = Callable[[Parameters], tuple[Any, ...]]
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
@@ -28,35 +30,46 @@ class Fixed:
     `alternative` is the same statement as PostgreSQL spells it, where the two differ (ON CONFLICT).
     """
 
-    __slots__ = ("_defaults", "_names", "_postgresql", "_sql", "_statement")
+    __slots__ = ("_ordered", "_postgresql", "_sql", "_statement")
 
     def __init__(self, statement: Executable, alternative: Executable | None = None) -> None:
         """Keep it; compilation waits for the first use."""
         self._statement = statement
         self._postgresql = alternative if alternative is not None else statement
         self._sql = ""
-        self._names: tuple[str, ...] = ()
-        self._defaults: Mapping[str, Any] = NONE
+        self._ordered: Ordered = _none
 
     def postgresql(self) -> Executable:
         """The statement for SQLAlchemy to run."""
         return self._postgresql
 
-    def sqlite(self) -> tuple[str, Callable[[Parameters], list[Any]]]:
+    def sqlite(self) -> "tuple[str, Ordered]":
         """Text with question marks, and what puts parameters in their order."""
         if not self._sql:
             compiled = self._statement.compile(dialect=_QMARK)  # type: ignore[attr-defined]
             assert isinstance(compiled, SQLCompiler)
-            self._names = tuple(compiled.positiontup or ())
-            self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
+            constants = {name: value for name, value in compiled.params.items() if value is not None}
+            self._ordered = _in_order(compiled.positiontup or [], constants)
             self._sql = compiled.string
         return self._sql, self._ordered
 
-    def _ordered(self, parameters: Parameters) -> list[Any]:
-        defaults = self._defaults
-        if not defaults:
-            return [parameters[name] for name in self._names]
-        return [parameters[name] if name in parameters else defaults[name] for name in self._names]
+
+def _none(_: Parameters) -> tuple[Any, ...]:
+    return ()
+
+
+def _in_order(names: Sequence[str], constants: Parameters) -> Ordered:
+    if not names:
+        return _none
+    if len(names) == 1:
+        (only,) = names
+        if only in constants:
+            return lambda _: (constants[only],)
+        return lambda parameters: (parameters[only],)
+    taken = itemgetter(*names)
+    if not constants:
+        return taken
+    return lambda parameters: taken({**constants, **parameters})
 
 
 Statement = Fixed | Executable
@@ -88,6 +101,10 @@ class Executor(Protocol):
 
     async def run_many(self, statement: Fixed, parameters: Sequence[Parameters]) -> None:
         """The same statement for each of these."""
+        ...
+
+    async def run_each(self, statement: Fixed, parameters: Sequence[Parameters]) -> int:
+        """The same, and how many rows all of them touched."""
         ...
 
 

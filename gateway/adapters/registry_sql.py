@@ -46,7 +46,7 @@ from gateway.adapters.tables import (
     registry_unique_ids,
     submission_sets,
 )
-from profiles.errors import Duplicate, RuleViolation, UnknownDocument
+from profiles.errors import Busy, Duplicate, RuleViolation, UnknownDocument
 from profiles.model.document import (
     Association,
     AssociationType,
@@ -193,12 +193,24 @@ class SqlRegistry:
                     f"the uniqueId of the {_WORDS[kind]} is in use",
                     code="XDSDuplicateUniqueIdInRegistry", location=unique_id,
                 )  # fmt: skip
-        for entry_uuid, kind in named:
-            if not await self._db.run(_INSERT_OBJECT, {"entry_uuid": entry_uuid, "kind": kind}):
+        objects = [{"entry_uuid": str(entry_uuid), "kind": kind} for entry_uuid, kind in named]
+        if await self._db.run_each(_INSERT_OBJECT, objects) != len(objects):
+            await self._name_what_is_in_use(objects)
+
+    async def _name_what_is_in_use(self, objects: Sequence[dict[str, str]]) -> None:
+        """Some of the ids had been there: whichever is of another kind, or has a row already."""
+        for each in objects:
+            table = _TABLES[each["kind"]]
+            kind = await self._kind(each["entry_uuid"])
+            used = kind != each["kind"] or await self._db.rows(
+                select(table.c.entry_uuid).where(table.c.entry_uuid == each["entry_uuid"]).limit(1)
+            )
+            if used:
                 raise Duplicate(
-                    f"the entryUUID of the {_WORDS[kind]} is in use",
-                    code="XDSRegistryMetadataError", location=entry_uuid,
+                    f"the entryUUID of the {_WORDS[each['kind']]} is in use",
+                    code="XDSRegistryMetadataError", location=each["entry_uuid"],
                 )  # fmt: skip
+        raise Busy("another submission with the same ids is being registered")
 
     async def _check_documents(self, registered: Sequence[DocumentEntry]) -> None:
         """The same uniqueId is the same document: same hash, same size."""

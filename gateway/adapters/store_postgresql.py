@@ -70,6 +70,10 @@ class PostgresqlExecutor:
         if parameters:
             await self._connection.execute(statement.postgresql(), [dict(each) for each in parameters])
 
+    async def run_each(self, statement: Fixed, parameters: Sequence[Parameters]) -> int:
+        """One after another: for many at once the driver does not tell."""
+        return sum([await self.run(statement, each) for each in parameters])
+
 
 class PostgresqlStore:
     """Units and views of one database."""

@@ -7,7 +7,6 @@ to date. The audit sink comes in as a factory, because its tables and its chain 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import Connection, func, make_url, select
@@ -33,39 +32,59 @@ __all__ = ["NewerSchema", "SqlStore", "SqlWork"]
 class SqlWork:
     """`Work` over one executor; each port is made when it is first asked for."""
 
+    __slots__ = ("_audit", "_documents", "_identity", "_ledger", "_registry", "_store", "_studies", "executor")
+
     def __init__(self, executor: Executor, store: "SqlStore") -> None:
         self.executor = executor
         self._store = store
+        self._registry: SqlRegistry | None = None
+        self._studies: SqlStudies | None = None
+        self._ledger: SqlLedger | None = None
+        self._identity: SqlIdentity | None = None
+        self._audit: AuditSink | None = None
+        self._documents: SqlDocuments | None = None
 
-    @cached_property
+    @property
     def registry(self) -> SqlRegistry:
         """What is shared."""
-        return SqlRegistry(self.executor, self._store.numbers)
+        if self._registry is None:
+            self._registry = SqlRegistry(self.executor, self._store.numbers)
+        return self._registry
 
-    @cached_property
+    @property
     def studies(self) -> SqlStudies:
         """The index."""
-        return SqlStudies(self.executor)
+        if self._studies is None:
+            self._studies = SqlStudies(self.executor)
+        return self._studies
 
-    @cached_property
+    @property
     def ledger(self) -> SqlLedger:
         """The exchanges."""
-        return SqlLedger(self.executor, self._store.numbers, self._store.turns)
+        if self._ledger is None:
+            self._ledger = SqlLedger(self.executor, self._store.numbers, self._store.turns)
+        return self._ledger
 
-    @cached_property
+    @property
     def identity(self) -> SqlIdentity:
         """The patients."""
-        return SqlIdentity(self.executor)
+        if self._identity is None:
+            self._identity = SqlIdentity(self.executor)
+        return self._identity
 
-    @cached_property
+    @property
     def audit(self) -> AuditSink:
         """What happened."""
-        return self._store.audit(self.executor)
+        if self._audit is None:
+            self._audit = self._store.audit(self.executor)
+        return self._audit
 
-    @cached_property
+    @property
     def documents(self) -> SqlDocuments:
         """Bytes of documents."""
-        return SqlDocuments(self.executor, self._store.kept)
+        if self._documents is None:
+            self._documents = SqlDocuments(self.executor, self._store.kept)
+        return self._documents
 
 
 class SqlStore:

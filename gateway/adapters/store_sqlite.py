@@ -100,8 +100,12 @@ class SqliteExecutor:
 
     async def run_many(self, statement: Fixed, parameters: Sequence[Parameters]) -> None:
         """The same statement for each of these."""
+        await self.run_each(statement, parameters)
+
+    async def run_each(self, statement: Fixed, parameters: Sequence[Parameters]) -> int:
+        """The same, and how many rows all of them touched."""
         text, ordered = statement.sqlite()
-        self._raw.executemany(text, [ordered(each) for each in parameters])
+        return self._raw.executemany(text, map(ordered, parameters)).rowcount
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -115,7 +119,13 @@ def engine_of(path: Path) -> Engine:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=LOCK_WAIT_MS / 1000
         )
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16384"):
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "cache_size = -16384",
+            "temp_store = MEMORY",
+        ):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 

@@ -257,9 +257,11 @@ PLENTY = settings(
 )
 SOME = settings(PLENTY, max_examples=8)
 document_cases = given(documents(), st.lists(sparse(document_questions), min_size=1, max_size=12))
-study_cases = given(
-    population(), st.lists(sparse(study_questions, ("order", "limit", "offset")), min_size=1, max_size=12)
+study_asked = st.one_of(
+    sparse(study_questions, ("order", "limit", "offset")),
+    st.builds(StudyCriteria, started=compared, updated=compared),
 )
+study_cases = given(population(), st.lists(study_asked, min_size=1, max_size=12))
 
 
 def on_sqlite(folder: Path, check: Callable[[Store], Awaitable[None]]) -> None:
