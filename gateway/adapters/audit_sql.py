@@ -181,14 +181,23 @@ class SqlAudit:
     async def _append(self, said: Sequence[AuditRecord], kind: Kind, intent: str, exchange_id: str) -> None:
         if not said:
             return
+        origin = ""
         if self._db.dialect == POSTGRESQL:
+            origin = self._writer
             await self._db.rows(_LOCK)
         number, previous = max(await head_of(self._db), self._floor, key=itemgetter(0))
         now = micros(self._clock.now())
         for record in said:
             number += 1
-            xml = encode(record)
-            link = Link(number=number, received_us=now, xml=xml, kind=kind, intent=intent, exchange_id=exchange_id)
+            link = Link(
+                number=number,
+                received_us=now,
+                xml=encode(record),
+                kind=kind,
+                intent=intent,
+                exchange_id=exchange_id,
+                origin=origin,
+            )
             previous = hash_of(previous, link)
             await self._db.run(_APPEND, _row(link, previous))
             if kind is not Kind.INTENT:

@@ -18,7 +18,7 @@ records = Table(
     Column("kind", Words, nullable=False),  # record, intent, closing
     Column("intent", Words, nullable=False),  # what ties closings to their intent
     Column("exchange_id", Words, nullable=False),
-    Column("origin", Words, nullable=False),  # the writer and its own count, where several write
+    Column("origin", Words, nullable=False),  # the process that wrote it, where several do
     Column("hash", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),  # PS3.15 XML, as it is sent
 )

@@ -12,7 +12,6 @@ Source: no standard has one; reviewers ask for an append-only store, SHA-256 ove
 checkpoints outside, and the first broken record by its number.
 """
 
-import hmac
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -42,8 +41,7 @@ class Kind(StrEnum):
 class Link:
     """One record in the chain. `number` counts from 1 without gaps; `hash` covers everything else and the link before.
 
-    `origin` names the writer and its own count where several processes write (`writer:17`), `intent` ties the closings to
-    what they close.
+    `origin` names the process that wrote it where several do, `intent` ties closings to what they answer.
     """
 
     number: int
@@ -71,11 +69,6 @@ def hash_of(previous: bytes, link: Link) -> bytes:
 def sealed(previous: bytes, link: Link) -> Link:
     """The link with its hash."""
     return replace(link, hash=hash_of(previous, link))
-
-
-def mac_of(key: bytes, previous: bytes, link: Link) -> bytes:
-    """HMAC-SHA256 of a link that has no number yet, over its writer's link before: how one of several writers counts."""
-    return hmac.digest(key, hash_of(previous, replace(link, number=0)), "sha256")
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
