@@ -16,8 +16,8 @@ Source: DICOM PS3.18 10.4, 10.5, 10.6, 8.7; PS3.18 Annex I (Store Instances Resp
 import asyncio
 import hashlib
 import uuid
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -90,8 +90,12 @@ FRAMES_AS_STORED: Final = 'multipart/related; type="application/octet-stream"; t
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """An instance that the archive has. `native` is its path below the native address; `size` None where nobody tells."""
+    """An instance that the archive has. `series` tells it from those of other series, by a UID or an id of the archive's.
 
+    `native` is its path below the native address; `size` None where nobody tells.
+    """
+
+    series: str = ""
     native: str | None = None
     size: int | None = None
 
@@ -219,7 +223,7 @@ class DicomwebArchive:
             while True:
                 address = (
                     f"{self._base}/studies/{study}{below}/instances"
-                    f"?includefield=00080018&limit={PAGE}&offset={len(found)}"
+                    f"?includefield=00080018&includefield=0020000E&limit={PAGE}&offset={len(found)}"
                 )
                 try:
                     page = await self._json(address) or []
@@ -228,7 +232,7 @@ class DicomwebArchive:
                 before = len(found)
                 for each in page:
                     if uid := first_value(each, "00080018"):
-                        found[uid] = _Listed()
+                        found[uid] = _Listed(first_value(each, "0020000E"))
                 if len(page) < PAGE or len(found) == before:
                     return found
 
@@ -242,7 +246,9 @@ class DicomwebArchive:
                 continue
             for instance in await self._json(f"{self._native}/{path}/{each['ID']}/instances?expand") or []:
                 sop = str(instance.get("MainDicomTags", {}).get("SOPInstanceUID", ""))
-                found[sop] = _Listed(f"/instances/{instance['ID']}", int(instance["FileSize"]))
+                found[sop] = _Listed(
+                    str(instance["ParentSeries"]), f"/instances/{instance['ID']}", int(instance["FileSize"])
+                )
         return found
 
     async def _lookup(self, uid: str) -> list[dict[str, Any]]:
@@ -511,16 +517,19 @@ class DicomwebArchive:
 
     async def plan(self, wanted: Sequence[Wanted], transfer_syntaxes: frozenset[str] | None) -> DicomwebPlan:
         """What can be had, series by series in the archive's order; sizes where it tells them."""
-        by_series: dict[tuple[str, str], list[Wanted]] = {}
+        by_study: dict[str, list[Wanted]] = {}
         for each in wanted:
-            by_series.setdefault((each.study_instance_uid, each.series_instance_uid), []).append(each)
-        listings = await asyncio.gather(*(self._listing(study, series) for study, series in by_series))
-        overlays = {study: await self._overlays.of(study) for study in dict.fromkeys(study for study, _ in by_series)}
+            by_study.setdefault(each.study_instance_uid, []).append(each)
+        listings = await asyncio.gather(
+            *(self._listing(study, _one_series(asked)) for study, asked in by_study.items())
+        )
         available: list[PlannedInstance] = []
         missing: dict[str, ExchangeError] = {}
         sources: list[_Source] = []
-        for ((study, series), asked), listing in zip(by_series.items(), listings, strict=True):
-            together: list[str] = []
+        overlays: dict[str, Overlay] = {}
+        for (study, asked), listing in zip(by_study.items(), listings, strict=True):
+            overlays[study] = await self._overlays.of(study)
+            together: list[Wanted] = []
             alone: list[_Source] = []
             for each in asked:
                 uid = str(each.instance.sop_instance_uid)
@@ -530,41 +539,42 @@ class DicomwebArchive:
                     continue
                 stored = each.instance.transfer_syntax_uid or await self._stored_syntax(each, listed)
                 syntax = syntax_for(stored, transfer_syntaxes)
-                if syntax is None:
-                    missing[uid] = cannot_be_had(uid)
-                    continue
                 decompress = syntax != stored and is_compressed(stored)
-                if decompress and not await self._decompresses(each, stored):
+                if syntax is None or (decompress and not await self._decompresses(each, stored)):
                     missing[uid] = cannot_be_had(uid)
                     continue
                 as_it_is = syntax == stored and not overlays[study]
-                available.append(
-                    PlannedInstance(
-                        wanted=each, transfer_syntax_uid=syntax, size_bytes=listed.size if as_it_is else None
-                    )
-                )
+                size = listed.size if as_it_is else None
+                available.append(PlannedInstance(wanted=each, transfer_syntax_uid=syntax, size_bytes=size))
                 if decompress:
                     alone.append(_Source(address=f"{self._base}{_path(each)}", wanted=(uid,), accept=DECOMPRESSED))
                 elif (listed.size or each.instance.size_bytes or 0) >= LARGE_BYTES:
                     alone.append(self._source(each, listed))
                 else:
-                    together.append(uid)
-            if 2 * len(together) >= len(listing):
-                sources.append(_Source(address=f"{self._base}/studies/{study}/series/{series}", wanted=tuple(together)))
+                    together.append(each)
+            sources += (*self._together(study, together, listing), *alone)
+        return DicomwebPlan(available=tuple(available), missing=missing, sources=tuple(sources), overlays=overlays)
+
+    def _together(self, study: str, asked: list[Wanted], listing: Mapping[str, _Listed]) -> Iterator[_Source]:
+        """The whole study in one answer where most of it is asked for; else whole series; else one by one."""
+        below = f"{self._base}/studies/{study}"
+        series = _one_series(asked)
+        if asked and 2 * len(asked) >= len(listing):
+            address = below if series is None else f"{below}/series/{series}"
+            yield _Source(address=address, wanted=tuple(str(each.instance.sop_instance_uid) for each in asked))
+            return
+        counts = Counter(each.series for each in listing.values())
+        by_series: dict[str, list[Wanted]] = {}
+        for each in asked:
+            by_series.setdefault(each.series_instance_uid, []).append(each)
+        for uid, some in by_series.items():
+            first = listing[str(some[0].instance.sop_instance_uid)]
+            if len(some) > 1 and 2 * len(some) >= counts[first.series]:
+                named = tuple(str(each.instance.sop_instance_uid) for each in some)
+                yield _Source(address=f"{below}/series/{uid}", wanted=named)
             else:
-                chosen = set(together)
-                alone += [
-                    self._source(each, listing[uid])
-                    for each in asked
-                    if (uid := str(each.instance.sop_instance_uid)) in chosen
-                ]
-            sources += alone
-        return DicomwebPlan(
-            available=tuple(available),
-            missing=missing,
-            sources=tuple(each for each in sources if each.wanted),
-            overlays=overlays,
-        )
+                for each in some:
+                    yield self._source(each, listing[str(each.instance.sop_instance_uid)])
 
     def _source(self, wanted: Wanted, listed: _Listed) -> _Source:
         uid = str(wanted.instance.sop_instance_uid)
@@ -611,10 +621,14 @@ class DicomwebArchive:
         planned = {str(each.wanted.instance.sop_instance_uid): each for each in plan.available}
         opening: deque[asyncio.Task[_Opened]] = deque()
         upcoming = iter(plan.sources)
+        coming = next(upcoming, None)
         try:
             for _ in plan.sources:
-                while len(opening) < CONNECTIONS and (coming := next(upcoming, None)) is not None:
+                while len(opening) < CONNECTIONS and coming is not None:
+                    if opening and len(coming.wanted) > 1:
+                        break  # a long answer begun early would only slow down the one that is read
                     opening.append(asyncio.create_task(self._opened(coming)))
+                    coming = next(upcoming, None)
                 opened = await opening.popleft()
                 try:
                     async with aclosing(self._poured(opened, planned, plan, original=original)) as parts:
@@ -961,6 +975,12 @@ async def _named(chunks: AsyncIterator[bytes]) -> tuple[list[bytes], str, str]:
     if not instance or not syntax:
         raise PeerProtocolError("the archive sends something that is not a DICOM file")
     return held, instance, syntax
+
+
+def _one_series(asked: Sequence[Wanted]) -> str | None:
+    """The series that all of them are in; None: there are several."""
+    named = {each.series_instance_uid for each in asked}
+    return named.pop() if len(named) == 1 else None
 
 
 def _path(wanted: Wanted) -> str:

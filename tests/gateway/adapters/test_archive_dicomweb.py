@@ -186,7 +186,7 @@ async def test_sizes_are_told_beforehand_where_orthanc_tells_them(
     plan = await archive.plan([*wanted_of(ct), *wanted_of(large)], None)
     sizes = {each.sop_instance_uid: each.size_bytes for each in (*ct.instances, *large.instances)}
     assert {each.wanted.instance.sop_instance_uid: each.size_bytes for each in plan.available} == sizes
-    assert [each.native for each in plan.sources] == [False, False, True]  # two series, one large file
+    assert [each.native for each in plan.sources] == [False, True]  # a study in one answer, one large file
     assert await poured(archive, plan) == {**bodies_of(ct), **bodies_of(large)}
 
 
