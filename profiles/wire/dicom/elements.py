@@ -30,9 +30,23 @@ MAX_DEPTH = 32  # security notes 5: sequences in sequences
 MAX_ELEMENTS = 2_000_000  # a 10,000-frame enhanced object has about half a million nested ones
 
 _HEAD_LE, _HEAD_BE = Struct("<HH2sH"), Struct(">HH2sH")
+_QUAD_LE, _QUAD_BE = Struct("<HHHH"), Struct(">HHHH")
 _LONG_LE, _LONG_BE = Struct("<L"), Struct(">L")
 _ITEM_GROUP = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
+
+
+_KINDS_LE = {int.from_bytes(vr, "little"): (vr, vr in LONG_LENGTH) for vr in SHORT_LENGTH | LONG_LENGTH}
+_KINDS_BE = {int.from_bytes(vr, "big"): kind for kind in _KINDS_LE.values() for vr in [kind[0]]}
+"""VR and whether its length has 32 bit, by the two letters read as a number."""
+
+
+def _unknown_vr(vr: bytes) -> bytes:
+    """A VR that we do not know has 16 bit, as other readers take it; b"" for what is none.
+
+    Such an element is written implicitly among explicit ones, which is seen in the field.
+    """
+    return vr if vr.isalpha() and vr.isupper() else b""
 
 
 class Place(NamedTuple):
@@ -95,9 +109,11 @@ class Walk:
         Raises:
             MalformedMessage: The nesting is wrong, too deep, or there are too many elements.
         """
-        unpack = (_HEAD_BE if self._big else _HEAD_LE).unpack_from
+        unpack = (_QUAD_BE if self._big else _QUAD_LE).unpack_from
         unpack_long = (_LONG_BE if self._big else _LONG_LE).unpack_from
+        kinds = _KINDS_BE if self._big else _KINDS_LE
         index, implicit = self.index, self._implicit
+        new = tuple.__new__  # half the time of Place(...), on the hottest line of the house
         position = self.position
         while not self.ended:
             if self._stack:
@@ -106,53 +122,56 @@ class Walk:
                 position = self.position
                 if self._stack:
                     return
-                continue
-            start = position
-            if start + 8 > size:
-                break
-            group, element, vr, length = unpack(raw, start)
-            tag = group << 16 | element
-            if implicit:
-                vr = b""
-                length = unpack_long(raw, start + 4)[0]
-                begin = start + 8
-            elif vr in SHORT_LENGTH:
-                begin = start + 8
-            elif vr in LONG_LENGTH:
-                if start + 12 > size:
+            count = self._count
+            for count in range(self._count, MAX_ELEMENTS):  # noqa: B007  # where it ended is kept
+                start = position
+                if start + 8 > size:
                     break
-                length = unpack_long(raw, start + 8)[0]
-                begin = start + 12
-            elif vr.isalpha() and vr.isupper():
-                begin = start + 8  # a VR that we do not know: 16 bit, as other readers take it
+                group, element, code, length = unpack(raw, start)
+                if implicit:
+                    vr, begin = b"", start + 8
+                    length = unpack_long(raw, start + 4)[0]
+                else:
+                    kind = kinds.get(code)
+                    if kind is None:
+                        vr, begin = _unknown_vr(bytes(raw[start + 4 : start + 6])), start + 8
+                        if not vr:
+                            length = unpack_long(raw, start + 4)[0]
+                    elif kind[1]:
+                        if start + 12 > size:
+                            break
+                        vr, begin = kind[0], start + 12
+                        length = unpack_long(raw, start + 8)[0]
+                    else:
+                        vr, begin = kind[0], start + 8
+                if group >= 0x7FE0 and self._stands_here(group, element, start):
+                    position = self.position
+                    break
+                if length == UNDEFINED:
+                    self._open = (group << 16 | element, vr, start, begin)
+                    self._stack.append((False, implicit or vr in (b"UN", b"")))
+                    position = begin
+                    break
+                position = begin + length
+                index[group << 16 | element] = new(Place, (vr, start, begin, position, False))
             else:
-                vr = b""  # written implicitly among explicit ones: seen in the field
-                length = unpack_long(raw, start + 4)[0]
-                begin = start + 8
-            if tag in PIXEL_TAGS and not self.item:
-                self.ended = True
+                raise MalformedMessage(f"more than {MAX_ELEMENTS} elements", location=f"offset {position}")
+            self._count = count
+            if not self._stack:
                 break
-            if group == _ITEM_GROUP:
-                if self.item and element == _ITEM_END:
-                    position += 8
-                    self.ended = True
-                    break
-                self.position = position
-                raise MalformedMessage("an item stands outside a sequence", location=_at(tag, start))
-            self._count += 1
-            if length == UNDEFINED:
-                self._enter(tag, vr, start, begin)
-                position = begin
-                continue
-            if self._count > MAX_ELEMENTS:
-                raise MalformedMessage(f"more than {MAX_ELEMENTS} elements", location=_at(tag, start))
-            position = begin + length
-            index[tag] = Place(vr, start, begin, position, False)
         self.position = position
 
-    def _enter(self, tag: int, vr: bytes, start: int, begin: int) -> None:
-        self._open = (tag, vr, start, begin)
-        self._stack.append((False, self._implicit or vr in (b"UN", b"")))
+    def _stands_here(self, group: int, element: int, start: int) -> bool:
+        """Whether the walk ends at this element: the pixels, or the delimiter of the item that is walked."""
+        self.position = start
+        if group << 16 | element in PIXEL_TAGS and not self.item:
+            self.ended = True
+        elif group == _ITEM_GROUP:
+            if not (self.item and element == _ITEM_END):
+                raise MalformedMessage("an item stands outside a sequence", location=_at(group << 16 | element, start))
+            self.position = start + 8
+            self.ended = True
+        return self.ended
 
     def _advance_nested(self, raw: bytes | bytearray | memoryview, size: int) -> None:
         big, stack, position = self._big, self._stack, self.position

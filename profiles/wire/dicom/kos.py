@@ -8,11 +8,12 @@ some of what is not, so reading reports and goes on.
 Source: xds-soap.md 4.1; RAD TF-3 4.68.4.1.2.1; DICOM PS3.3 A.35.4, C.17.6.2, C.17.3; PS3.16 TID 2010.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from itertools import zip_longest
-from struct import pack
+from struct import Struct, pack
 
 from profiles.errors import MalformedMessage
 from profiles.findings import Decoded, Finding, Severity
@@ -36,7 +37,7 @@ from profiles.wire.dicom.study import (
     study_with,
     zone_of,
 )
-from profiles.wire.dicom.syntaxes import EXPLICIT_LE
+from profiles.wire.dicom.syntaxes import EXPLICIT, EXPLICIT_LE, UNDEFINED
 
 MANIFEST_TITLES = frozenset(
     {
@@ -434,24 +435,70 @@ def _series(reading: _Reading, study: Elements, seen: set[str], where: str) -> I
 
 def _instances(reading: _Reading, series: Elements, seen: set[str], where: str) -> Iterator[Instance]:
     twice = 0
-    for position, each in enumerate(series.items(0x00081199)):
-        here = f"{where} > (0008,1199)[{position}]"
-        uid = _uid_of(each.first(0x00081155), f"{here} > (0008,1155)")
+    classes: dict[str, Uid] = {}
+    for position, (sop_class, text) in enumerate(_pairs(series)):
+        uid = _uid_of(text, f"{where} > (0008,1199)[{position}] > (0008,1155)")
         if uid in seen:
             twice += 1
             continue
         seen.add(uid)
-        yield Instance(sop_instance_uid=uid, sop_class_uid=_uid_of(each.first(0x00081150), f"{here} > (0008,1150)"))
+        known = classes.get(sop_class)
+        if known is None:
+            known = classes[sop_class] = _uid_of(sop_class, f"{where} > (0008,1199)[{position}] > (0008,1150)")
+        yield Instance(sop_instance_uid=uid, sop_class_uid=known)
     if twice:
         reading.note("kos/instance-twice", f"{twice} instances are listed before, or are the document itself", where)
+
+
+def _pairs(series: Elements) -> Iterator[tuple[str, str]]:
+    """Referenced SOP Class and Instance UID of every reference, as text."""
+    place = series.places.get(0x00081199)
+    if place is not None and series.encoding == EXPLICIT and place.vr == b"SQ":
+        pairs = _plain_pairs(series.raw, place.begin, place.end)
+        if pairs is not None:
+            return iter(pairs)
+    return ((each.first(0x00081150), each.first(0x00081155)) for each in series.items(0x00081199))
+
+
+def _plain_pairs(raw: bytes | bytearray | memoryview, position: int, end: int) -> list[tuple[str, str]] | None:
+    """The same where every item has these two elements and no other, as nearly all have; None: it is not so."""
+    pairs: list[tuple[str, str]] = []
+    while position + 24 <= end:
+        item_tag, item_length, class_tag, class_vr, class_length = _ITEM_WITH_CLASS(raw, position)
+        begin = position + 16
+        position = begin + class_length
+        if item_tag != _ITEM or class_tag != _CLASS or class_vr != b"UI" or position + 8 > end:
+            return None
+        uid_tag, uid_vr, uid_length = _REFERENCE(raw, position)
+        uid_end = position + 8 + uid_length
+        if uid_tag != _INSTANCE or uid_vr != b"UI" or uid_end > end:
+            return None
+        pairs.append((_ascii(raw[begin:position]), _ascii(raw[position + 8 : uid_end])))
+        if item_length == UNDEFINED:
+            if bytes(raw[uid_end : uid_end + 8]) != _ITEM_END:
+                return None
+            uid_end += 8
+        elif begin - 8 + item_length != uid_end:
+            return None
+        position = uid_end
+    return pairs if position == end else None
+
+
+def _ascii(value: bytes | bytearray | memoryview) -> str:
+    return bytes(value).decode("latin-1").strip(" \0")
+
+
+_REFERENCED_UID = re.compile(rb"\x08\x00\x55\x11UI(.)\x00([0-9.]{1,64})", re.DOTALL)
+_ITEM, _CLASS, _INSTANCE = 0xE000FFFE, 0x11500008, 0x11550008  # tags read as one little-endian number
+_ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
+_ITEM_WITH_CLASS = Struct("<LLL2sH").unpack_from
+_REFERENCE = Struct("<L2sH").unpack_from
 
 
 def _compare_content(reading: _Reading, studies: tuple[Study, ...]) -> None:
     """Evidence and content tree name the same instances (C.17.6.2.1); the evidence is what we go by."""
     evidence = {instance.sop_instance_uid for study in studies for _, instance in study.instances()}
-    content = {
-        reference.first(0x00081155) for each in reading.dataset.items(_CONTENT) for reference in each.items(0x00081199)
-    }
+    content = _content_uids(reading.dataset)
     if content != evidence:
         missing, extra = len(evidence - content), len(content - evidence)
         reading.note(
@@ -459,6 +506,25 @@ def _compare_content(reading: _Reading, studies: tuple[Study, ...]) -> None:
             f"evidence and content differ: {missing} instances only in the one, {extra} only in the other",
             "(0040,A730)",
         )
+
+
+def _content_uids(dataset: Elements) -> set[str]:
+    """Every instance that the content tree refers to, at any depth: an image library names them below its groups."""
+    place = dataset.places.get(_CONTENT)
+    if place is None:
+        return set()
+    if dataset.encoding == EXPLICIT:
+        # No text holds these bytes (there are NULs in them), and nothing else in an SR tree is binary.
+        found = _REFERENCED_UID.finditer(bytes(dataset.raw[place.begin : place.end]))
+        return {_ascii(match[2][: match[1][0]]) for match in found}
+    return set(_nested_uids(dataset))
+
+
+def _nested_uids(dataset: Elements) -> Iterator[str]:
+    for each in dataset.items(_CONTENT):
+        for reference in each.items(0x00081199):
+            yield reference.first(0x00081155)
+        yield from _nested_uids(each)
 
 
 def _texts(dataset: Elements) -> Iterator[str]:

@@ -12,6 +12,7 @@ Source: DICOM PS3.10 7.1; PS3.5 7, A.4, A.5; security notes 5 (limits).
 
 import zlib
 from dataclasses import dataclass, field
+from struct import Struct
 
 from profiles.errors import MalformedMessage
 from profiles.findings import Finding, Severity
@@ -115,7 +116,7 @@ class Part10Reader:
     def __init__(self, *, max_head_bytes: int = MAX_HEAD_BYTES) -> None:
         """A new file begins."""
         self._max_head_bytes = max_head_bytes
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._prefix = b""  # preamble and meta of a deflated file, whose buffer is what was inflated
         self._fed = 0
         self._meta: dict[int, Place] | None = None
@@ -173,7 +174,12 @@ class Part10Reader:
         if self._inflate is not None:
             self._take_deflated(chunk)
             return
-        self._buffer += chunk
+        if self._buffer or not isinstance(chunk, bytes):
+            if not isinstance(self._buffer, bytearray):
+                self._buffer = bytearray(self._buffer)
+            self._buffer += chunk
+        else:
+            self._buffer = chunk  # the first chunk is mostly all that is needed: it is not copied
         if self._meta is None and not self._read_meta(final=False):
             return
         self._advance()
@@ -245,6 +251,7 @@ class Part10Reader:
     def _take_deflated(self, chunk: bytes | bytearray | memoryview) -> None:
         inflate = self._inflate
         assert inflate is not None
+        assert isinstance(self._buffer, bytearray)
         pending: bytes | bytearray | memoryview = chunk
         while len(pending):
             try:
@@ -329,10 +336,9 @@ class Part10Reader:
             findings=tuple(self._findings),
         )
         if tail is not None:
-            rest = bytes(memoryview(buffer)[tail:])
             self._tail_walk = Walk(self._encoding, 0, item=True)
-            self._buffer = bytearray()
-            self._take_tail(rest)
+            self._buffer = b""
+            self._take_tail(memoryview(buffer)[tail:])
 
     @staticmethod
     def _pixels_inside(dataset: Elements) -> int | None:
@@ -341,24 +347,29 @@ class Part10Reader:
     # --- the tail -----------------------------------------------------------------------------------------------------
 
     def _take_tail(self, chunk: bytes | bytearray | memoryview) -> None:
+        """`_tail` holds what was left of a header that the last chunk cut; everything else is only stepped over."""
         walk, tail = self._tail_walk, self._tail
         if walk is None or not len(chunk):
             return
         skip = walk.position - len(tail)
         if skip >= len(chunk):
-            walk.position -= len(tail) + len(chunk)
+            walk.position = skip - len(chunk)
             tail.clear()
             return
-        if skip > 0:  # the value that we are in ends in this chunk
-            walk.position = 0
+        if skip >= 0:
             tail.clear()
-            tail += memoryview(chunk)[skip:]
+            walk.position = skip
+            self._step(walk, chunk)
         else:
-            tail += chunk
-        walk.advance(tail, len(tail))
+            held = bytes(tail) + bytes(chunk)
+            tail.clear()
+            self._step(walk, held)
+
+    def _step(self, walk: Walk, held: bytes | bytearray | memoryview) -> None:
+        walk.advance(held, len(held))
         walk.index.clear()
-        used = min(walk.position, len(tail))
-        del tail[:used]
+        used = min(walk.position, len(held))
+        self._tail += memoryview(held)[used:]
         walk.position -= used
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -391,7 +402,7 @@ class Part10Reader:
             raise MalformedMessage("a file without a dataset", location=f"offset {self._dataset_offset}")
         if left:
             self._note("dicom/trailing", "zero bytes follow the dataset")
-            del buffer[walk.position :]
+            self._buffer = buffer[: walk.position]
         self._settle(None, pixels=False)
 
     def _end_tail(self, walk: Walk) -> None:
@@ -416,7 +427,7 @@ def read_head(body: bytes, *, max_head_bytes: int = MAX_HEAD_BYTES) -> Part10Hea
     return reader.finish()
 
 
-def _meta_places(buffer: bytearray, begin: int, size: int) -> tuple[dict[int, Place], int] | None:
+def _meta_places(buffer: bytes | bytearray, begin: int, size: int) -> tuple[dict[int, Place], int] | None:
     """Elements of group 0002 and where they end. None: they do not end in these bytes.
 
     The group length is not believed: it is wrong often enough, and the groups are easily told apart.
@@ -424,38 +435,40 @@ def _meta_places(buffer: bytearray, begin: int, size: int) -> tuple[dict[int, Pl
     found: dict[int, Place] = {}
     position = begin
     while position + 8 <= size:
-        if buffer[position : position + 2] != b"\x02\0":
+        group, element, vr, length = _HEAD.unpack_from(buffer, position)
+        if group != 0x0002:
             return found, position
-        vr = bytes(buffer[position + 4 : position + 6])
+        value = position + 8
         if vr in LONG_LENGTH:
-            value, length = position + 12, int.from_bytes(buffer[position + 8 : position + 12], "little")
-        elif vr in SHORT_LENGTH:
-            value, length = position + 8, int.from_bytes(buffer[position + 6 : position + 8], "little")
-        else:
+            value += 4
+            length = int.from_bytes(buffer[position + 8 : value], "little")
+        elif vr not in SHORT_LENGTH:
             vr = b""
-            value, length = position + 8, int.from_bytes(buffer[position + 4 : position + 8], "little")
+            length = int.from_bytes(buffer[position + 4 : value], "little")
         if length > MAX_META_BYTES:
             raise MalformedMessage("an element of the file meta information is too long", location="group 0002")
         if value + length > size:
             return None
-        tag = 0x00020000 | int.from_bytes(buffer[position + 2 : position + 4], "little")
-        found[tag] = Place(vr, position, value, value + length, False)
+        found[0x00020000 | element] = Place(vr, position, value, value + length, False)
         position = value + length
     return (found, position) if position == size else None
 
 
-def _looks_explicit(buffer: bytearray, position: int) -> bool:
+_HEAD = Struct("<HH2sH")
+
+
+def _looks_explicit(buffer: bytes | bytearray, position: int) -> bool:
     vr = bytes(buffer[position + 4 : position + 6])
     return vr in SHORT_LENGTH or vr in LONG_LENGTH
 
 
-def _guessed_syntax(buffer: bytearray, position: int) -> str:
+def _guessed_syntax(buffer: bytes | bytearray, position: int) -> str:
     if not _looks_explicit(buffer, position):
         return IMPLICIT_LE
     return EXPLICIT_BE if buffer[position] == 0 else EXPLICIT_LE
 
 
-def _element_header(buffer: bytearray, start: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
+def _element_header(buffer: bytes | bytearray, start: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
     """Tag, VR, value offset and length of the element at `start`, in the form that long values have."""
     order = "big" if encoding.big else "little"
     group = int.from_bytes(buffer[start : start + 2], order)  # type: ignore[arg-type]

@@ -273,7 +273,7 @@ SAMPLES = [
     ("fhir/eu-kos/eu-kos-2.dcm", 1, 2, {"kos/patient-issuer", "kos/own-series"}),
     ("fhir/mado/MADO_KOS_A.dcm", 1, 86, {"kos/retrieve-ae-title"}),
     ("fhir/mado/MADO_KOS_B.dcm", 1, 21, {"kos/retrieve-ae-title"}),
-    ("fhir/mado/mado-kos-101.dcm", 1, 86, {"kos/patient-issuer", "kos/retrieve-location", "kos/content"}),
+    ("fhir/mado/mado-kos-101.dcm", 1, 86, {"kos/patient-issuer", "kos/retrieve-location"}),
 ]
 
 
