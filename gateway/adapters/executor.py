@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Executable, Table, bindparam
+from sqlalchemy import Dialect, Executable, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -17,11 +17,13 @@ Parameters = Mapping[str, Any]
 Row = Sequence[Any]
 NONE: Parameters = {}
 Ordered = Callable[[Parameters], tuple[Any, ...]]
+Compiled = tuple[str, Ordered]
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 
 _QMARK = sqlite.dialect(paramstyle="qmark")
+_NUMBERED = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Fixed:
@@ -30,28 +32,33 @@ class Fixed:
     `alternative` is the same statement as PostgreSQL spells it, where the two differ (ON CONFLICT).
     """
 
-    __slots__ = ("_ordered", "_postgresql", "_sql", "_statement")
+    __slots__ = ("_for_postgresql", "_for_sqlite", "_postgresql", "_statement")
 
     def __init__(self, statement: Executable, alternative: Executable | None = None) -> None:
         """Keep it; compilation waits for the first use."""
         self._statement = statement
         self._postgresql = alternative if alternative is not None else statement
-        self._sql = ""
-        self._ordered: Ordered = _none
+        self._for_sqlite: Compiled | None = None
+        self._for_postgresql: Compiled | None = None
 
-    def postgresql(self) -> Executable:
-        """The statement for SQLAlchemy to run."""
-        return self._postgresql
-
-    def sqlite(self) -> "tuple[str, Ordered]":
+    def sqlite(self) -> Compiled:
         """Text with question marks, and what puts parameters in their order."""
-        if not self._sql:
-            compiled = self._statement.compile(dialect=_QMARK)  # type: ignore[attr-defined]
-            assert isinstance(compiled, SQLCompiler)
-            constants = {name: value for name, value in compiled.params.items() if value is not None}
-            self._ordered = _in_order(compiled.positiontup or [], constants)
-            self._sql = compiled.string
-        return self._sql, self._ordered
+        if self._for_sqlite is None:
+            self._for_sqlite = _compiled(self._statement, _QMARK)
+        return self._for_sqlite
+
+    def postgresql(self) -> Compiled:
+        """Text with numbered parameters, and what puts them in their order."""
+        if self._for_postgresql is None:
+            self._for_postgresql = _compiled(self._postgresql, _NUMBERED)
+        return self._for_postgresql
+
+
+def _compiled(statement: Executable, dialect: Dialect) -> Compiled:
+    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    assert isinstance(compiled, SQLCompiler)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return compiled.string, _in_order(compiled.positiontup or [], constants)
 
 
 def _none(_: Parameters) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ deadlock, a lost connection) is `Busy`: the whole unit is to be tried again by w
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
@@ -34,41 +35,57 @@ def translate(error: BaseException) -> HouseError | None:
         return Busy("the store is busy")
     if isinstance(error, OSError | asyncio.TimeoutError):
         return Busy("the store does not answer", cure="Look after the database server.")
-    if not isinstance(error, DBAPIError) or error.orig is None:
-        return None
-    state = getattr(error.orig, "sqlstate", None) or ""
+    if isinstance(error, DBAPIError):
+        error = error.orig or error
+    state = getattr(error, "sqlstate", None) or ""
     if state in _FULL:
         return OutOfResources("the database's disk is full", cure="Free disk space on the database server.")
-    if error.connection_invalidated or state in _AGAIN or state.startswith("08"):
+    if state in _AGAIN or state.startswith("08") or _closed(error):
         return Busy("the store is busy", cure="The unit is tried again; if this lasts, look after the database server.")
     return None
 
 
-class PostgresqlExecutor:
-    """One connection inside one transaction."""
+def _closed(error: BaseException) -> bool:
+    """The driver's way to say that the connection went away between two statements."""
+    return type(error).__name__ == "InterfaceError" and "closed" in str(error)
 
-    __slots__ = ("_connection", "writing")
+
+class PostgresqlExecutor:
+    """One connection inside one transaction.
+
+    Fixed statements go straight to the driver, which prepares each once; SQLAlchemy's execution would cost as much again
+    as the journey.
+    """
+
+    __slots__ = ("_connection", "_raw", "writing")
 
     dialect = POSTGRESQL
 
-    def __init__(self, connection: AsyncConnection, *, writing: bool) -> None:
+    def __init__(self, connection: AsyncConnection, raw: Any, *, writing: bool) -> None:
         self._connection = connection
+        self._raw = raw
         self.writing = writing
 
     async def rows(self, statement: Statement, parameters: Parameters = NONE, *, slow: bool = False) -> Sequence[Row]:
         """All rows."""
-        statement = statement.postgresql() if isinstance(statement, Fixed) else statement
+        if isinstance(statement, Fixed):
+            text, ordered = statement.postgresql()
+            found: Sequence[Row] = await self._raw.fetch(text, *ordered(parameters))
+            return found
         return (await self._connection.execute(statement, dict(parameters))).fetchall()
 
     async def run(self, statement: Statement, parameters: Parameters = NONE) -> int:
         """How many rows it touched."""
-        statement = statement.postgresql() if isinstance(statement, Fixed) else statement
+        if isinstance(statement, Fixed):
+            text, ordered = statement.postgresql()
+            tag: str = await self._raw.execute(text, *ordered(parameters))
+            return int(tag.rpartition(" ")[2])  # "INSERT 0 1", "UPDATE 3"
         return (await self._connection.execute(statement, dict(parameters))).rowcount
 
     async def run_many(self, statement: Fixed, parameters: Sequence[Parameters]) -> None:
-        """The same statement for each of these."""
-        if parameters:
-            await self._connection.execute(statement.postgresql(), [dict(each) for each in parameters])
+        """The same statement for each of these, in one journey."""
+        text, ordered = statement.postgresql()
+        await self._raw.executemany(text, [ordered(each) for each in parameters])
 
     async def run_each(self, statement: Fixed, parameters: Sequence[Parameters]) -> int:
         """One after another: for many at once the driver does not tell."""
@@ -102,25 +119,27 @@ class PostgresqlStore:
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[PostgresqlExecutor]:
         """One transaction; leaving waits for its commit."""
-        try:
-            async with self._engine.connect() as connection, connection.begin():
-                yield PostgresqlExecutor(connection, writing=True)
-        except Exception as error:
-            if (translated := translate(error)) is not None:
-                raise translated from error
-            raise
+        async with self._transaction(writing=True) as executor:
+            yield executor
         self._committed()
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator[PostgresqlExecutor]:
         """A snapshot of what is committed; the database refuses to write."""
+        async with self._transaction(writing=False) as executor:
+            yield executor
+
+    @asynccontextmanager
+    async def _transaction(self, *, writing: bool) -> AsyncIterator[PostgresqlExecutor]:
+        """The driver's own transaction; for SQLAlchemy the connection commits by itself and so stays out of the way."""
         try:
             async with self._engine.connect() as connection:
-                connection = await connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
-                async with connection.begin():
-                    yield PostgresqlExecutor(connection, writing=False)
+                connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                raw = (await connection.get_raw_connection()).driver_connection
+                assert raw is not None
+                isolation = "read_committed" if writing else "repeatable_read"
+                async with raw.transaction(isolation=isolation, readonly=not writing):
+                    yield PostgresqlExecutor(connection, raw, writing=writing)
         except Exception as error:
             if (translated := translate(error)) is not None:
                 raise translated from error

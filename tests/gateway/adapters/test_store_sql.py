@@ -10,10 +10,12 @@ import pytest
 from gateway.adapters.migrations import NewerSchema
 from gateway.adapters.store_sql import SqlStore
 from gateway.ports.store import Store
-from profiles.errors import Busy, OutOfResources, RuleViolation
+from profiles.errors import Busy, Duplicate, OutOfResources, RuleViolation
+from profiles.model.document import Submission
+from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import DocumentCriteria
 from tests.gateway.adapters.stores import no_audit
-from tests.support.registered import ANN, LATER, NOW, entry, exchange, patient, submission
+from tests.support.registered import ANN, DOMAIN, LATER, NOW, entry, exchange, patient, submission
 
 EVERYTHING = DocumentCriteria()
 
@@ -278,3 +280,57 @@ async def test_more_readers_than_connections_wait_and_all_read(sqlite: SqlStore)
             return await work.identity.get(ANN) is not None
 
     assert all(await asyncio.gather(*(one() for _ in range(60))))
+
+
+async def test_a_registration_that_races_a_merge_lands_on_the_survivor_or_is_refused(store: Store) -> None:
+    for number in range(12):
+        gone = PatientIdentifier(value=f"gone{number}", authority=DOMAIN)
+        stays = PatientIdentifier(value=f"stays{number}", authority=DOMAIN)
+        async with store.unit() as work:
+            await work.identity.put(patient(gone), NOW)
+            await work.identity.put(patient(stays, family="Smith"), NOW)
+
+        async def register(gone: PatientIdentifier, pause: int) -> bool:
+            async with store.unit() as work:
+                known = await work.identity.get(gone) is not None
+                for _ in range(pause):
+                    await asyncio.sleep(0)
+                if known:
+                    await work.registry.put(submission(entry(gone), patient_id=gone))
+            return known
+
+        async def merge(gone: PatientIdentifier, stays: PatientIdentifier, pause: int) -> None:
+            async with store.unit() as work:
+                await work.identity.merge(gone, stays, NOW)
+                for _ in range(pause):
+                    await asyncio.sleep(0)
+                await work.registry.merge(gone, stays, NOW)
+
+        registered, _ = await asyncio.gather(register(gone, number % 4), merge(gone, stays, number % 3))
+        async with store.view() as work:
+            assert await work.registry.count(DocumentCriteria(patient_ids=(gone,))) == 0
+            assert await work.registry.count(DocumentCriteria(patient_ids=(stays,))) == registered
+
+
+async def test_two_submissions_at_once_with_one_uniqueid_are_one_registration(store: Store) -> None:
+    same = [submission(entry(), unique_id="1.2.3.4") for _ in range(6)]
+
+    async def put(each: Submission) -> None:
+        async with store.unit() as work:
+            await work.registry.put(each)
+
+    results = await asyncio.gather(*(put(each) for each in same), return_exceptions=True)
+    assert sum(result is None for result in results) == 1
+    assert all(result is None or isinstance(result, Duplicate) for result in results)
+    async with store.view() as work:
+        assert await work.registry.count(EVERYTHING) == 1
+
+
+@pytest.mark.judge_program
+async def test_a_database_that_is_not_there_is_busy(tmp_path: Path) -> None:
+    pytest.importorskip("asyncpg")
+    store = SqlStore(f"postgresql://radgate@/postgres?host={tmp_path}", audit=no_audit)
+    with pytest.raises(Busy):
+        async with store.unit():
+            pass
+    await store.close()
