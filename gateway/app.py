@@ -80,6 +80,7 @@ from gateway.services.publish import Publish
 from gateway.services.retrieve import Retrieve
 from gateway.services.search import Search
 from gateway.services.stored_query import StoredQueries
+from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import Transfer
 from gateway.services.viewing import Viewing
 from gateway.settings import PeerSection, Problem, Settings, SettingsError
@@ -227,7 +228,12 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         # --- services
         ingest = Ingest(house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock)
         retrieve = Retrieve(house=house, store=store, archive=archive)
-        search = Search(store=store)
+        synchronise = (
+            Synchronise(house=house, store=store, archive=archive, clock=clock)
+            if isinstance(archive, DicomwebArchive)
+            else None
+        )
+        search = Search(store=store, notice=lambda: synchronise.notice if synchronise is not None else "")
         feed = Feed(house=house, clock=clock)
         publish = Publish(
             house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock,
@@ -242,7 +248,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
                 house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock
             ),
             notify=Notify(house=house, store=store, peers=calls, directory=directory, clock=clock),
-            rules=[Rule(do=rule.do) for rule in settings.rule],
+            rules=[Rule(do=rule.do) for rule in settings.rule], synchronise=synchronise,
         )  # fmt: skip
         operations = Operations(house=house, store=store, compute=compute, clock=clock, directory=directory, wake=wake)
 
@@ -305,13 +311,14 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         )  # fmt: skip
         ops.routes(app)
 
+        site = Site(zone=house.zone, namespaces=settings.house.hl7_namespaces)
         mllp: MllpListener | None = None
         addresses = {"http": house.base_url}
         if password is not None:
             _say_password(house, password)
         if settings.listen.mllp:
             mllp = MllpListener(
-                turns, [_at_this_site(each, house) for each in answers_of(identities)], identifier.of_transport, clock,
+                turns, [_at_this_site(each, site) for each in answers_of(identities)], identifier.of_transport, clock,
                 limits=MllpListenerLimits(message_bytes=settings.limits.hl7_message_bytes), ssl=listening,
             )  # fmt: skip
             port = await mllp.start(settings.listen.host, _shifted(settings.listen.mllp_port, port_base))
@@ -331,6 +338,8 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             house=house, store=store, operations=operations, directory=directory, audit=trail.archive(store), clock=clock,
             addresses=lambda: addresses,
         )  # fmt: skip
+        if synchronise is not None:
+            await synchronise.begin()
         working = asyncio.create_task(runner.serve(), name="jobs")
         forwarder = forwarder_of(settings, house, store, clock, identity)
         if forwarder is not None:
@@ -509,9 +518,8 @@ def forwarder_of(
     )
 
 
-def _at_this_site(answering: Answering[Any, Any], house: House) -> Answering[Any, Any]:
-    """HL7 v2 times without a zone are the site's."""
-    site = Site(zone=house.zone)
+def _at_this_site(answering: Answering[Any, Any], site: Site) -> Answering[Any, Any]:
+    """Times without a zone and ids without an OID are the site's."""
     here = {ITI_8.id: iti_8(site), ITI_30.id: iti_30(site)}
     return Answering(here[answering.transaction.id], answering.method, answering.refine)
 

@@ -58,6 +58,7 @@ class HouseSection(Section):
     ae_title: str = Field(default="RADGATE", max_length=16)
     hl7_application: str = "RADGATE"
     hl7_facility: str = ""  # "": the house's name
+    hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # of ids that name no OID
 
 
 class AffinityDomainSection(Section):

@@ -17,6 +17,7 @@ data = "data"                       # everything that is ours is below this fold
 # ae_title = "RADGATE"
 # hl7_application = "RADGATE"       # MSH-3 of what we send, MSH-5 of what we are sent
 # hl7_facility = ""                 # the house's name without it
+# hl7_namespaces = { HOSPITAL = "1.2.3.4" }   # assigning authorities of ids that name no OID
 
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own

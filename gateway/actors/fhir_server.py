@@ -19,6 +19,7 @@ from profiles.ehr.search_imaging_studies import (
 )
 from profiles.ehr.search_patients import SEARCH_PATIENTS, SearchPatientsRequest, SearchPatientsResponse
 from profiles.errors import UnknownDocument
+from profiles.findings import Finding, Severity
 from profiles.wire.fhir.capability import Software
 from profiles.wire.fhir.endpoint import endpoints_of
 from profiles.wire.fhir.imaging_study import IndexedStudy, Instances
@@ -60,6 +61,10 @@ class FhirServer:
             total=page.total,
             next=page.records[-1].page_key(request.criteria.order) if page.more and page.records else None,
             endpoints=self._endpoints,
+            warnings=tuple(
+                Finding(rule="index.incomplete", text=text, severity=Severity.WARNING, code="incomplete")
+                for text in self._search.warnings
+            ),
         )
 
     @answers(READ_IMAGING_STUDY)

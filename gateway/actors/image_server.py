@@ -85,15 +85,15 @@ class ImageServer:
             page = await self._search.studies(criteria, exchange)
             rows = tuple(row for record in page.records for row in _rows(request, record))
             remaining = None if page.total is None else max(0, page.total - request.offset - len(page.records))
-            return SearchResponse(rows=rows, remaining=remaining)
+            return SearchResponse(rows=rows, remaining=remaining, warnings=self._search.warnings)
         page = await self._search.studies(request.scan(), exchange, count=False, instances=request.needs_instances)
         found, left = request.page(row for record in page.records for row in _rows(request, record))
         if page.more:
             warning = (
                 "Only the newest studies were looked through. Name the patient, the study or a date to look further."
             )
-            return SearchResponse(rows=found, remaining=None, warnings=(warning,))
-        return SearchResponse(rows=found, remaining=left)
+            return SearchResponse(rows=found, remaining=None, warnings=(warning, *self._search.warnings))
+        return SearchResponse(rows=found, remaining=left, warnings=self._search.warnings)
 
 
 def _rows(request: SearchRequest, record: StudyRecord) -> Iterator[SearchRow]:

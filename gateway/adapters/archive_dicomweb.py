@@ -767,16 +767,20 @@ class DicomwebArchive:
             return f"the archive cannot be searched: {error.detail}"
         return ""
 
-    async def index(self) -> AsyncIterator[ArrivedInstance]:
-        """Every instance that the archive has, for a first synchronisation: study after study, as it tells of them.
+    async def index(self, known: Callable[[str, int | None], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+        """Every instance that the archive has, study after study, as it tells of them.
 
-        A study that vanishes meanwhile is passed over; an instance without UIDs is not one.
+        A study that is `known` with its number of instances (0020,1208) is passed over, and so is one that vanishes
+        meanwhile; an instance without UIDs is not one.
         """
         offset = 0
         while True:
             page = await self._json(f"{self._base}/studies?limit={PAGE}&offset={offset}") or []
             for each in page:
                 if uid := first_value(each, "0020000D"):
+                    instances = first_value(each, "00201208")
+                    if await known(uid, int(instances) if instances.isdecimal() else None):
+                        continue
                     for instance in await self._metadata(uid):
                         if (told := arrived_of(instance, self._reading)) is not None:
                             yield told

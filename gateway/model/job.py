@@ -19,6 +19,7 @@ class Kind(StrEnum):
     COLLECT = "collect"  # an operator wants a study: find, take the manifest, fetch, archive
     SHARE = "share"  # publish our own manifest to a peer
     FEED = "feed"  # patient identity messages
+    INDEX = "index"  # learn what an archive behind us has
 
 
 class State(StrEnum):

@@ -15,6 +15,7 @@ from gateway.ports.store import Store
 from gateway.services.collect import Collect
 from gateway.services.notify import Notify
 from gateway.services.publish import Publish
+from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after
 from profiles.errors import ExchangeError, HouseError, PeerError
 from profiles.model.identifiers import PatientIdentifier
@@ -44,10 +45,11 @@ class Follow:
         publish: Publish,
         notify: Notify,
         rules: Sequence[Rule],
+        synchronise: Synchronise | None,
         clock: Clock,
         system: str,
     ) -> None:
-        """`system` is our name in Modifying System (0400,0563)."""
+        """`synchronise` is None where the archive is our own; `system` is our name in Modifying System (0400,0563)."""
         self._store = store
         self._archive = archive
         self._transfer = transfer
@@ -55,6 +57,7 @@ class Follow:
         self._publish = publish
         self._notify = notify
         self._rules = rules
+        self._synchronise = synchronise
         self._clock = clock
         self._system = system
 
@@ -69,6 +72,8 @@ class Follow:
                 await self._transfer.run(job)
         elif job.kind is Kind.SHARE:
             await self._attempt(job, self._share)
+        elif job.kind is Kind.INDEX and self._synchronise is not None:
+            await self._attempt(job, self._synchronise.run)
         else:
             await self._attempt(job, self._rewrite)
 

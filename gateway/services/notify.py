@@ -1,7 +1,5 @@
 """Notify: tell an EHR or RIS that a study is here (ORU^R01). At least once, always with the same message id."""
 
-import hashlib
-
 from gateway.model.house import House
 from gateway.model.job import ExchangeJob
 from gateway.ports.clock import Clock
@@ -12,8 +10,7 @@ from profiles.errors import RuleViolation, UnknownDocument
 from profiles.model.moment import Moment
 from profiles.swf.oru_r01 import ORU_R01, StudyAvailable
 from profiles.transaction import Facts, Party
-
-CONTROL_ID_CHARACTERS = 20  # MSH-10 up to HL7 2.5.1
+from profiles.wire.hl7v2.segments import control_id_of
 
 
 class Notify:
@@ -42,11 +39,13 @@ class Notify:
         if record is None:
             raise UnknownDocument("the study is not here", cure="It may have been merged or given up")
         now, study = self._clock.now(), record.study
+        control_id = control_id_of(f"{job.id}:{peer_name}")  # the same for the same announcement, however often sent
         message = StudyAvailable(
             study=study,
             retrieve_url=f"{self._house.dicomweb_url}/studies/{study_instance_uid}",
             viewer_url=f"{self._house.base_url}/studies/{study_instance_uid}",
             address=peer.hl7,
+            control_id=control_id,
             at=Moment(now),
         )
         facts = Facts(
@@ -54,11 +53,6 @@ class Notify:
             patients=(study.patient.identifiers[0],), studies=(study_fact([study], study.patient),),
         )  # fmt: skip
         async with self._peers.call(
-            ORU_R01, peer, message, exchange_id=job.id, facts=facts, message_id=_control_id(job, peer_name)
+            ORU_R01, peer, message, exchange_id=job.id, facts=facts, message_id=control_id
         ) as call:
             call.learned(text="Told that the images are available")
-
-
-def _control_id(job: ExchangeJob, peer_name: str) -> str:
-    """The same for the same announcement, however often it is sent."""
-    return hashlib.sha256(f"{job.id}:{peer_name}".encode()).hexdigest()[:CONTROL_ID_CHARACTERS]

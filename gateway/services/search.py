@@ -1,6 +1,6 @@
 """Search: one index, asked from any side. Held studies and held documents do not exist for those who ask from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.model.study import StudyPage, StudyRecord, StudyStatus
@@ -18,9 +18,16 @@ VISIBLE = tuple(status.value for status in StudyStatus if status is not StudySta
 class Search:
     """What others may find here."""
 
-    def __init__(self, *, store: Store) -> None:
-        """Stand on the ports."""
+    def __init__(self, *, store: Store, notice: Callable[[], str] = str) -> None:
+        """`notice` is what every search has to say of the index, such as that it is not complete yet."""
         self._store = store
+        self._notice = notice
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that go with every answer to a search."""
+        notice = self._notice()
+        return (notice,) if notice else ()
 
     async def studies(
         self, criteria: StudyCriteria, exchange: Exchange, *, count: bool = True, instances: bool = False
