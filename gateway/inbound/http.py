@@ -38,7 +38,10 @@ Refuse = Callable[[ExchangeError, HttpIn], HttpOut]
 EXCHANGE_HEADER = "Radgate-Exchange"
 QUERY_BYTES = 64 * 1024  # audit quotes no larger request
 BODY_BYTES = 1024 * 1024  # of a request that brings no instances
-PARTS = MultipartLimits(parts=100_000)  # a study of an enhanced scanner has tens of thousands of instances
+PARTS = MultipartLimits(
+    parts=100_000,  # a study of a fast scanner has tens of thousands of instances
+    boundary_characters=80,  # RFC 2046 has 70; Orthanc pushes with 73
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ class _Asked:
                 decode,
                 query=body if body and message.method == "POST" else self._request.raw_path[:QUERY_BYTES].encode(),
                 raw=body,
-                received_bytes=len(message.body),
+                received_bytes=self._request.content_length or len(message.body),
             ) as answered:
                 self._exchange_id = answered.exchange_id
                 return await self._send(answered)

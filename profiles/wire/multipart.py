@@ -36,8 +36,10 @@ class MultipartLimits:
     """What a stranger may make us hold or count. None: the caller bounds it elsewhere.
 
     `base64_parts`: decode parts whose Content-Transfer-Encoding is base64 (`parts_of` does it) instead of refusing them.
+    `boundary_characters`: Orthanc's DICOMweb client names boundaries of 73.
     """
 
+    boundary_characters: int = MAX_BOUNDARY_CHARACTERS
     parts: int = 1_000
     header_bytes: int = 8 * 1024  # of one part
     preamble_bytes: int = 8 * 1024  # before the first boundary, and again after the last
@@ -117,7 +119,7 @@ class MultipartReader:
 
     def __init__(self, content_type: str, limits: MultipartLimits = MultipartLimits()) -> None:
         self._limits = limits
-        self._dashes: Final = b"--" + boundary_of(content_type).encode("latin-1")
+        self._dashes: Final = b"--" + boundary_of(content_type, limits.boundary_characters).encode("latin-1")
         self._newline = b"\r\n"
         self._delimiter = self._newline + self._dashes
         self._state = _State.PREAMBLE
@@ -367,8 +369,8 @@ def parse_media_type(text: str) -> MediaType:
     return MediaType(name=name, parameters=parameters)
 
 
-def boundary_of(content_type: str) -> str:
-    """The boundary that a multipart Content-Type names.
+def boundary_of(content_type: str, most_characters: int = MAX_BOUNDARY_CHARACTERS) -> str:
+    """The boundary that a multipart Content-Type names, of at most so many characters.
 
     Raises:
         MalformedMessage: It is not multipart, or its boundary is missing, too long or not printable.
@@ -377,8 +379,8 @@ def boundary_of(content_type: str) -> str:
     if not media_type.name.startswith("multipart/"):
         raise MalformedMessage("Content-Type is not multipart")
     boundary = media_type.parameters.get("boundary", "")
-    if not 1 <= len(boundary) <= MAX_BOUNDARY_CHARACTERS:
-        raise MalformedMessage(f"a multipart boundary has 1 to {MAX_BOUNDARY_CHARACTERS} characters")
+    if not 1 <= len(boundary) <= most_characters:
+        raise MalformedMessage(f"a multipart boundary has 1 to {most_characters} characters")
     if not boundary.isascii() or not boundary.isprintable() or boundary.endswith(" "):
         raise MalformedMessage("a multipart boundary is of printable ASCII and does not end in a blank")
     return boundary
