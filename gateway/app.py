@@ -39,6 +39,7 @@ from gateway.adapters.arrival import Reading
 from gateway.adapters.audit_sql import AuditTrail
 from gateway.adapters.audit_syslog import Collector, SyslogForwarder
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.code_sets import site_codes
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.objects_files import FileObjects
@@ -96,7 +97,6 @@ from profiles.wire.fhir.capability import Software
 from profiles.wire.hl7v2.address import Hl7Address
 from profiles.wire.hl7v2.datatypes import Site
 from profiles.wire.soap.mtom import SoapLimits
-from profiles.xdsi.rad68 import SiteCodes
 
 VERSION = version("radgate")
 IDS_FILE = "house.json"
@@ -180,7 +180,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         clock = SystemClock()
         compute = ThreadCompute()
         stack.callback(compute.close)
-        objects = FileObjects(data / "objects", compute)
+        objects = FileObjects(objects_folder(settings), compute)
         runner: JobRunner | None = None
 
         def wake() -> None:
@@ -237,7 +237,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         feed = Feed(house=house, clock=clock)
         publish = Publish(
             house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock,
-            codes=SiteCodes(accession_authority=house.patient_authority, order_authority=house.patient_authority),
+            codes=site_codes(settings.affinity_domain.code_sets, house.patient_authority),
         )  # fmt: skip
         follow = Follow(
             store=store, archive=archive, clock=clock, system=house.name, publish=publish,
@@ -471,6 +471,12 @@ def _peer_of(section: PeerSection, house: House) -> Peer:
         batch_instances=section.batch_instances,
         idle_timeout_s=section.idle_timeout_s,
     )
+
+
+def objects_folder(settings: Settings) -> Path:
+    """Where documents are kept: below the data folder, or where `store.objects` says."""
+    where = settings.store.objects
+    return settings.house.data / "objects" if where is None else Path(where.removeprefix("file://"))
 
 
 def archive_of(

@@ -65,14 +65,14 @@ class AffinityDomainSection(Section):
     """The domain whose patient ids and codes a registry shares."""
 
     patient_authority: OidSetting | None = None  # None: we share in no domain but our own
-    code_sets: Path | None = None  # None: codes are not checked
+    code_sets: Path | None = None  # None: built-in codes; see README
 
 
 class StoreSection(Section):
     """Where rows and documents live."""
 
     url: SecretStr | None = None  # None: SQLite in the data folder
-    objects: str | None = None  # None: files in the data folder
+    objects: str | None = None  # file:///path; None: files in the data folder
 
 
 class ArchiveSection(Section):
@@ -290,6 +290,9 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         yield Problem("listen.host", "a network address without TLS would show patients' data", "Configure [tls]")
     if settings.access.anonymous_loopback and not loopback:
         yield Problem("access.anonymous_loopback", "only works on loopback", "Set listen.host to 127.0.0.1")
+    objects = settings.store.objects
+    if objects is not None and not objects.startswith("file:///"):
+        yield Problem("store.objects", "only a folder is supported", "Write file:///path, or leave it out")
     if settings.archive.kind == "dicomweb" and not settings.archive.url:
         yield Problem(
             "archive.url", "a DICOMweb archive has an address", "Add it, such as http://localhost:8042/dicom-web"

@@ -21,11 +21,11 @@ data = "data"                       # everything that is ours is below this fold
 
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
-# code_sets = "codes.toml"
+# code_sets = "codes.toml"          # classCode, typeCode and the others that we publish with
 
 [store]
 # url = "postgresql://radgate@localhost/radgate"   # without it: SQLite in the data folder
-# objects = ""                      # documents; files in the data folder
+# objects = "file:///srv/radgate/objects"   # documents; without it: in the data folder
 
 [archive]
 kind = "files"                      # or "dicomweb": your VNA or PACS
