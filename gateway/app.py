@@ -341,7 +341,8 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         if synchronise is not None:
             await synchronise.begin()
         working = asyncio.create_task(runner.serve(), name="jobs")
-        forwarder = forwarder_of(settings, house, store, clock, identity)
+        host = await asyncio.to_thread(socket.getfqdn)  # may ask DNS
+        forwarder = forwarder_of(settings, house, store, clock, identity, host)
         if forwarder is not None:
             await forwarder.start()
         async with store.unit() as work:
@@ -502,7 +503,7 @@ def archive_of(
 
 
 def forwarder_of(
-    settings: Settings, house: House, store: SqlStore, clock: SystemClock, identity: TlsIdentity | None
+    settings: Settings, house: House, store: SqlStore, clock: SystemClock, identity: TlsIdentity | None, host: str
 ) -> SyslogForwarder | None:
     """Who hands audit on to the collector that the settings name; None: nobody."""
     if not settings.audit.syslog:
@@ -517,7 +518,7 @@ def forwarder_of(
         ),
         store=store,
         clock=clock,
-        origin=Origin(host=socket.getfqdn(), application="radgate", process_id=house.process_id),
+        origin=Origin(host=host, application="radgate", process_id=house.process_id),
         source_id=house.name,
         party=house.party(),
         enterprise_site_id=settings.audit.enterprise_site_id,
