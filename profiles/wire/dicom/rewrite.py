@@ -156,7 +156,7 @@ def meta_of(head: Part10Head, transfer_syntax_uid: str) -> bytes:
     if 0x00020002 not in meta or 0x00020003 not in meta:
         return file_meta(head.sop_class_uid, head.sop_instance_uid, transfer_syntax_uid)
     preamble = head.raw[:128] if head.raw[128:132] == b"DICM" else bytes(128)
-    syntax = element(0x00020010, b"UI", transfer_syntax_uid.encode("ascii"))
+    syntax = element(0x00020010, b"UI", transfer_syntax_uid.encode("latin-1", "replace"))
     elements: list[bytes] = []
     for tag in sorted({*meta.places, 0x00020010}):
         if tag == 0x00020000:

@@ -1,6 +1,8 @@
 """What a header says: as DICOM JSON (pydicom judges), as a Study, coerced, and in another native syntax."""
 
+import contextlib
 import json
+import random
 import warnings
 from array import array
 from base64 import b64decode, b64encode
@@ -407,3 +409,31 @@ def test_compressed_pixels_and_big_endian_words_are_not_relabelled() -> None:
 def test_study_uids_are_checked_values() -> None:
     study = study_of(read_head(written(_header(), ImplicitVRLittleEndian)), authority=THEIRS, zone=UTC)
     assert study.study_instance_uid == Uid("1.2.3.1")
+
+
+# --- damage -----------------------------------------------------------------------------------------------------------
+
+
+def test_damaged_headers_are_read_or_refused_and_nothing_else() -> None:
+    readable = [Path(path) for path in TEST_FILES if Path(path).name not in UNREADABLE]
+    seeds = [path.read_bytes() for path in readable if path.stat().st_size < 60_000]
+    chance = random.Random(20261124)
+    reached = 0
+    for _ in range(600):
+        body = bytearray(chance.choice(seeds))
+        for _ in range(chance.randint(1, 3)):
+            body[chance.randrange(132, min(len(body), 3000))] = chance.randrange(256)
+        try:
+            head = read_head(bytes(body))
+        except MalformedMessage:
+            continue
+        reached += 1
+        for reads in (
+            lambda head: json.loads(dicom_json(head)),
+            lambda head: study_of(head, authority=THEIRS, zone=UTC),
+            lambda head: read_head(_coerced(head)),
+            lambda head: head_in(head, ExplicitVRLittleEndian),
+        ):
+            with contextlib.suppress(MalformedMessage, Unsupported):
+                reads(head)
+    assert reached > 180, f"only {reached} of 600 came past the scanner"
