@@ -89,6 +89,7 @@ def identity_of(head: Part10Head) -> Identity:
             raise RuleViolation(
                 f"the preamble is {what}", location="preamble", cure="ask the sender for a file with an empty preamble"
             )
+    _uid(head.transfer_syntax_uid, "(0002,0010)")
     return Identity(
         study_instance_uid=_uid(head.dataset.first(STUDY_INSTANCE_UID), "(0020,000D)"),
         series_instance_uid=_uid(head.dataset.first(SERIES_INSTANCE_UID), "(0020,000E)"),
