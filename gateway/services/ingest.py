@@ -7,7 +7,7 @@ newcomer gets wrong: the foreign entry stays as it was received, with the sender
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gateway.model.house import House
@@ -43,6 +43,9 @@ from profiles.wire.dicom.part10 import Part10Head
 from profiles.xdsi.rad68 import contradictions
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # 150,000 references; a study has some thousands
+
+
+QUIET = timedelta(seconds=1)  # a modality sends a study in many requests: it is told of when no more come
 
 
 class Door(StrEnum):
@@ -260,13 +263,8 @@ class Ingest:
         work = await exchange.begin()
         refused: dict[str, ExchangeError] = {}
         for uid, arrived in by_study.items():
-            fresh = any(
-                outcome.stored is Stored.NEW
-                for outcome in outcomes
-                if outcome.arrived is not None and outcome.arrived.study.study_instance_uid == uid
-            )
             try:
-                await self._index(work, uid, arrived, exchange, fresh=fresh)
+                await self._index(work, uid, arrived, exchange)
             except (UnknownPatient, IdentityConflict) as error:
                 refused[uid] = error
         exchange.learned.created = any(outcome.stored is Stored.NEW for outcome in outcomes)
@@ -274,9 +272,7 @@ class Ingest:
         exchange.learned.text = f"{sum(len(each) for each in by_study.values())} instances archived"
         return tuple(_refuse(outcome, refused) for outcome in outcomes)
 
-    async def _index(
-        self, work: Work, uid: str, arrived: list[ArrivedInstance], exchange: Exchange, *, fresh: bool
-    ) -> None:
+    async def _index(self, work: Work, uid: str, arrived: list[ArrivedInstance], exchange: Exchange) -> None:
         foreign = arrived[0].study.patient
         peer = exchange.peer
         settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, exchange.now)
@@ -284,6 +280,10 @@ class Ingest:
             raise UnknownPatient(settled.reason, cure=settled.cure)
         patient = settled.patient if isinstance(settled, Settled) else foreign
         source = peer.name if peer is not None else ""
+        # News is what the index did not have: a crash may have left instances in the archive that nobody was told of.
+        before = await work.studies.get(uid)
+        known = {each.sop_instance_uid for _, each in before.study.instances()} if before is not None else set()
+        fresh = any(each.sop_instance_uid not in known for one in arrived for _, each in one.study.instances())
         await work.studies.add(arrived, patient, source, exchange.now)
         if isinstance(settled, Unsettled):
             await work.studies.set_status(uid, StudyStatus.UNKNOWN, exchange.now)
@@ -292,6 +292,11 @@ class Ingest:
         exchange.learned.patients += (patient.identifiers[0],)
         exchange.learned.studies += (study_fact([each.study for each in arrived], patient),)
         if not fresh:
+            return
+        job = await self._underway(work, uid, exchange)
+        if job is not None:
+            exchange.id, exchange.kind = job.id, Kind.STORE
+            await work.ledger.advance(job.id, Event.TEMPORARY, exchange.now, due_at=exchange.now + QUIET)
             return
         job = ExchangeJob(
             id=exchange.id if exchange.job is None else self._clock.new_uuid(),
@@ -306,7 +311,15 @@ class Ingest:
             return
         if settled.link is not None:
             await work.identity.link(settled.link)
-        await work.ledger.advance(job.id, Event.SETTLED, exchange.now)
+        await work.ledger.advance(job.id, Event.SETTLED, exchange.now, due_at=exchange.now + QUIET)
+
+    async def _underway(self, work: Work, study_instance_uid: str, exchange: Exchange) -> ExchangeJob | None:
+        """An exchange that will tell of this study anyway, because it waits for quiet or for a person."""
+        waiting = await work.ledger.list(
+            kinds=frozenset({Kind.STORE}), states=frozenset({State.READY, State.HELD}),
+            study_instance_uid=study_instance_uid, limit=1,
+        )  # fmt: skip
+        return waiting[0] if waiting else None
 
 
 def _of_study(head: Part10Head, study_instance_uid: str | None) -> ExchangeError | None:
