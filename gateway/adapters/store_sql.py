@@ -137,6 +137,7 @@ class SqlStore:
 
     @staticmethod
     def _upgrade_sqlite(inner: SqliteStore) -> None:
+        inner.make()
         with inner.engine.connect() as connection:
             _in_one_transaction(connection)
 

@@ -189,6 +189,17 @@ async def test_what_a_unit_promised_is_in_the_file_when_it_returns(tmp_path: Pat
     await store.close()
 
 
+async def test_the_file_is_made_where_it_is_asked_for_and_nobody_else_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "house" / "radgate.db"
+    store = SqlStore(f"sqlite:///{path}", audit=no_audit)
+    await store.open()
+    async with store.unit() as work:
+        await work.ledger.open(exchange("1"))
+    assert {file.name for file in path.parent.iterdir()} >= {"radgate.db", "radgate.db-wal"}
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    await store.close()
+
+
 async def test_the_writer_waits_for_the_disk_at_every_commit(sqlite: SqlStore) -> None:
     async with sqlite.unit() as work:
         executor = work.executor  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.adapters.store_sql import SqlStore
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.store import Store
 from profiles.errors import IdentityConflict, MalformedMessage, UnknownDocument
@@ -494,3 +495,14 @@ async def test_a_page_that_nobody_gave_is_refused(store: Store) -> None:
     with pytest.raises(MalformedMessage):
         async with store.view() as work:
             await work.studies.search(StudyCriteria(after=PageKey(value="yesterday", study_instance_uid=UID)))
+
+
+async def test_every_instance_of_the_index_is_named_once_for_the_archive_to_compare(
+    sqlite: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.adapters.studies_sql.UIDS", 2)
+    await add(sqlite, WHOLE)
+    await add(sqlite, SMALL)
+    assert [uid async for uid in sqlite.instances()] == [
+        "1.2.3.50.1.1.1", "1.2.3.50.1.1.2", "1.2.3.50.1.2.1", "1.2.3.50.5.1.1",
+    ]  # fmt: skip
