@@ -296,7 +296,8 @@ class Ingest:
         job = await self._underway(work, uid, exchange)
         if job is not None:
             exchange.id, exchange.kind = job.id, Kind.STORE
-            await work.ledger.advance(job.id, Event.TEMPORARY, exchange.now, due_at=exchange.now + QUIET)
+            if job.state is State.READY:
+                await work.ledger.advance(job.id, Event.TEMPORARY, exchange.now, due_at=exchange.now + QUIET)
             return
         job = ExchangeJob(
             id=exchange.id if exchange.job is None else self._clock.new_uuid(),

@@ -112,3 +112,14 @@ async def test_what_a_crash_left_in_the_archive_without_index_is_told_when_it_is
     await scene.push(*scene.files())
     (job,) = await scene.jobs()
     assert job.state is State.READY
+
+
+async def test_more_of_a_study_that_is_held_joins_it(scene: Scene, tmp_path: Path) -> None:
+    stranger = patient(PatientIdentifier(value="S9", authority=HOUSE.patient_authority), family="Stranger")
+    scene.study = write_mr_study(tmp_path / "stranger", seed=5, patient=stranger, instances=2, rows=32)
+    first, second = scene.files()
+    await scene.push(first)
+    await scene.push(second)
+    (job,) = await scene.jobs()
+    assert job.state is State.HELD
+    assert job.reason
