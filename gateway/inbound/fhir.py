@@ -13,21 +13,19 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from aiohttp import ClientError, hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import hdrs, web
 
 from gateway.actors.answering import Answering
-from gateway.inbound.flow import Incoming, Outgoing
-from gateway.inbound.http import EXCHANGE_HEADER, QUERY_BYTES, Identify
+from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, headers_of, to_tell
+from gateway.inbound.http import QUERY_BYTES, Identify
 from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller
-from gateway.telemetry import logger, where
-from profiles.errors import ExchangeError, InternalFault, MalformedMessage, UnknownDocument, Unsupported
+from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument, Unsupported
 from profiles.findings import Decoded
 from profiles.transaction import HttpTransaction
 from profiles.wire.fhir.answer import refused
@@ -128,7 +126,7 @@ class FhirListener:
             method="GET" if request.method == "HEAD" else request.method,
             path=request.path.removeprefix(f"/{self._service}"),
             base=self._base,
-            headers=_headers(request),
+            headers=headers_of(request),
         )
         try:
             return await self._answer(request, caller, read, reply)
@@ -141,13 +139,14 @@ class FhirListener:
     async def _answer(self, request: web.Request, caller: Caller, read: HttpIn, reply: "_Reply") -> web.StreamResponse:
         try:
             pairs = _pairs(request)
-            read = _with(read, query=pairs)
+            read = replace(read, query=pairs)
             answering, variables = self._find(request, read.method)
-            read = _with(read, variables=variables, body=await self._body(request))
+            read = replace(read, variables=variables, body=await self._body(request))
         except ExchangeError as error:
             await self._turns.refused(caller, "FHIR", error)
             return await reply.send(refused(error, read))
         transaction: HttpTransaction[Any, Any] = answering.transaction  # type: ignore[assignment]  # `add` saw to it
+        reply.transaction_id = transaction.id
         async with self._turns.answer(
             answering,
             caller,
@@ -161,9 +160,10 @@ class FhirListener:
                 out = transaction.refuse(answered.error, read)
             else:
                 out = transaction.encode_response(answered.response, read)
-            response = await reply.send(out)
-            answered.sent_bytes = reply.sent_bytes
-            return response
+            try:
+                return await reply.send(out)
+            finally:
+                answered.sent_bytes += reply.sent_bytes
 
     def _find(self, request: web.Request, method: str) -> tuple[Answering[Any, Any], dict[str, str]]:
         """What answers this method and path, and the path's variables.
@@ -200,42 +200,19 @@ class FhirListener:
             raise Unsupported("compressed requests are not read", code=UNSUPPORTED_MEDIA_TYPE)
         if not request.body_exists:
             return b""
-        try:
-            return await Incoming(request, self._idle_timeout_s).read(MAX_FORM_BYTES)
-        except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
-            raise MalformedMessage("the request broke off") from broken
+        return await Incoming(request, self._idle_timeout_s).read(MAX_FORM_BYTES)
 
     async def _broken(self, read: HttpIn, reply: "_Reply", error: Exception) -> web.StreamResponse:
         """The answer broke after its turn: an outcome if nothing is out yet, else the connection is cut."""
-        if isinstance(error, (ConnectionError, ClientError, TimeoutError)):
-            logger().warning("answer cut off", exchange=reply.exchange_id, error=type(error).__name__)
-        elif not isinstance(error, ExchangeError):
-            logger().error("defect", exchange=reply.exchange_id, error=type(error).__name__, where=where(error))
+        told = to_tell(error, exchange_id=reply.exchange_id, transaction_id=reply.transaction_id)
         if reply.response is None:
-            told = (
-                error if isinstance(error, ExchangeError) else InternalFault("this house has a defect; it was logged")
-            )
             return await reply.send(refused(told, read))
-        reply.cut()
+        reply.cut_off(error)
         return reply.response
 
 
 def _decode(transaction: HttpTransaction[Any, Any], read: HttpIn) -> Decoded[Any]:
     return transaction.decode_request(read)
-
-
-def _with(read: HttpIn, **changes: Any) -> HttpIn:
-    fields = {name: getattr(read, name) for name in ("method", "path", "base", "variables", "query", "headers", "body")}
-    return HttpIn(**(fields | changes))
-
-
-def _headers(request: web.Request) -> Mapping[str, str]:
-    """Lower-case names; what is repeated is one list (RFC 9110 5.3)."""
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        name = name.lower()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 def _pairs(request: web.Request) -> tuple[tuple[str, str], ...]:
@@ -264,6 +241,7 @@ class _Reply:
 
     def __init__(self, request: web.Request, idle_timeout_s: float) -> None:
         self.exchange_id = ""
+        self.transaction_id = ""
         self._request = request
         self._outgoing = Outgoing(request, idle_timeout_s)
 
@@ -276,6 +254,10 @@ class _Reply:
     def sent_bytes(self) -> int:
         """Of the body, as compressed."""
         return self._outgoing.sent_bytes
+
+    def cut_off(self, error: Exception) -> None:
+        """Cut an answer that broke after it had begun."""
+        self._outgoing.cut_off(error, exchange_id=self.exchange_id, transaction_id=self.transaction_id)
 
     def cut(self) -> None:
         """End the connection, so that nobody takes what was sent for all of it."""

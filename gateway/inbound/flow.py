@@ -1,10 +1,10 @@
-"""Flow: bytes of one HTTP exchange, in and out, at the pace of the slower side.
+"""Flow: bytes of one HTTP exchange, in and out, at the pace of the slower side; and how it ends when it breaks.
 
 Nothing limits how long an exchange takes, only how long nothing may move; and after every quarter of a megabyte the loop
 serves others. What a newcomer gets wrong: a deadline around each write punishes slow readers of large pieces, so what is
 watched is what lies unsent.
 
-Source: performance notes 4 (one shared bulk layer); lesson 32 (idle timeouts, never one for the whole exchange).
+Source: RFC 9112 6.3 (how long a body is).
 """
 
 import asyncio
@@ -16,29 +16,36 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
+from aiohttp import ClientError, web
+from aiohttp.http import HttpVersion11
+from aiohttp.http_exceptions import HttpProcessingError
 
-from profiles.errors import MalformedMessage
+from gateway.telemetry import logger, where
+from profiles.errors import ExchangeError, InternalFault, MalformedMessage, PeerProtocolError
 from profiles.wire.multipart import gathered
 
+EXCHANGE_HEADER = "Radgate-Exchange"  # names the exchange that an operator can look up
+BROKE_OFF = (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError)
 TURN_BYTES = 256 * 1024  # after so many the loop serves others: without it a small request waits half a second
 WRITE_BYTES = 64 * 1024  # smaller pieces are gathered before they are written
 
 
 class Incoming:
-    """The body of a request as it comes. `received_bytes` counts on."""
+    """The body of a request as it comes. `received_bytes` counts on; `beginning` is how it began, for people to look at."""
 
-    def __init__(self, request: web.Request, idle_timeout_s: float) -> None:
-        """Nothing is read yet."""
+    def __init__(self, request: web.Request, idle_timeout_s: float, kept_bytes: int = 0) -> None:
+        """Nothing is read yet; of what will be, the first `kept_bytes` are kept."""
         self._request = request
         self._idle_timeout_s = idle_timeout_s
+        self._kept_bytes = kept_bytes
         self.received_bytes = 0
+        self.beginning = bytearray()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Each piece that came.
 
         Raises:
-            MalformedMessage: Nothing came for too long.
+            MalformedMessage: Nothing came for too long, or the request broke off.
         """
         since_turn = 0
         while True:
@@ -47,9 +54,13 @@ class Incoming:
                     chunk = await self._request.content.readany()
             except TimeoutError:
                 raise MalformedMessage(f"nothing of the request came for {self._idle_timeout_s:g} seconds") from None
+            except BROKE_OFF as broken:
+                raise MalformedMessage(f"the request broke off ({type(broken).__name__})") from broken
             if not chunk:
                 return
             self.received_bytes += len(chunk)
+            if len(self.beginning) < self._kept_bytes:
+                self.beginning += chunk[: self._kept_bytes - len(self.beginning)]
             yield chunk
             since_turn += len(chunk)
             if since_turn >= TURN_BYTES:
@@ -60,7 +71,7 @@ class Incoming:
         """All of it, for bodies that are small by nature.
 
         Raises:
-            MalformedMessage: There is more, or nothing came for too long.
+            MalformedMessage: There is more, nothing came for too long, or the request broke off.
         """
         body = bytearray()
         async with aclosing(self.chunks()) as chunks:  # type: ignore[type-var]  # an async generator it is
@@ -87,8 +98,8 @@ class Outgoing:
         """Write a body as it is made. What is small by nature is gathered first, and so has a Content-Length."""
         pieces, ended = await gathered(chunks, WRITE_BYTES)
         response.content_length = sum(map(len, pieces)) if ended else size_bytes
-        if response.content_length is None:
-            response.enable_chunked_encoding()
+        if response.content_length is None and self._request.version >= HttpVersion11:
+            response.enable_chunked_encoding()  # else the end of the connection is the end of the body
         self.response = response
         if self._request.method == "HEAD":
             await response.prepare(self._request)
@@ -99,8 +110,11 @@ class Outgoing:
             since_turn = 0
             while True:
                 for piece in pieces:
-                    await response.write(piece)
                     self.sent_bytes += len(piece)
+                    if response.content_length is not None and self.sent_bytes > response.content_length:
+                        # aiohttp would leave out what is too much, and the answer would pass for complete.
+                        raise PeerProtocolError(f"more came than the {response.content_length} bytes that were told")
+                    await response.write(piece)
                     since_turn += len(piece)
                 if ended:
                     break
@@ -111,10 +125,35 @@ class Outgoing:
             await response.write_eof()
         return response
 
+    def cut_off(self, error: Exception, *, exchange_id: str, transaction_id: str) -> None:
+        """Cut an answer that broke after it had begun, and say so in the log."""
+        logger().warning("answer cut off", exchange=exchange_id, transaction=transaction_id, error=type(error).__name__)
+        self.cut()
+
     def cut(self) -> None:
         """End the connection so that nobody takes what was sent for all of it."""
         if self.response is not None and self._request.transport is not None:
             self._request.transport.abort()
+
+
+def headers_of(request: web.Request) -> dict[str, str]:
+    """Lower-case names; a header that stands several times is one list (RFC 9110 5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+def to_tell(error: Exception, *, exchange_id: str = "", transaction_id: str = "") -> ExchangeError:
+    """What a peer is told of an answer that broke; what is no error of an exchange is a defect of ours, and logged."""
+    if isinstance(error, ExchangeError):
+        return error
+    if not isinstance(error, BROKE_OFF):
+        logger().error(
+            "defect", exchange=exchange_id, transaction=transaction_id, error=type(error).__name__, where=where(error)
+        )
+    return InternalFault("this house has a defect; it was logged")
 
 
 class Watch:

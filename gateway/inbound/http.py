@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aiohttp import ClientError, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from gateway.actors.answering import Answering
-from gateway.inbound.flow import Incoming, Outgoing
+from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, headers_of, to_tell
 from gateway.inbound.turn import Answered, Turns
 from gateway.model.peer import Caller
 from gateway.ports.clock import Clock
-from gateway.telemetry import logger, where
-from profiles.errors import ExchangeError, InternalFault, MalformedMessage, UnknownDocument, Unsupported
+from profiles.errors import ExchangeError, UnknownDocument, Unsupported
 from profiles.findings import Decoded
 from profiles.model.content import DICOM, Part, Pour
 from profiles.transaction import HttpTransaction
@@ -35,7 +33,6 @@ from profiles.wire.multipart import MultipartLimits, parts_of, poured
 Identify = Callable[[web.Request], Caller]
 Refuse = Callable[[ExchangeError, HttpIn], HttpOut]
 
-EXCHANGE_HEADER = "Radgate-Exchange"
 QUERY_BYTES = 64 * 1024  # audit quotes no larger request
 BODY_BYTES = 1024 * 1024  # of a request that brings no instances
 PARTS = MultipartLimits(
@@ -141,7 +138,7 @@ class HttpListener:
             base=self._base,
             variables=dict(request.match_info),
             query=tuple(request.query.items()),
-            headers=_headers(request),
+            headers=headers_of(request),
             body=body,
             parts=parts,
         )
@@ -173,8 +170,6 @@ class _Asked:
             await self._read()
         except ExchangeError as error:
             unread = error
-        except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
-            unread = MalformedMessage(f"the request broke off ({type(broken).__name__})")
 
         def decode() -> Decoded[Any]:
             if unread is not None:
@@ -210,7 +205,7 @@ class _Asked:
         if not request.body_exists:
             return
         if request.content_type.startswith("multipart/"):
-            parts = parts_of(self._chunks(), request.headers.get("Content-Type", ""), listener._parts)
+            parts = parts_of(self._incoming.chunks(), request.headers.get("Content-Type", ""), listener._parts)
             self._message = listener._message(request, parts=parts)
         elif request.content_type == DICOM:
             self._message = listener._message(request, parts=self._only_part())
@@ -219,15 +214,7 @@ class _Asked:
 
     async def _only_part(self) -> Pour:
         """One instance sent bare."""
-        yield Part(key="0", media_type=DICOM, size_bytes=self._request.content_length, chunks=self._chunks())
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        """What the actor reads, with our errors for a connection that breaks."""
-        try:
-            async for chunk in self._incoming.chunks():
-                yield chunk
-        except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
-            raise MalformedMessage(f"the request broke off ({type(broken).__name__})") from broken
+        yield Part(key="0", media_type=DICOM, size_bytes=self._request.content_length, chunks=self._incoming.chunks())
 
     async def _send(self, answered: Answered[Any]) -> web.StreamResponse:
         error = answered.error
@@ -248,32 +235,13 @@ class _Asked:
 
     async def _broken(self, error: Exception) -> web.StreamResponse:
         """The answer broke, and the turn has recorded it: an error if nothing is out yet, else the connection is cut."""
-        if not isinstance(error, (ExchangeError, ConnectionError, ClientError)):
-            logger().error(
-                "defect", exchange=self._exchange_id, transaction=self._transaction.id, error=type(error).__name__,
-                where=where(error),
-            )  # fmt: skip
+        told = to_tell(error, exchange_id=self._exchange_id, transaction_id=self._transaction.id)
         if self._outgoing.response is None:
-            told = (
-                error if isinstance(error, ExchangeError) else InternalFault("this house has a defect; it was logged")
-            )
             return await self._listener._write(
                 self._request, self._transaction.refuse(told, self._message), self._exchange_id
             )
-        logger().warning(
-            "answer cut off", exchange=self._exchange_id, transaction=self._transaction.id, error=type(error).__name__
-        )
-        self._outgoing.cut()
+        self._outgoing.cut_off(error, exchange_id=self._exchange_id, transaction_id=self._transaction.id)
         return self._outgoing.response
-
-
-def _headers(request: web.Request) -> dict[str, str]:
-    """Lower-case names; a header that stands several times is joined, as HTTP allows (RFC 9110 5.3)."""
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return headers
 
 
 def _response(

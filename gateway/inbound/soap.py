@@ -10,37 +10,29 @@ Source: ITI TF-2 Appendix V.3 and V.8; what is tolerated of whom: `gateway.model
 """
 
 import asyncio
-import fcntl
-import struct
-import termios
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aiohttp import ClientError, web
-from aiohttp.http import HttpVersion11
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from gateway.actors.answering import Answering
+from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, to_tell
 from gateway.inbound.turn import Answered, Turns
 from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
 from gateway.ports.clock import Clock
 from gateway.ports.objects import Objects, Spool
-from gateway.telemetry import logger
 from profiles.errors import (
     Busy,
     ExchangeError,
-    InternalFault,
-    MalformedMessage,
     RuleViolation,
     Unauthenticated,
     Unsupported,
 )
 from profiles.findings import Decoded, Finding, Severity
 from profiles.transaction import SoapTransaction
-from profiles.wire.multipart import gathered
 from profiles.wire.soap.envelope import RAW_BYTES, check_header, encode_envelope
 from profiles.wire.soap.fault import ACTION_NOT_SUPPORTED, encode_fault, fault_code, fault_status
 from profiles.wire.soap.message import Packaging
@@ -48,11 +40,7 @@ from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_
 from profiles.wire.soap.names import SOAP_XML
 from profiles.wire.soap.wsdl import Operation, encode_wsdl
 
-TURN_BYTES = 256 * 1024  # after so many the loop serves others: without it a small request waits half a second
-WRITE_BYTES = 64 * 1024  # smaller pieces are gathered before they are written
 QUERY_BYTES = RAW_BYTES  # audit quotes no larger request
-DEFECT = "this house has a defect; it was logged"
-EXCHANGE_HEADER = "Radgate-Exchange"
 DEFAULT_LIMITS = SoapLimits()
 
 Identify = Callable[[web.Request], Caller]
@@ -147,20 +135,20 @@ class SoapListener:
         try:
             self._admit(post)
             post.message = await read_message(
-                post.chunks(), post.request.headers.get("Content-Type", ""), limits=self._limits, new_sink=post.spool
+                post.incoming.chunks(),
+                post.request.headers.get("Content-Type", ""),
+                limits=self._limits,
+                new_sink=post.spool,
             )
             asked = _dispatch(post, post.message, served)
         except ExchangeError as error:
             return await self._refuse(post, error)
-        except (ConnectionError, ClientError, web.RequestPayloadError, HttpProcessingError) as broken:
-            return await self._refuse(post, MalformedMessage(f"the request broke off ({type(broken).__name__})"))
         except Exception as defect:
-            logger().error("defect", wire="SOAP", error=type(defect).__name__)
-            return await self._refuse(post, InternalFault(DEFECT))
+            return await self._refuse(post, to_tell(defect))
         try:
             return await self._turn(post, asked, post.message)
         except asyncio.CancelledError:
-            post.cut()
+            post.outgoing.cut()
             raise
         except Exception as error:
             return self._broken(post, asked.transaction.id, error)
@@ -178,7 +166,8 @@ class SoapListener:
 
     async def _refuse(self, post: "_Post", error: ExchangeError) -> web.StreamResponse:
         """What never became a request: noted, and answered by a fault."""
-        await self._turns.refused(post.caller, "SOAP", error, raw=bytes(post.raw), transaction_id=post.transaction_id)
+        raw = bytes(post.incoming.beginning)
+        await self._turns.refused(post.caller, "SOAP", error, raw=raw, transaction_id=post.transaction_id)
         return self._fault(post, error)
 
     def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
@@ -213,7 +202,7 @@ class SoapListener:
             decode,
             query=message.quoted(QUERY_BYTES) if len(message.raw) < RAW_BYTES else None,
             raw=message.raw,
-            received_bytes=post.received_bytes,
+            received_bytes=post.incoming.received_bytes,
             message_id=message.addressing.message_id,
         ) as answered:
             post.exchange_id = answered.exchange_id
@@ -234,19 +223,11 @@ class SoapListener:
 
     def _broken(self, post: "_Post", transaction_id: str, error: Exception) -> web.StreamResponse:
         """The answer broke, and the turn has recorded it: a fault if nothing is out yet, else the connection is cut."""
-        if not isinstance(error, (ExchangeError, ConnectionError, ClientError)):
-            logger().error("defect", exchange=post.exchange_id, transaction=transaction_id, error=type(error).__name__)
-        if post.response is None:
-            told = error if isinstance(error, ExchangeError) else InternalFault(DEFECT)
+        told = to_tell(error, exchange_id=post.exchange_id, transaction_id=transaction_id)
+        if post.outgoing.response is None:
             return self._fault(post, told, post.exchange_id)
-        logger().warning(
-            "answer cut off",
-            exchange=post.exchange_id,
-            transaction=transaction_id,
-            error=type(error).__name__,
-        )
-        post.cut()
-        return post.response
+        post.outgoing.cut_off(error, exchange_id=post.exchange_id, transaction_id=transaction_id)
+        return post.outgoing.response
 
 
 def _dispatch(post: "_Post", message: SoapMessage, served: Mapping[str, _Served]) -> _Served:
@@ -328,14 +309,12 @@ class _Post:
         self.request = request
         self.caller = caller
         self.message: SoapMessage | None = None
-        self.response: web.StreamResponse | None = None
+        self.incoming = Incoming(request, idle_timeout_s, kept_bytes=RAW_BYTES)
+        self.outgoing = Outgoing(request, idle_timeout_s)
         self.transaction_id = ""
         self.exchange_id = ""
-        self.received_bytes = 0
-        self.raw = bytearray()  # how the body began, for the operator's eye on what cannot be read
         self._objects = objects
         self._document_bytes = document_bytes
-        self._idle_timeout_s = idle_timeout_s
         self._spools: list[Spool] = []
 
     def spool(self) -> Spool:
@@ -348,107 +327,13 @@ class _Post:
         for spool in self._spools:
             spool.discard()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes.
-
-        Raises:
-            MalformedMessage: Nothing came for too long.
-        """
-        since_turn = 0
-        while True:
-            try:
-                async with asyncio.timeout(self._idle_timeout_s):
-                    chunk = await self.request.content.readany()
-            except TimeoutError:
-                raise MalformedMessage(f"nothing of the request came for {self._idle_timeout_s:g} seconds") from None
-            if not chunk:
-                return
-            self.received_bytes += len(chunk)
-            if len(self.raw) < RAW_BYTES:
-                self.raw += chunk[: RAW_BYTES - len(self.raw)]
-            yield chunk
-            since_turn += len(chunk)
-            if since_turn >= TURN_BYTES:
-                since_turn = 0
-                await asyncio.sleep(0)
-
     async def send(self, packed: Packed, answered: Answered[Any]) -> web.StreamResponse:
-        """Write an answer as it is made. What is small by nature is gathered first, and so has a Content-Length."""
-        async with aclosing(packed.chunks) as chunks:
-            pieces, ended = await gathered(chunks, WRITE_BYTES)
-            response = web.StreamResponse(
-                headers={"Content-Type": packed.content_type, EXCHANGE_HEADER: answered.exchange_id}
-            )
-            response.content_length = sum(map(len, pieces)) if ended else packed.size_bytes
-            if response.content_length is None and self.request.version >= HttpVersion11:
-                response.enable_chunked_encoding()  # else the end of the connection is the end of the body
-            self.response = response
-            with _Watch(self.request, self._idle_timeout_s):
-                await response.prepare(self.request)
-                since_turn = 0
-                while True:
-                    for piece in pieces:
-                        await response.write(piece)
-                        answered.sent_bytes += len(piece)
-                        since_turn += len(piece)
-                    if ended:
-                        break
-                    if since_turn >= TURN_BYTES:
-                        since_turn = 0
-                        await asyncio.sleep(0)
-                    pieces, ended = await gathered(chunks, WRITE_BYTES)
-                await response.write_eof()
-        return response
-
-    def cut(self) -> None:
-        """End the connection so that nobody takes what was sent for all of it."""
-        if self.response is not None and self.request.transport is not None:
-            self.request.transport.abort()
-
-
-class _Watch:
-    """Aborts a connection on which nothing moved for a whole period although there is something to send.
-
-    A deadline around each write would punish slow readers for large chunks. What is watched instead is what lies unsent in
-    the transport and in the kernel.
-    """
-
-    def __init__(self, request: web.Request, idle_timeout_s: float) -> None:
-        self._transport = request.transport
-        self._idle_timeout_s = idle_timeout_s
-        self._last = (-1, -1)
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> None:
-        self._look()
-
-    def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _look(self) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        now = (_buffered(self._transport), _unsent(self._transport))
-        if now == self._last and now[0] > 0:
-            self._transport.abort()
-            return
-        self._last = now
-        self._timer = asyncio.get_running_loop().call_later(self._idle_timeout_s, self._look)
-
-
-def _buffered(transport: asyncio.Transport) -> int:
-    """Bytes that wait in our process."""
-    return transport.get_write_buffer_size()
-
-
-def _unsent(transport: asyncio.Transport) -> int:
-    """Bytes that wait in the kernel for the peer to take them."""
-    socket = transport.get_extra_info("socket")
-    if socket is None:
-        return 0
-    try:
-        (size,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
-    except OSError:
-        return 0
-    return int(size)
+        """Write an answer as it is made."""
+        response = web.StreamResponse(
+            headers={"Content-Type": packed.content_type, EXCHANGE_HEADER: answered.exchange_id}
+        )
+        try:
+            async with aclosing(packed.chunks) as chunks:
+                return await self.outgoing.send(response, chunks, packed.size_bytes)
+        finally:
+            answered.sent_bytes += self.outgoing.sent_bytes

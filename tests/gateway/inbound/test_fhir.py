@@ -486,3 +486,15 @@ async def test_a_client_that_stops_reading_is_let_go(house: House) -> None:
             told += len(chunk)
     assert told < 20_000_000
     writer.close()
+
+
+async def test_a_client_of_the_time_before_chunks_is_answered(house: House) -> None:
+    house.server.studies = [large(4000)]
+    url = house.http._base_url
+    assert url is not None
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /fhir/r4/ImagingStudy/1.2.3 HTTP/1.0\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200") and b"chunked" not in head.lower()
+    assert json.loads(body)["numberOfInstances"] == 4000
+    writer.close()

@@ -18,7 +18,8 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.objects_files import FileObjects
 from gateway.adapters.tls import TlsIdentity, client_context, server_context
-from gateway.inbound.soap import EXCHANGE_HEADER, SoapListener
+from gateway.inbound.flow import EXCHANGE_HEADER
+from gateway.inbound.soap import SoapListener
 from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
 from gateway.ports.objects import Spool
 from profiles.errors import Busy, PeerUnavailable, Unauthenticated
