@@ -7,6 +7,7 @@ from datetime import datetime
 from gateway.model.job import ExchangeJob, Kind
 from gateway.model.peer import Caller, Peer
 from gateway.ports.store import Work
+from profiles.errors import ExchangeError, PeerError, PeerUnavailable
 from profiles.findings import Finding
 from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import StudyFact, User
@@ -51,3 +52,15 @@ class Exchange:
     def peer(self) -> Peer | None:
         """The organisation that asks, if we know it."""
         return self.caller.peer
+
+
+def outward(error: ExchangeError) -> ExchangeError:
+    """What those who ask us are told of an error: of the systems behind us, only that one of them failed.
+
+    The timeline has it whole: which host, why, and what helps.
+    """
+    if not isinstance(error, PeerError):
+        return error
+    told = PeerUnavailable("a system that this house depends on did not answer as it should", location=error.location)
+    told.temporary = error.temporary
+    return told
