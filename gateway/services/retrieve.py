@@ -4,13 +4,13 @@ Used by RAD-69, ITI-43 and WADO-RS alike: what differs is how the request names 
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.model.house import House
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.archive import Archive, Plan, Wanted
 from gateway.ports.store import Store
-from gateway.services.exchange import Exchange
+from gateway.services.exchange import Exchange, outward
 from gateway.services.ingest import study_fact
 from profiles.errors import ExchangeError, UnknownDocument, UnknownRepository
 from profiles.model.content import Content, Part, Pour
@@ -81,7 +81,7 @@ class Retrieve:
         plan = await self._archive.plan(looked.wanted, transfer_syntaxes)
         planned = Planned(plan=plan, failed={**looked.failed, **plan.missing}, records=tuple(looked.records))
         self._learn(planned, exchange)
-        return planned
+        return replace(planned, failed={uid: outward(error) for uid, error in planned.failed.items()})
 
     def _look(
         self,
@@ -145,7 +145,7 @@ class Retrieve:
         plan = await self._archive.plan(wanted, transfer_syntaxes)
         planned = Planned(plan=plan, failed=plan.missing, records=(record,))
         self._learn(planned, exchange)
-        return planned
+        return replace(planned, failed={uid: outward(error) for uid, error in planned.failed.items()})
 
     def pour(self, planned: Planned) -> Pour:
         """All that was planned."""
