@@ -26,7 +26,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.objects import INLINE_BYTES, StagedObject
 from gateway.ports.policy import Policy
 from gateway.ports.store import Store, Work
-from gateway.services.exchange import Exchange
+from gateway.services.exchange import Exchange, outward
 from gateway.telemetry import BYTES, FINDINGS, TURN_SECONDS, TURNS, logger, where
 from profiles.atna import node_authentication_failed
 from profiles.errors import (
@@ -258,7 +258,7 @@ class Turn:
         except HouseError as full:
             logger().error("audit cannot be written", exchange=record.exchange.id, condition=full.condition.value)
             return full
-        return error
+        return outward(error)
 
     async def refused(
         self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
