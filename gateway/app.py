@@ -557,7 +557,7 @@ async def _store_ready(store: SqlStore) -> str:
 
 
 async def _recover(store: SqlStore, objects: FileObjects, archive: Archive, clock: SystemClock) -> None:
-    """After a crash: half files go, open steps become failures, orphans are reported (decision 17)."""
+    """After a crash: half files go, open steps become failures, orphans are reported."""
     async with store.unit() as work:
         closed = await work.ledger.close_open_steps(clock.now())
     lost = await objects.reconcile(store.paths())

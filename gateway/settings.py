@@ -130,7 +130,7 @@ class AccessSection(Section):
 class LimitsSection(Section):
     """Bounds of what is read. Bytes, unless the name says otherwise."""
 
-    soap_root_bytes: int = 8 * 1024 * 1024  # security.md: a SOAP part without inline documents
+    soap_root_bytes: int = 8 * 1024 * 1024  # a SOAP part without inline documents
     document_bytes: int = 256 * 1024 * 1024  # one submitted document
     request_bytes: int = 0  # of one upload; 0: no limit, a study has none
     hl7_message_bytes: int = 64 * 1024 * 1024  # HL7 allows base64 reports

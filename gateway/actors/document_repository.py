@@ -1,7 +1,7 @@
 """Document Repository and Document Recipient: two doors for one transaction, and what they hand out again.
 
 The repository's door is XDS: the patient id must be known in the affinity domain. The recipient's door is XDR-I: the
-sender's own id is reconciled to ours (decision 3).
+sender's own id is reconciled to ours.
 """
 
 from gateway.actors.answering import answers
@@ -18,7 +18,7 @@ from profiles.xdsi.rad68 import RAD_68, is_imaging
 
 
 def provided(request: ProvideAndRegisterRequest) -> SoapTransaction[ProvideAndRegisterRequest, RegistryResponse]:
-    """RAD-68 is ITI-41 on the wire; what it carries tells (decision 22)."""
+    """RAD-68 is ITI-41 on the wire; what it carries tells."""
     return RAD_68 if is_imaging(request) else ITI_41
 
 

@@ -1,6 +1,6 @@
 """Publish: our own manifest of a study we have, provided to a peer (RAD-68).
 
-Every house publishes its own manifest (decision 2): a new KOS, our Retrieve Location UID, our addresses, the patient id of
+Every house publishes its own manifest: a new KOS, our Retrieve Location UID, our addresses, the patient id of
 the domain that the peer's registry speaks. The manifest is kept and registered here too, before it is sent, so that what
 a consumer asks us for is known. The same study again replaces what was published before.
 """

@@ -1,6 +1,6 @@
 """What is audited of RAD-107: DICOM Instances Transferred at the source.
 
-Source: atna.md 3.1 (RAD-107 / WADO-RS), 3.5.
+Source: DICOM PS3.15 A.5.3.7 (DICOM Instances Transferred); RAD TF-2 4.107.
 """
 
 from profiles.model.audit import AuditRecord

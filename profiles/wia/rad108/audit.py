@@ -1,6 +1,6 @@
 """What is audited of a store: DICOM Instances Transferred, C when they were new to us, R when we had them.
 
-Source: atna.md 3.1 (C-STORE/STOW-RS receive), 3.5; DICOM PS3.15 A.5.3.7.
+Source: DICOM PS3.15 A.5.3.7 (DICOM Instances Transferred); RAD TF-2 4.108.
 """
 
 from collections.abc import Iterator

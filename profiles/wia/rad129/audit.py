@@ -1,6 +1,6 @@
 """What is audited of a search: Query, with path and parameters as they were asked.
 
-Source: atna.md 3.1 (QIDO-RS), 3.5; DICOM PS3.15 A.5.3.10.
+Source: DICOM PS3.15 A.5.3.10 (Query); RAD TF-2 4.129.
 """
 
 from profiles.model.audit import Action, AuditRecord

@@ -1,6 +1,6 @@
 """What is audited of a rendered retrieve: DICOM Instances Accessed, type RAD-107.
 
-Source: atna.md 3.1 (RAD-107 / WADO-RS), 3.5.
+Source: DICOM PS3.15 A.5.3.6 (DICOM Instances Accessed); RAD TF-2 4.107.
 """
 
 from profiles.model.audit import AuditRecord

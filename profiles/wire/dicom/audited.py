@@ -3,7 +3,7 @@
 The server is the source of the instances and the client their destination; the client is the requestor. Instances that
 went out are Instances Transferred, what a viewer was merely shown (metadata, pictures) is Instances Accessed.
 
-Source: DICOM PS3.15 A.5.3.6, A.5.3.7; atna.md 3.1 (RAD-107), 3.5.
+Source: DICOM PS3.15 A.5.3.6 (DICOM Instances Accessed), A.5.3.7 (DICOM Instances Transferred); RAD TF-2 4.107.
 """
 
 from collections.abc import Iterable, Iterator

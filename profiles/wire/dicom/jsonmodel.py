@@ -4,7 +4,7 @@ Rendered once when an instance arrives and joined when it is asked for. What a n
 neither Value nor null; DS and IS keep the digits that were sent, so that 1.10 does not drift; text is UTF-8, so Specific
 Character Set says so; NaN does not exist in JSON.
 
-Source: DICOM PS3.18 Annex F; notes on its pitfalls in dicom.md 11.
+Source: DICOM PS3.18 Annex F.
 """
 
 import re

@@ -5,7 +5,7 @@ read from the places of its elements. What a newcomer gets wrong: what counts is
 content tree repeats it and may say more (texts, image libraries). Real manifests leave out most of what is optional and
 some of what is not, so reading reports and goes on.
 
-Source: xds-soap.md 4.1; RAD TF-3 4.68.4.1.2.1; DICOM PS3.3 A.35.4, C.17.6.2, C.17.3; PS3.16 TID 2010.
+Source: RAD TF-3 4.68.4.1.2.1; DICOM PS3.3 A.35.4, C.17.6.2, C.17.3; PS3.16 TID 2010.
 """
 
 import re

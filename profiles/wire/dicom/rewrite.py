@@ -4,7 +4,7 @@ The pixel tail is never touched, and of the head only what must change: everythi
 gets wrong: Original Attributes Sequence is not optional once anything was coerced; and a name that the dataset's character
 set cannot write moves the whole head to UTF-8, nested items included.
 
-Source: dicom.md 8; DICOM PS3.3 C.12.1.1.9 (Original Attributes), C.7.1.1 (Patient); PS3.5 A.5 (deflate).
+Source: DICOM PS3.3 C.12.1.1.9 (Original Attributes), C.7.1.1 (Patient); PS3.5 A.5 (deflate).
 """
 
 import zlib

@@ -3,7 +3,7 @@
 The imaging source is the source and the consumer the destination, and the consumer is the requestor. Instances that came
 and instances that did not are two records; how much of a large study is named is decided when the message is written.
 
-Source: RAD TF-2 4.69.6; DICOM PS3.15 A.5.3.3, A.5.3.7.
+Source: RAD TF-2 4.69.6; DICOM PS3.15 A.5.3.6 (DICOM Instances Accessed), A.5.3.7 (DICOM Instances Transferred).
 """
 
 from collections.abc import Iterator
