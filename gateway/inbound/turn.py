@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.actors.answering import Answering
+from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.job import Direction, ExchangeJob, Kind, State, Step, StepOutcome
 from gateway.model.peer import Caller
@@ -214,8 +215,11 @@ class Turn:
             )
             raise
         finally:
-            async with self._store.unit() as work:
-                await record.close(work, head, broken, delivery=delivery)
+            try:
+                async with self._store.unit() as work:
+                    await record.close(work, head, broken, delivery=delivery)
+            except HouseError as full:  # what went out went out; the intent stands, and is closed at the next start
+                logger().error("audit cannot be closed", exchange=exchange.id, condition=full.condition.value)
             record.count(broken)
 
     async def _ask(
@@ -264,6 +268,14 @@ class Turn:
         self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
     ) -> None:
         """Note what never became a request; see `Turns.refused`."""
+        try:
+            await self._note_refusal(caller, wire, error, raw, transaction_id)
+        except HouseError as full:  # it is refused all the same, and its sender is told so
+            logger().error("a refusal cannot be noted", transaction=transaction_id or wire, error=full.condition.value)
+
+    async def _note_refusal(
+        self, caller: Caller, wire: str, error: ExchangeError, raw: bytes, transaction_id: str
+    ) -> None:
         now = self._clock.now()
         key = (caller.network_address, wire)
         since, count = self._refusals.get(key, (now, 0))
@@ -287,7 +299,7 @@ class Turn:
                     updated_at=now,
                     peer=name,
                     reason=error.detail,
-                    cure=error.cure,
+                    cure=cure_of(error),
                 )
             )
             await work.ledger.note(
@@ -301,7 +313,7 @@ class Turn:
                     peer=name,
                     size_bytes=len(raw),
                     why=error.detail,
-                    cure=error.cure,
+                    cure=cure_of(error),
                 )
             )
             await work.audit.record(
@@ -408,7 +420,7 @@ class _Record:
                 updated_at=self.clock.now(),
                 peer=self._peer,
                 reason=error.detail if error else "",
-                cure=error.cure if error else "",
+                cure=cure_of(error) if error else "",
                 study_instance_uid=exchange.learned.studies[0].study_instance_uid if exchange.learned.studies else "",
                 patient_id=str(exchange.learned.patients[0]) if exchange.learned.patients else "",
             )
@@ -433,7 +445,7 @@ class _Record:
             size_bytes=self.received_bytes + poured_bytes,
             duration_ms=(time.perf_counter() - self.started) * 1000,
             why=error.detail if error is not None else learned.why,
-            cure=error.cure if error is not None else learned.cure,
+            cure=cure_of(error) if error is not None else learned.cure,
         )
 
     def count(self, error: ExchangeError | None) -> None:

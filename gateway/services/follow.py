@@ -7,6 +7,7 @@ one action after another, each remembered when it is done. A study is never shar
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.model.cure import cure_of
 from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
 from gateway.ports.archive import Archive, Coercion
@@ -16,7 +17,7 @@ from gateway.services.collect import Collect
 from gateway.services.notify import Notify
 from gateway.services.publish import Publish
 from gateway.services.synchronise import Synchronise
-from gateway.services.transfer import ATTEMPTS, Transfer, delay_after
+from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
 from profiles.errors import ExchangeError, HouseError, PeerError
 from profiles.model.identifiers import PatientIdentifier
 
@@ -151,11 +152,12 @@ class Follow:
         """Come back later where that may help, else fail with the reason; a person can release it again."""
         again = isinstance(error, HouseError) or (isinstance(error, PeerError) and error.temporary)
         now = self._clock.now()
+        delay = delay_after(job.attempt) if again and job.attempt < attempts else None
+        event, cure = Event.PERMANENT, cure_of(error)
+        if delay is not None:
+            event, cure = Event.TEMPORARY, error.cure or "It is tried again by itself"
         async with self._store.unit() as work:
-            if again and job.attempt < attempts:
-                await work.ledger.advance(
-                    job.id, Event.TEMPORARY, now, reason=error.detail, cure=error.cure or "It is tried again by itself",
-                    due_at=now + delay_after(job.attempt),
-                )  # fmt: skip
-            else:
-                await work.ledger.advance(job.id, Event.PERMANENT, now, reason=error.detail, cure=error.cure)
+            await work.ledger.advance(
+                job.id, event, now, reason=error.detail, cure=cure, due_at=now + delay if delay is not None else None
+            )
+            await work.ledger.note(setback(job, now, error.detail, cure, delay))

@@ -23,8 +23,8 @@ from gateway.ports.studies import ArrivedInstance
 from gateway.services.exchange import Exchange
 from gateway.services.reconcile import Settled, Unsettled, settle
 from gateway.services.screen import Screen, study_of
-from profiles.errors import ExchangeError, IdentityConflict, RuleViolation, UnknownPatient
-from profiles.findings import Finding, Severity, errors_of
+from profiles.errors import ExchangeError, IdentityConflict, MalformedMessage, RuleViolation, UnknownPatient
+from profiles.findings import Decoded, Finding, Severity, errors_of
 from profiles.model.codes import KOS_SOP_CLASS
 from profiles.model.content import Content, Pour
 from profiles.model.document import (
@@ -135,8 +135,7 @@ class Ingest:
             )  # fmt: skip
         manifest = None
         if entry.format_code.value == KOS_SOP_CLASS:
-            body = await content.read(MAX_MANIFEST_BYTES)
-            decoded = await self._compute.run(lambda: decode_kos(body))
+            decoded = await self._manifest(entry, content)
             manifest = decoded.value
             found = errors_of((*decoded.findings, *contradictions(entry, manifest)))
             if found:
@@ -149,6 +148,22 @@ class Ingest:
             repository_unique_id=self._house.repository_unique_id,
         )  # fmt: skip
         return _Kept(entry=entry, staged=await self._objects.stage(content), manifest=manifest)
+
+    async def _manifest(self, entry: DocumentEntry, content: Content) -> Decoded[Manifest]:
+        """A document that its formatCode calls a manifest; another document is not what its metadata says."""
+        if content.size_bytes is not None and content.size_bytes > MAX_MANIFEST_BYTES:
+            raise RuleViolation(
+                f"a manifest has at most {MAX_MANIFEST_BYTES} bytes here", code="InvalidDocumentContent",
+                location=entry.unique_id, cure="The sender splits the manifest; it cannot be a list of instances",
+            )  # fmt: skip
+        body = await content.read(MAX_MANIFEST_BYTES)
+        try:
+            return await self._compute.run(lambda: decode_kos(body))
+        except MalformedMessage as unreadable:
+            raise RuleViolation(
+                f"the document is no manifest: {unreadable.detail}", code="InvalidDocumentContent",
+                location=entry.unique_id, cure="The sender mends the manifest, or the formatCode of its metadata",
+            ) from unreadable  # fmt: skip
 
     def _with_uuids(self, submission: Submission) -> Submission:
         """Symbolic ids become entryUUIDs (ITI TF-2 3.42.4.1.3.7); references to registered objects stay."""

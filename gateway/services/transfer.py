@@ -6,11 +6,12 @@ is not here yet (decision 8). Comparison is of sets: SOP classes, UIDs, nothing 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
+from gateway.model.cure import cure_of
 from gateway.model.house import House
-from gateway.model.job import NEVER, Event, ExchangeJob
+from gateway.model.job import NEVER, Direction, Event, ExchangeJob, Step, StepOutcome
 from gateway.model.peer import Peer
 from gateway.model.study import StudyStatus
 from gateway.ports.archive import Archive, Coercion
@@ -122,7 +123,7 @@ class Transfer:
         except HouseError as error:
             await self._later(job, error, fetched)
         except ExchangeError as error:
-            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=error.cure)
+            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=cure_of(error))
 
     async def _load(self, job: ExchangeJob) -> tuple[Patient, list[Manifest]]:
         manifests = []
@@ -264,11 +265,11 @@ class Transfer:
 
     async def _later(self, job: ExchangeJob, error: ExchangeError, fetched: Fetched) -> None:
         if isinstance(error, PeerError) and not error.temporary:
-            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=error.cure)
+            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=cure_of(error))
             return
         if job.attempt >= ATTEMPTS:
             await self._advance(
-                job, Event.PERMANENT, reason=f"given up after {job.attempt} tries: {error.detail}", cure=error.cure
+                job, Event.PERMANENT, reason=f"given up after {job.attempt} tries: {error.detail}", cure=cure_of(error)
             )
             return
         await self._advance(
@@ -284,6 +285,16 @@ class Transfer:
             await work.ledger.advance(
                 job.id, event, now, reason=reason, cure=cure, due_at=now + delay if delay is not None else None
             )
+            await work.ledger.note(setback(job, now, reason, cure, delay))
+
+
+def setback(job: ExchangeJob, at: datetime, reason: str, cure: str, delay: timedelta | None) -> Step:
+    """The line of the timeline that says why an attempt came to nothing, and what is next. `delay` None: nothing."""
+    text = "Stopped; a person can release it" if delay is None else f"Put off for {delay.total_seconds():.0f} s"
+    return Step(
+        exchange_id=job.id, at=at, transaction="radgate", direction=Direction.HERE, outcome=StepOutcome.FAILURE,
+        text=f"{text} (attempt {job.attempt})", why=reason, cure=cure,
+    )  # fmt: skip
 
 
 def _as_asked(wanted: Mapping[str, Named], key: str, head: Part10Head) -> ExchangeError | None:
