@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -11,8 +11,10 @@ import pytest
 from aiohttp import ClientPayloadError, ServerDisconnectedError
 from dicomweb_client.api import DICOMwebClient
 from PIL import Image
+from yarl import URL
 
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
+from gateway.ports.archive import Plan, Wanted
 from profiles.errors import PeerUnavailable
 from profiles.model.content import Part, Pour
 from profiles.wire.dicom.part10 import read_head
@@ -402,6 +404,63 @@ async def test_a_pour_that_breaks_is_never_taken_for_complete(
         broken = True
     assert broken
     assert [outcome for *_, outcome in house.audited()][-1] == 8
+
+
+async def test_a_pour_of_more_than_was_promised_is_cut(
+    house: DicomwebHouse, study: SampleStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pour = house.archive.pour
+
+    async def too_much(plan: Plan) -> Pour:
+        async def chunks() -> AsyncIterator[bytes]:
+            while True:
+                yield bytes(64 * 1024)
+
+        async for part in pour(plan):
+            yield replace(part, chunks=chunks(), size_bytes=None)
+
+    monkeypatch.setattr(house.archive, "pour", too_much)
+    with pytest.raises((ClientPayloadError, ServerDisconnectedError)):
+        await house.get(f"/studies/{study.study_instance_uid}", ANY)
+    assert house.audited()[-1][3] == 8
+
+
+async def test_a_reader_that_stands_still_is_let_go(study: SampleStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with dicomweb_house(idle_timeout_s=0.3) as house:
+        await house.know(study)
+        await house.push(files_of(study))
+        pour = house.archive.pour
+
+        stopped = asyncio.Event()
+
+        async def endless(plan: object) -> Pour:
+            async def chunks() -> AsyncIterator[bytes]:
+                try:
+                    while True:
+                        yield bytes(256 * 1024)
+                finally:
+                    stopped.set()
+
+            async for part in pour(plan):  # type: ignore[arg-type]  # what the server asks for
+                yield replace(part, chunks=chunks(), size_bytes=None)
+
+        plan = house.archive.plan
+
+        async def of_unknown_size(wanted: Sequence[Wanted], syntaxes: frozenset[str] | None) -> Plan:
+            found = await plan(wanted, syntaxes)
+            return replace(found, available=tuple(replace(each, size_bytes=None) for each in found.available))
+
+        monkeypatch.setattr(house.archive, "plan", of_unknown_size)
+        monkeypatch.setattr(house.archive, "pour", endless)
+        address = URL(house.url)
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        request = f"GET /dicomweb/studies/{study.study_instance_uid} HTTP/1.1\r\nHost: x\r\nAccept: {ANY}\r\n\r\n"
+        writer.write(request.encode())
+        assert (await reader.read(100)).startswith(b"HTTP/1.1 200")
+        assert not stopped.is_set()
+        await asyncio.wait_for(stopped.wait(), 20)
+        writer.close()
+        assert house.audited()[-1] == ("DICOM Instances Transferred", "R", "RAD-107", 8)
 
 
 # --- dicomweb-client --------------------------------------------------------------------------------------------------
