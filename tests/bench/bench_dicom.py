@@ -24,6 +24,7 @@ from profiles.model.moment import Moment
 from profiles.wire.dicom.dataset import coerced_head, dicom_json, study_of
 from profiles.wire.dicom.kos import decode_kos, encode_kos
 from profiles.wire.dicom.part10 import read_head
+from tests.bench.compare import quicker
 
 INSTANCES = 500
 AUTHORITY = Oid("1.2.3.4")
@@ -42,11 +43,7 @@ def per_second(work: Callable[[], object], least_s: float = 1.0) -> float:
 
 
 def _line(what: str, ours: float, peer: str, theirs: float, floor: float) -> bool:
-    ratio = ours / theirs
-    print(
-        f"{what:44} {ours:10.1f}/s   {peer:10} {theirs:10.1f}/s   {ratio:6.1f} times{'' if ratio >= floor else '  LOW'}"
-    )
-    return ratio >= floor
+    return quicker(what, ours=ours, peer=theirs, unit="/s", beside=peer, asked=floor)
 
 
 def _read_with_pydicom(body: bytes) -> Dataset:
