@@ -24,6 +24,7 @@ from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Archive, Coercion
+from tests.bench.compare import quicker
 from tests.gateway.adapters.archives import COERCION, PATIENT, READING, bodies_of, pour_of, wanted_of
 from tests.support.orthanc import Orthanc, orthanc
 
@@ -170,9 +171,11 @@ async def out(bench: Bench, study: SampleStudy, megabytes: float) -> None:
 
 
 def row(name: str, figure: float, peer: float | None = None, first_s: float | None = None) -> None:
-    ratio = f"{figure / peer:6.2f} x" if peer is not None else " " * 8
     first = f"   first byte {first_s * 1000:6.1f} ms" if first_s is not None else ""
-    print(f"  {name:<44}{figure:8.0f} MB/s {ratio}{first}")
+    if peer is None:
+        print(f"  {name:<44}{figure:8.0f} MB/s{first}")
+    else:
+        quicker(f"the archive alone, {name}{first}", ours=figure, peer=peer, unit="MB/s", beside="Orthanc", asked=None)
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from profiles.model.audit import AuditCode, AuditRecord
 from profiles.wire.audit.message import date_time, encode
 from profiles.wire.audit.sentences import sentence
 from profiles.wire.audit.syslog import FrameReader, Origin, framed
+from tests.bench.compare import at_most, quicker
 from tests.profiles.wire.audit.records import FACTS, KINDS
 from tests.support.clock import FixedClock
 
@@ -268,6 +269,9 @@ def main() -> None:
         return
     for name, value in figures.items():
         print(f"{name:32} {value:12,.2f}")
+    at_most("audit record, built", figures["build_us"], 50.0, "us")
+    quicker("audit in a bare unit of two rows", ours=figures["units_a_second_with"],
+            peer=figures["units_a_second_without"], unit="units/s", beside="without audit", asked=None)  # fmt: skip
 
 
 if __name__ == "__main__":

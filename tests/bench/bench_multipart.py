@@ -30,6 +30,7 @@ from profiles.model.content import Part
 from profiles.wire.multipart import parts_of, poured
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.mtom import SoapLimits, read_message
+from tests.bench.compare import quicker
 from tests.support.toy_soap import RETRIEVE, Text, ToyActor, ToyTurns, served
 
 ROUNDS = 5
@@ -239,13 +240,15 @@ async def over_the_wire(folder: Path) -> tuple[float, float]:
 
 
 def line(name: str, ours: float, theirs: float, asked: float) -> None:
-    verdict = "ok" if ours / theirs >= asked else "TOO SLOW"
-    print(f"{name:<44} {ours:6.2f} {theirs:6.2f} GB/s  {ours / theirs:5.2f} times, asked {asked:.2f}  {verdict}")
+    what, _, peer = name.partition(", beside ")
+    quicker(what, ours=ours, peer=theirs, unit="GB/s", beside=peer, asked=asked)
 
 
 async def main() -> None:
     line("read 400 CT, beside MultipartReader", *await beside(ours_read, aiohttp_read), 2.0)
-    line("read in 16 KiB chunks, the same", *await beside(lambda: ours_read(16 * 1024), aiohttp_read), 1.0)
+    line(
+        "read in 16 KiB chunks, beside MultipartReader", *await beside(lambda: ours_read(16 * 1024), aiohttp_read), 1.0
+    )
     line("write 400 CT, beside MultipartWriter", *await beside(ours_write, aiohttp_write), 1.0)
     line("read, beside SHA-1 of the same bytes", *await beside(ours_read, sha1_of_all), 1.0)
     line("read an envelope of 1,000, beside bare lxml", *await beside(ours_envelope, lxml_envelope), 0.4)

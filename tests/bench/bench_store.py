@@ -27,6 +27,7 @@ from profiles.model.document import DocumentEntry, ReferenceId, Submission
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria, StudyCriteria, TimeRange
+from tests.bench.compare import at_most, quicker
 from tests.gateway.adapters.stores import no_audit
 from tests.support.registered import (
     CT,
@@ -213,7 +214,14 @@ async def main() -> None:
         print(f"{'bare loop, 64 units a commit':44} {peer:9.0f} units/s")
         for senders in (1, SENDERS):
             figure = max([await ours(_fresh(folder), UNITS if senders > 1 else 300, senders) for _ in range(3)])
-            print(f"{f'store, {senders} senders':44} {figure:9.0f} units/s  {figure / peer:5.2f} of the bare loop")
+            quicker(
+                f"the store alone, {senders} sender{'s' if senders > 1 else ''}",
+                ours=figure,
+                peer=peer,
+                unit="units/s",
+                beside="bare loop, 64 units a commit",
+                asked=0.5 if senders > 1 else None,
+            )
         figures = {}
         for size in SIZES:
             store = await filled(folder, size)
@@ -221,9 +229,8 @@ async def main() -> None:
             await store.close()
         for question in figures[SIZES[0]]:
             small, large = (figures[size][question] for size in SIZES)
-            print(
-                f"{question:44} {small:7.0f} us at {SIZES[0]:,} {large:7.0f} us at {SIZES[1]:,}  {large / small:5.2f}"
-            )
+            print(f"{question:44} {small:7.0f} us at {SIZES[0]:,} {large:7.0f} us at {SIZES[1]:,}")
+            at_most(f"{question}, {SIZES[0]} to {SIZES[1]}: growth", large / small, 1.5, "x")
 
 
 def _fresh(folder: Path) -> Path:
