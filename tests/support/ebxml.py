@@ -24,8 +24,9 @@ from profiles.model.document import (
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient, PersonName, Sex
-from profiles.wire.ebxml.rim import RIM, XOP
+from profiles.wire.ebxml.rim import RIM
 from profiles.wire.soap.message import SoapIn, SoapOut
+from profiles.wire.soap.names import XOP
 from tests.support.judges import standards
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "ebxml"

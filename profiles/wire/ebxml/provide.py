@@ -8,25 +8,29 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from profiles.errors import MalformedMessage, RuleViolation
+from profiles.errors import ExchangeError, MalformedMessage, RuleViolation
 from profiles.findings import Decoded, Finding
 from profiles.model.codes import KOS_SOP_CLASS
 from profiles.model.content import Content, Part
 from profiles.model.document import DocumentEntry, Submission
 from profiles.wire.ebxml.response import (
     RegistryResponse,
+    Speaker,
+    errors_of,
     read_registry_response,
     registry_response,
+    status_of,
 )
 from profiles.wire.ebxml.rim import XDS, wrong
+from profiles.wire.ebxml.rules import submission_findings
 from profiles.wire.ebxml.submission import SUBMIT_OBJECTS_REQUEST, read_submission, submit_objects_request
 from profiles.wire.ebxml.xml import pieces
 from profiles.wire.ebxml.xop import attached, content_id, content_id_of, include, inline
 from profiles.wire.soap.message import SoapIn, SoapOut
+from profiles.wire.soap.names import DOCUMENT
 from profiles.wire.xml import attribute as escape
 
 _REQUEST = f"{{{XDS}}}ProvideAndRegisterDocumentSetRequest"
-_DOCUMENT = f"{{{XDS}}}Document"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +134,7 @@ def _documents(
 ) -> tuple[dict[str, Content], set[str]]:
     documents: dict[str, Content] = {}
     named: set[str] = set()
-    for element in body.iterchildren(_DOCUMENT):
+    for element in body.iterchildren(DOCUMENT):
         entry_uuid = (element.get("id") or "").strip()
         if entry_uuid in documents:
             findings.append(wrong("document-once", "two documents with the same id", entry_uuid))
@@ -168,7 +172,18 @@ def decode_registry_response(message: SoapIn) -> Decoded[RegistryResponse]:
     return Decoded(response, tuple(findings))
 
 
+def refuse_provide_request(error: ExchangeError) -> RegistryResponse:
+    """An error as the repository's answer: nothing was stored."""
+    errors = errors_of(error, Speaker.REPOSITORY)
+    return RegistryResponse(status=status_of(errors), errors=errors)
+
+
 # --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def metadata_is_complete(request: ProvideAndRegisterRequest) -> Iterator[Finding]:
+    """Every rule of a submission's metadata, in a repository's words."""
+    return submission_findings(request.submission, Speaker.REPOSITORY)
 
 
 def every_entry_has_a_document(request: ProvideAndRegisterRequest) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ from profiles.wire.ebxml.rim import XDS, wrong
 from profiles.wire.ebxml.xml import elements, pieces, text_of
 from profiles.wire.ebxml.xop import content_id, content_id_of, include, inline, spellings
 from profiles.wire.soap.message import SoapIn, SoapOut
+from profiles.wire.soap.names import DOCUMENT
 from profiles.wire.xml import attribute as escape
 
 DOCUMENT_REQUEST = f"{{{XDS}}}DocumentRequest"
@@ -44,7 +45,6 @@ _DOCUMENT_ID = f"{{{XDS}}}DocumentUniqueId"
 _NEW_REPOSITORY = f"{{{XDS}}}NewRepositoryUniqueId"
 _NEW_DOCUMENT_ID = f"{{{XDS}}}NewDocumentUniqueId"
 _MIME_TYPE = f"{{{XDS}}}mimeType"
-_DOCUMENT = f"{{{XDS}}}Document"
 
 MAX_DOCUMENTS = 20_000
 """Documents of one message; a study of 10,000 instances in one request is seen, ten times that is not."""
@@ -134,7 +134,7 @@ def read_document_requests(parent: etree._Element, findings: list[Finding]) -> t
 
 def _texts(parent: etree._Element) -> dict[str, str]:
     """The texts of child elements by name."""
-    return {str(child.tag): text_of(child) for child in elements(parent) if child.tag != _DOCUMENT}
+    return {str(child.tag): text_of(child) for child in elements(parent) if child.tag != DOCUMENT}
 
 
 def _required(texts: dict[str, str], name: str) -> str:
@@ -261,7 +261,7 @@ def _bytes_of(
     element: etree._Element, document: RetrievedDocument, names: dict[str, str], written: list[tuple[str, str, bytes]]
 ) -> None:
     """Note where a document's bytes are: in a part, or in the body itself."""
-    binary = next(element.iterchildren(_DOCUMENT), None)
+    binary = next(element.iterchildren(DOCUMENT), None)
     if binary is None:
         raise MalformedMessage("a DocumentResponse has no Document", location=document.document_unique_id)
     id = content_id_of(binary)

@@ -17,15 +17,15 @@ from profiles.findings import Finding, Severity
 from profiles.model.codes import Code
 from profiles.model.document import Author, Slots
 from profiles.wire.ebxml.xml import elements, text_of
+from profiles.wire.soap.names import XDS_B
 from profiles.wire.xml import attribute as escape
 
 RIM = "urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"
 RS = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
 LCM = "urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0"
 QUERY = "urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0"
-XDS = "urn:ihe:iti:xds-b:2007"
+XDS = XDS_B
 IHERAD = "urn:ihe:rad:xdsi-b:2009"
-XOP = "http://www.w3.org/2004/08/xop/include"
 
 # --- classification schemes and nodes ---------------------------------------------------------------------------------
 

@@ -11,10 +11,8 @@ from lxml import etree
 
 from profiles.errors import MalformedMessage
 from profiles.model.content import Content
-from profiles.wire.ebxml.rim import XOP
 from profiles.wire.ebxml.xml import text_of
-
-INCLUDE = f"{{{XOP}}}Include"
+from profiles.wire.soap.names import INCLUDE, XOP
 
 
 def content_id(position: int) -> str:

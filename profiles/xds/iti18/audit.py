@@ -31,7 +31,7 @@ def audit(
     """One record per patient and outcome. The patients are those that the question names, or else that were found."""
     patients = (
         (request.criteria.patient_ids or request.submission_sets.patient_ids or request.folders.patient_ids)
-        if (request)
+        if request is not None
         else ()
     )
     objects = (

@@ -3,7 +3,6 @@
 Source: ITI TF-2 3.41.4.
 """
 
-from profiles.errors import ExchangeError
 from profiles.wire.ebxml.provide import (
     decode_provide_request as decode_request,
 )
@@ -16,13 +15,8 @@ from profiles.wire.ebxml.provide import (
 from profiles.wire.ebxml.provide import (
     encode_registry_response as encode_response,
 )
-from profiles.wire.ebxml.response import RegistryResponse, Speaker, errors_of, status_of
-
-
-def refuse(error: ExchangeError) -> RegistryResponse:
-    """An error as the repository's answer: nothing was stored."""
-    errors = errors_of(error, Speaker.REPOSITORY)
-    return RegistryResponse(status=status_of(errors), errors=errors)
-
+from profiles.wire.ebxml.provide import (
+    refuse_provide_request as refuse,
+)
 
 __all__ = ["decode_request", "decode_response", "encode_request", "encode_response", "refuse"]

@@ -16,16 +16,10 @@ from profiles.wire.ebxml.provide import (
     every_document_has_an_entry,
     every_entry_has_a_document,
     is_manifest,
+    metadata_is_complete,
 )
-from profiles.wire.ebxml.response import Speaker
-from profiles.wire.ebxml.rules import submission_findings
 
 _SCHEMES = frozenset({DCM_UID_REGISTRY, "DCMUID"})
-
-
-def metadata_is_complete(request: ProvideAndRegisterRequest) -> Iterator[Finding]:
-    """Every rule of a submission's metadata, in a repository's words."""
-    return submission_findings(request.submission, Speaker.REPOSITORY)
 
 
 def a_manifest_is_dicom(request: ProvideAndRegisterRequest) -> Iterator[Finding]:
