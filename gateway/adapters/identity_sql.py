@@ -4,11 +4,11 @@ What a newcomer gets wrong: `patients.patient_id` is the key that the patient wa
 are in the body, and `patient_identifiers` leads from any of them to the key, also from those that a merge has ended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, bindparam, delete, select, update
+from sqlalchemy import Column, ColumnElement, bindparam, delete, select, true, update
 
 from gateway.adapters.executor import Executor, Fixed, insert_new, insert_or_replace
 from gateway.adapters.identity_rules import (
@@ -137,21 +137,9 @@ class SqlIdentity:
         return [patient_of(body) for (body,) in await self._db.rows(_MATCHING, {"matching": key})]
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:
-        """By id or by the beginning of a name, for people."""
-        if not text.strip():
-            return ()
-        dialect = self._db.dialect
-        by_id = patients.c.patient_id.in_(
-            select(patient_identifiers.c.patient_id).where(
-                beginning(text).condition(patient_identifiers.c.value, dialect),
-                patient_identifiers.c.subsumed_by == "",
-            )
-        )
-        conditions: list[ColumnElement[bool]] = [by_id]
-        for pattern in beginnings(text):
-            conditions += [pattern.condition(column, dialect) for column in _NAMES]
+        """By id or by the beginning of a name, for people; without a text the first of all, by name."""
         found: dict[str, Patient] = {}
-        for condition in conditions:
+        for condition in self._fitting(text.strip()):
             statement = (
                 select(patients.c.patient_id, patients.c.body)
                 .where(condition, patients.c.active == 1)
@@ -163,6 +151,22 @@ class SqlIdentity:
             if len(found) >= limit:
                 break
         return list(found.values())[:limit]
+
+    def _fitting(self, text: str) -> Iterator[ColumnElement[bool]]:
+        """What a text may be, the likeliest first."""
+        if not text:
+            yield true()
+            return
+        dialect = self._db.dialect
+        yield patients.c.patient_id.in_(
+            select(patient_identifiers.c.patient_id).where(
+                beginning(text).condition(patient_identifiers.c.value, dialect),
+                patient_identifiers.c.subsumed_by == "",
+            )
+        )
+        for pattern in beginnings(text):
+            for column in _NAMES:
+                yield pattern.condition(column, dialect)
 
     async def link(self, link: IdentityLink) -> None:
         """Hold a foreign id and a local one for the same person."""

@@ -621,9 +621,9 @@ class MemoryIdentity:
         return [each for each in self._active() if wanted and matching(each) == wanted]
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:
-        """By id or by the beginning of a name, for people."""
+        """By id or by the beginning of a name, for people; without a text the first of all, by name."""
         if not text.strip():
-            return ()
+            return sorted(self._active(), key=lambda each: (searched_name(each), str(each.identifiers[0])))[:limit]
         by_id = beginning(text)
         found: dict[int, Patient] = {}
         for each in sorted(self._active(), key=searched_name):

@@ -37,7 +37,7 @@ class Identity(Protocol):
         ...
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:
-        """By id or by the beginning of a name, for people."""
+        """By id or by the beginning of a name, for people; without a text the first of all, by name."""
         ...
 
     async def link(self, link: IdentityLink) -> None:
