@@ -347,10 +347,11 @@ async def test_what_is_served_is_the_coerced_view(under: Under, ct: SampleStudy)
 
 
 async def test_the_original_is_one_option_away(under: Under, ct: SampleStudy) -> None:
-    if not under.ours:
-        pytest.skip("this archive keeps what it was sent, and was sent the coerced view")
     await stored(under.archive, pour_of(bodies_of(ct)), COERCION)
-    assert await fetched(under.archive, wanted_of(ct), original=True) == bodies_of(ct)
+    served = await fetched(under.archive, wanted_of(ct))
+    original = await fetched(under.archive, wanted_of(ct), original=True)
+    # A foreign archive keeps what it was sent, and that was the coerced view.
+    assert original == (bodies_of(ct) if under.ours else served)
 
 
 async def test_a_coerced_instance_that_comes_again_is_the_same_either_way(under: Under, ct: SampleStudy) -> None:
@@ -477,8 +478,6 @@ async def test_nothing_is_compressed_again(under: Under, tmp_path: Path, ct: Sam
 async def test_compressed_ones_are_decompressed_for_those_who_ask(
     under: Under, tmp_path: Path, source: str, target: str, coerced: bool
 ) -> None:
-    if not under.ours and source == JPEG2000Lossless:
-        pytest.skip("Orthanc as Debian has it does not decode JPEG 2000")
     packed = write_us_study(tmp_path / "in", seed=3, patient=PATIENT, frames=3, rows=65, transfer_syntax=source)
     grey = write_ct_study(
         tmp_path / "grey", seed=3, patient=PATIENT, series=1, instances=1, rows=64, transfer_syntax=source
@@ -487,6 +486,9 @@ async def test_compressed_ones_are_decompressed_for_those_who_ask(
     plain_grey = write_ct_study(tmp_path / "pg", seed=3, patient=PATIENT, series=1, instances=1, rows=64)
     await stored(under.archive, pour_of({**bodies_of(packed), **bodies_of(grey)}), COERCION if coerced else None)
     plan = await under.archive.plan([*wanted_of(packed), *wanted_of(grey)], frozenset({target}))
+    if not under.ours and source == JPEG2000Lossless:  # Orthanc as Debian has it has no decoder for it
+        assert {type(each) for each in plan.missing.values()} == {Unsupported}
+        return
     assert plan.missing == {}
     assert {each.transfer_syntax_uid for each in plan.available} == {target}
     served = await poured(under.archive, plan)
@@ -580,9 +582,10 @@ async def test_parts_may_be_skipped_unread(under: Under, ct: SampleStudy) -> Non
 
 
 async def test_orphans_are_named(under: Under, ct: SampleStudy) -> None:
-    if not under.ours:
-        pytest.skip("what else is in a foreign archive is not ours to judge")
     await stored(under.archive, pour_of(bodies_of(ct)), COERCION)
+    if not under.ours:  # what else is in a foreign archive is not ours to judge
+        assert list(await under.archive.reconcile(known([]))) == []
+        return
     first, *rest = [str(each.sop_instance_uid) for each in ct.instances]
     assert await under.archive.reconcile(known(rest)) == [first]
     assert await under.archive.reconcile(known([first, *rest, "2.25.1"])) == []
