@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.adapters.executor import Executor, Fixed, Row, insert_new, insert_or_replace
+from gateway.adapters.executor import SQLITE, Executor, Fixed, Row, insert_new, insert_or_replace
 from gateway.adapters.patterns import Pattern, folded, folded_name, name_groups
 from gateway.adapters.stored import (
     instance_of,
@@ -393,11 +393,8 @@ class SqlStudies:
         """A page of studies with their series, without instances."""
         where = _conditions(criteria, self._db.dialect)
         slow = not _selective(criteria)
-        total = None
-        if count:
-            counting = select(func.count()).select_from(studies).where(*where)
-            ((total,),) = await self._db.rows(counting, slow=slow)
         if criteria.limit <= 0:
+            total = await self._total(where, slow=slow) if count else None
             return StudyPage(total=total, more=bool(total))
         order = studies.c.updated_order if criteria.order == "updated" else studies.c.started_order
         statement = select(
@@ -416,28 +413,46 @@ class SqlStudies:
             statement = statement.offset(criteria.offset)
         rows = await self._db.rows(statement, slow=slow)
         records = await self._with_series([_record(row, row[5]) for row in rows[: criteria.limit]])
-        return StudyPage(records=tuple(records), total=total, more=len(rows) > criteria.limit)
+        more = len(rows) > criteria.limit
+        total = None
+        if count and not more and criteria.after is None and not criteria.offset:
+            total = len(records)  # this page is all of it
+        elif count:
+            total = await self._total(where, slow=slow)
+        return StudyPage(records=tuple(records), total=total, more=more)
+
+    async def _total(self, where: Sequence[ColumnElement[bool]], *, slow: bool) -> int:
+        ((total,),) = await self._db.rows(select(func.count()).select_from(studies).where(*where), slow=slow)
+        return int(total)
 
     async def _with_series(self, records: list[StudyRecord]) -> list[StudyRecord]:
+        by_study = await self._series_of([record.study.study_instance_uid for record in records])
         filled = []
-        for start in range(0, len(records), PAGE):
-            some = records[start : start + PAGE]
+        for record in records:
+            found = sorted(by_study.get(record.study.study_instance_uid, ()), key=lambda each: shown_order(each[0]))
+            filled.append(
+                replace(
+                    record,
+                    study=replace(record.study, series=tuple(one for one, _ in found)),
+                    instance_counts={one.series_instance_uid: held for one, held in found},
+                )
+            )
+        return filled
+
+    async def _series_of(self, uids: Sequence[str]) -> dict[str, list[tuple[Series, int]]]:
+        """Series and how many of their instances are here, by study."""
+        found: dict[str, list[tuple[Series, int]]] = {}
+        if self._db.dialect == SQLITE:  # nothing travels: a short question for each is quicker than one made for all
+            for uid in uids:
+                found[uid] = [(one, held) for one, _, held in (await self._series(uid)).values()]
+            return found
+        for start in range(0, len(uids), PAGE):
             statement = select(
                 series.c.study_instance_uid, series.c.body, series.c.series_instance_uid, series.c.instances
-            ).where(series.c.study_instance_uid.in_([each.study.study_instance_uid for each in some]))
-            by_study: dict[str, list[tuple[Series, int]]] = {}
+            ).where(series.c.study_instance_uid.in_(uids[start : start + PAGE]))
             for uid, body, series_uid, held in await self._db.rows(statement):
-                by_study.setdefault(uid, []).append((series_of(body, series_uid), held))
-            for record in some:
-                found = sorted(by_study.get(record.study.study_instance_uid, ()), key=lambda each: shown_order(each[0]))
-                filled.append(
-                    replace(
-                        record,
-                        study=replace(record.study, series=tuple(one for one, _ in found)),
-                        instance_counts={one.series_instance_uid: held for one, held in found},
-                    )
-                )
-        return filled
+                found.setdefault(uid, []).append((series_of(body, series_uid), held))
+        return found
 
     # --- parts ---------------------------------------------------------------------------------------------------------
 
