@@ -31,6 +31,7 @@ from gateway.settings import Problem, Settings, SettingsError, load
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback with values in it may name a patient
     help="Imaging-exchange gateway: XDS-I.b, FHIR, HL7 v2, DICOMweb and ATNA around one archive.",
 )
 config_cli = typer.Typer(no_args_is_help=True, help="Look at the settings, check them, write a file to start from.")
