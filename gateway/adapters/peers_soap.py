@@ -33,7 +33,7 @@ from profiles.errors import (
 from profiles.findings import Finding, Severity
 from profiles.model.content import Part, Pour, Poured
 from profiles.transaction import SoapTransaction, Transaction
-from profiles.wire.multipart import gathered
+from profiles.wire.multipart import CutOff, gathered
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import refusal
 from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
@@ -235,6 +235,11 @@ class _Reading:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CutOff):
+            raise PeerUnavailable(
+                f"{hop_of(self._address)} broke off its answer",
+                cure="Ask the peer why, if it goes on; it is tried again",
+            ) from error
         if isinstance(error, (MalformedMessage, Unsupported)):
             raise PeerProtocolError(
                 f"the answer of {hop_of(self._address)} cannot be read: {error.detail}",

@@ -90,6 +90,10 @@ MultipartEvent: TypeAlias = PartBegin | PartData | PartEnd | End
 _Step: TypeAlias = Generator[MultipartEvent, None, int | None]
 
 
+class CutOff(MalformedMessage):
+    """The body ended before its final boundary: what a connection that broke leaves behind, when HTTP told no length."""
+
+
 class _State(Enum):
     PREAMBLE = auto()
     HEAD = auto()
@@ -159,7 +163,7 @@ class MultipartReader:
             MalformedMessage: The final boundary is missing: the body was cut off.
         """
         if self._state is not _State.EPILOGUE:
-            raise MalformedMessage("the multipart body ends without its final boundary")
+            raise CutOff("the multipart body ends without its final boundary")
 
     # Each of the three answers where to go on, or None when it needs more bytes (and has kept what it could not decide).
 
@@ -492,7 +496,7 @@ class MultipartPour:
     def _complete(self) -> None:
         """Never let a body that broke pass for one that is complete, however often it is asked."""
         if not self.ended:
-            raise MalformedMessage("the multipart body was not read to its end")
+            raise CutOff("the multipart body was not read to its end")
 
     async def _chunks(self, position: int) -> AsyncIterator[bytes]:
         while True:
