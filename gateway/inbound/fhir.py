@@ -27,6 +27,7 @@ from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument, Unsupported
 from profiles.findings import Decoded
+from profiles.model.content import once
 from profiles.transaction import HttpTransaction
 from profiles.wire.fhir.answer import refused
 from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE
@@ -271,7 +272,7 @@ class _Reply:
             await unchanged.write_eof()
             return unchanged
         gzip = self._takes_gzip() and (out.stream is not None or len(out.body or b"") >= COMPRESSED_FROM_BYTES)
-        chunks = out.stream if out.stream is not None else _once(out.body or b"")
+        chunks = out.stream if out.stream is not None else once(out.body or b"")
         async with aclosing(_compressed(chunks) if gzip else chunks) as pieces:  # type: ignore[type-var]  # generators
             response = web.StreamResponse(status=out.status, headers=self._headers(out, gzip))
             return await self._outgoing.send(response, pieces, None)
@@ -300,10 +301,6 @@ class _Reply:
         if request_id and len(request_id) <= 128 and request_id.isprintable():
             headers.append(("X-Request-Id", request_id))
         return headers
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 async def _compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

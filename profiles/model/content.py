@@ -7,6 +7,7 @@ the pace.
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 Head = TypeVar("Head")
@@ -31,11 +32,7 @@ class Content:
     @classmethod
     def of(cls, body: bytes, media_type: str = OCTETS, sha1: str | None = None) -> "Content":
         """A small body that is in memory already."""
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield body
-
-        return cls(media_type=media_type, size_bytes=len(body), sha1=sha1, open=chunks)
+        return cls(media_type=media_type, size_bytes=len(body), sha1=sha1, open=partial(once, body))
 
     async def read(self, limit_bytes: int) -> bytes:
         """All of it, for bodies that are small by nature (manifests).
@@ -66,6 +63,18 @@ class Part:
 
 
 Pour = AsyncIterator[Part]
+
+
+async def once(body: bytes) -> AsyncIterator[bytes]:
+    """A body in one chunk."""
+    yield body
+
+
+async def flat(pour: Pour) -> AsyncIterator[bytes]:
+    """The bytes of every part, one after the other."""
+    async for part in pour:
+        async for chunk in part.chunks:
+            yield chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

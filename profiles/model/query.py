@@ -49,6 +49,10 @@ class DocumentCriteria:
     service_stop_time: TimeRange = TimeRange()
 
 
+Identified = tuple[str, str | None]
+"""A value and the OID of its authority; None: any authority."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageKey:
     """Where a page ended: the sort value and the study UID. Keyset paging loses and doubles nothing."""
@@ -69,9 +73,9 @@ class StudyCriteria:
     study_instance_uids: tuple[str, ...] = ()
     series_instance_uids: tuple[str, ...] = ()
     sop_instance_uids: tuple[str, ...] = ()
-    patient_ids: tuple[tuple[str, str | None], ...] = ()  # (value, authority OID; None: any authority)
+    patient_ids: tuple[Identified, ...] = ()
     patient_name: str = ""  # wildcards; compared without case and accents
-    accession_numbers: tuple[tuple[str, str | None], ...] = ()
+    accession_numbers: tuple[Identified, ...] = ()
     study_id: str = ""
     modalities: tuple[str, ...] = ()
     referring_physician: str = ""

@@ -6,18 +6,17 @@ Source: HL7 FHIR R4, Endpoint (search parameters); Search.
 from collections.abc import Mapping
 
 from profiles.ehr.search_endpoints.messages import SearchEndpointsRequest, SearchEndpointsResponse
-from profiles.errors import Unsupported
 from profiles.findings import Decoded
 from profiles.wire.fhir.answer import flowing
 from profiles.wire.fhir.bundle import Entry, address, searchset
 from profiles.wire.fhir.endpoint import CONNECTION_TYPE, MANDATORY, XDS_I_TYPE, endpoint_resource
-from profiles.wire.fhir.media import Summary, form_only, pairs_of, syntax_of, view_of, written
-from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED
+from profiles.wire.fhir.media import Summary, pairs_of, search_only, syntax_of, view_of, written
 from profiles.wire.fhir.search import (
     ParameterType,
     SearchParameter,
     Shape,
     Total,
+    honoured,
     is_strict,
     read,
     shape_of,
@@ -43,6 +42,8 @@ PARAMETERS: Mapping[str, SearchParameter] = {
     ),
 }
 
+SHAPING = ("_elements", "_format", "_summary", "_total")
+
 
 def decode_request(request: HttpIn) -> Decoded[SearchEndpointsRequest]:
     """Read the search.
@@ -51,10 +52,7 @@ def decode_request(request: HttpIn) -> Decoded[SearchEndpointsRequest]:
         MalformedMessage: A value cannot be read.
         Unsupported: A modifier that we do not have.
     """
-    if request.method == "POST":
-        if not request.path.rstrip("/").endswith("/_search"):
-            raise Unsupported("endpoints are our own and are not created here", code=METHOD_NOT_ALLOWED)
-        form_only(request)
+    search_only(request, "endpoints are our own and are not created here")
     syntax_of(request)
     pairs = pairs_of(request)
     view_of(pairs)
@@ -83,9 +81,7 @@ def encode_response(response: SearchEndpointsResponse, request: HttpIn) -> HttpO
     pairs = pairs_of(request)
     shape, view, syntax = _shape(request, pairs), view_of(pairs), syntax_of(request)
     counted = shape.count == 0 or view.summary is Summary.COUNT
-    understood = {asked.written for asked in read(pairs, PARAMETERS, strict=is_strict(request))}
-    shaping = ("_elements", "_format", "_summary", "_total")
-    used = [pair for pair in pairs if pair in understood or (pair[0] in shaping and pair[1])]
+    used = honoured(pairs, PARAMETERS, SHAPING, strict=is_strict(request))
     entries = (
         Entry(
             mode="match",

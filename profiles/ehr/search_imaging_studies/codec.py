@@ -14,15 +14,15 @@ from profiles.ehr.search_imaging_studies.messages import (
 from profiles.errors import Unsupported
 from profiles.findings import Decoded
 from profiles.model.moment import Moment
-from profiles.model.query import StudyCriteria
+from profiles.model.query import Identified, StudyCriteria
 from profiles.wire.fhir import patient
 from profiles.wire.fhir.answer import flowing
 from profiles.wire.fhir.bundle import Entry, address, page_key, page_token, searchset
 from profiles.wire.fhir.datatypes import DCM, DICOM_UID, IDENTIFIER_TYPE, URI
 from profiles.wire.fhir.endpoint import endpoint_resource
 from profiles.wire.fhir.imaging_study import AVAILABLE, pieces
-from profiles.wire.fhir.media import Summary, Syntax, View, form_only, pairs_of, syntax_of, view_of, written
-from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED, warnings
+from profiles.wire.fhir.media import Summary, Syntax, View, pairs_of, search_only, syntax_of, view_of, written
+from profiles.wire.fhir.outcome import warnings
 from profiles.wire.fhir.search import (
     PAGE,
     Asked,
@@ -32,6 +32,7 @@ from profiles.wire.fhir.search import (
     Token,
     Total,
     comparisons,
+    honoured,
     is_strict,
     oid_of,
     read,
@@ -95,6 +96,8 @@ INCLUDES: Mapping[str, str] = {
 SORTS: Mapping[str, str] = {"-started": "started", "-_lastUpdated": "updated"}
 """What `_sort` may say, and the order that it means. Newest first: the older half of an archive is never asked for."""
 
+SHAPING = ("_count", "_elements", "_format", "_sort", "_summary", "_total", PAGE)
+
 STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
 ACCESSION_TYPE = "ACSN"
 
@@ -115,10 +118,7 @@ def decode_request(request: HttpIn) -> Decoded[SearchImagingStudiesRequest]:
         MalformedMessage: A value cannot be read.
         Unsupported: A modifier, chain, order or combination that we do not have; an unknown parameter where strict.
     """
-    if request.method == "POST":
-        if not request.path.rstrip("/").endswith("/_search"):
-            raise Unsupported("studies come from the archive and are not created here", code=METHOD_NOT_ALLOWED)
-        form_only(request)
+    search_only(request, "studies come from the archive and are not created here")
     syntax_of(request)  # what cannot be answered is not asked of the index
     pairs = pairs_of(request)
     shape, view = _shape(request, pairs), view_of(pairs)
@@ -157,10 +157,6 @@ def decode_request(request: HttpIn) -> Decoded[SearchImagingStudiesRequest]:
 
 def _shape(request: HttpIn, pairs: tuple[tuple[str, str], ...]) -> Shape:
     return shape_of(pairs, sorts=SORTS, includes=INCLUDES, strict=is_strict(request))
-
-
-Identified = tuple[str, str | None]
-"""A value and its authority; None: any authority."""
 
 
 @dataclass(slots=True)
@@ -322,7 +318,7 @@ def encode_response(response: SearchImagingStudiesResponse, request: HttpIn) -> 
     """Write the page; entry by entry, so that it never is in memory as a whole."""
     pairs = pairs_of(request)
     shape, view, syntax = _shape(request, pairs), view_of(pairs), syntax_of(request)
-    used = _used(pairs, is_strict(request))
+    used = honoured(pairs, PARAMETERS, SHAPING, strict=is_strict(request), includes=INCLUDES)
     counted = shape.count == 0 or view.summary is Summary.COUNT
     onward = ""
     if response.next is not None and not counted:
@@ -340,19 +336,6 @@ def encode_response(response: SearchImagingStudiesResponse, request: HttpIn) -> 
         ),
         syntax,
     )
-
-
-def _used(pairs: tuple[tuple[str, str], ...], strict: bool) -> list[tuple[str, str]]:
-    """The parameters that were understood, as they were written."""
-    understood = {asked.written for asked in read(pairs, PARAMETERS, strict=strict)}
-    shaping = ("_count", "_elements", "_format", "_sort", "_summary", "_total", PAGE)
-    return [
-        pair
-        for pair in pairs
-        if pair in understood
-        or (pair[0] in shaping and pair[1])
-        or (pair[0] in ("_include", "_include:iterate") and pair[1] in INCLUDES)
-    ]
 
 
 def _entries(

@@ -5,14 +5,13 @@ Source: HL7 FHIR R4, Patient (search parameters); Search.
 
 from collections.abc import Iterator, Mapping
 
-from profiles.ehr.search_patients.messages import Identified, SearchPatientsRequest, SearchPatientsResponse
+from profiles.ehr.search_patients.messages import SearchPatientsRequest, SearchPatientsResponse
 from profiles.errors import Unsupported
 from profiles.findings import Decoded
-from profiles.model.query import PageKey
+from profiles.model.query import Identified, PageKey
 from profiles.wire.fhir.answer import flowing
 from profiles.wire.fhir.bundle import Entry, address, page_key, page_token, searchset
-from profiles.wire.fhir.media import Summary, form_only, pairs_of, syntax_of, view_of, written
-from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED
+from profiles.wire.fhir.media import Summary, pairs_of, search_only, syntax_of, view_of, written
 from profiles.wire.fhir.patient import MANDATORY, identifier_of, patient_id_of, patient_resource
 from profiles.wire.fhir.search import (
     PAGE,
@@ -21,6 +20,7 @@ from profiles.wire.fhir.search import (
     SearchParameter,
     Shape,
     Total,
+    honoured,
     is_strict,
     oid_of,
     read,
@@ -43,6 +43,8 @@ PARAMETERS: Mapping[str, SearchParameter] = {
     ),
 }
 
+SHAPING = ("_count", "_elements", "_format", "_summary", "_total")
+
 
 def decode_request(request: HttpIn) -> Decoded[SearchPatientsRequest]:
     """Read the search.
@@ -51,10 +53,7 @@ def decode_request(request: HttpIn) -> Decoded[SearchPatientsRequest]:
         MalformedMessage: A value cannot be read.
         Unsupported: A modifier that we do not have, or a search for everybody.
     """
-    if request.method == "POST":
-        if not request.path.rstrip("/").endswith("/_search"):
-            raise Unsupported("patients come by the identity feed and are not created here", code=METHOD_NOT_ALLOWED)
-        form_only(request)
+    search_only(request, "patients come by the identity feed and are not created here")
     syntax_of(request)
     pairs = pairs_of(request)
     view_of(pairs)
@@ -95,9 +94,7 @@ def encode_response(response: SearchPatientsResponse, request: HttpIn) -> HttpOu
     rest = [patient_id for patient_id in sorted(found) if patient_id > after]
     counted = shape.count == 0 or view.summary is Summary.COUNT
     page = [] if counted else rest[: shape.count]
-    understood = {asked.written for asked in read(pairs, PARAMETERS, strict=is_strict(request))}
-    shaping = ("_count", "_elements", "_format", "_summary", "_total")
-    used = [pair for pair in pairs if pair in understood or (pair[0] in shaping and pair[1])]
+    used = honoured(pairs, PARAMETERS, SHAPING, strict=is_strict(request))
     onward = ""
     if page and len(page) < len(rest):
         onward = address(

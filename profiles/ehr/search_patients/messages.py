@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from profiles.model.patient import Patient
-
-Identified = tuple[str, str | None]
-"""A value and its authority; None: any authority."""
+from profiles.model.query import Identified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from profiles.findings import Decoded
-from profiles.model.content import Part, Pour, Poured
+from profiles.model.content import Part, Pour, Poured, flat
 from profiles.wia.frames.messages import RetrieveFramesHead, RetrieveFramesRequest
 from profiles.wire.dicom.web import BOUNDARY, FrameForm, accept_frames, frame_numbers_of, uid_of
 from profiles.wire.http import HttpIn, HttpOut
@@ -37,7 +37,7 @@ def encode_response(response: Poured[RetrieveFramesHead], request: HttpIn) -> Ht
         return HttpOut(
             media_type=media_type,
             headers=(("Content-Location", f"{base}/{head.frames[0]}"),),
-            stream=_bytes(response.pour),
+            stream=flat(response.pour),
             size_bytes=head.sizes[0] if head.sizes else None,
         )
     return HttpOut(
@@ -68,9 +68,3 @@ def _size(head: RetrieveFramesHead, media_type: str, base: str) -> int | None:
         return None
     heads = ((("Content-Type", media_type), ("Content-Location", f"{base}/{number}")) for number in head.frames)
     return multipart_length(BOUNDARY, zip(heads, head.sizes, strict=True))
-
-
-async def _bytes(pour: Pour) -> AsyncIterator[bytes]:
-    async for part in pour:
-        async for chunk in part.chunks:
-            yield chunk

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from profiles.errors import UnknownDocument
 from profiles.findings import Decoded
-from profiles.model.content import Part
 from profiles.wia.metadata.messages import RetrieveMetadataRequest, RetrieveMetadataResponse
-from profiles.wire.dicom.web import DICOM_JSON, DICOM_XML, accept_metadata, optional_uid_of, uid_of
-from profiles.wire.dicom.xmlmodel import native_xml
+from profiles.wire.dicom.web import DICOM_JSON, accept_metadata, optional_uid_of, uid_of
+from profiles.wire.dicom.xmlmodel import DICOM_XML, native_xml_parts
 from profiles.wire.http import HttpIn, HttpOut
 
 PIECE_BYTES = 64 * 1024
@@ -33,7 +32,7 @@ def encode_response(response: RetrieveMetadataResponse, request: HttpIn) -> Http
     if not response.objects:
         raise UnknownDocument("no such instance", location=request.path)
     if accept_metadata(request) == DICOM_XML:
-        return HttpOut(parts=_xml(response.objects), part_type=DICOM_XML)
+        return HttpOut(parts=native_xml_parts(response.objects), part_type=DICOM_XML)
     size = sum(map(len, response.objects)) + len(response.objects) + 1
     return HttpOut(media_type=DICOM_JSON, stream=_stream(response.objects), size_bytes=size)
 
@@ -57,13 +56,3 @@ def _pieces(objects: tuple[bytes, ...]) -> Iterator[bytes]:
             size = 0
     gathered.append(b"]")
     yield b"".join(gathered)
-
-
-async def _xml(objects: tuple[bytes, ...]) -> AsyncIterator[Part]:
-    for position, each in enumerate(objects):
-        body = native_xml(each)
-        yield Part(key=str(position), media_type=DICOM_XML, size_bytes=len(body), chunks=_once(body))
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from profiles.errors import UnknownDocument
 from profiles.findings import Decoded
-from profiles.model.content import Part, Pour, Poured
+from profiles.model.content import DICOM, Part, Pour, Poured, flat
 from profiles.wia.rad107.messages import RetrievableInstance, RetrieveInstancesHead, RetrieveInstancesRequest
-from profiles.wire.dicom.web import BOUNDARY, DICOM, accept_instances, instance_path, optional_uid_of, uid_of
+from profiles.wire.dicom.web import BOUNDARY, accept_instances, instance_path, optional_uid_of, uid_of
 from profiles.wire.http import HttpIn, HttpOut
 from profiles.wire.multipart import multipart_length
 
@@ -45,7 +45,7 @@ def encode_response(response: Poured[RetrieveInstancesHead], request: HttpIn) ->
             status=status,
             headers=(("Content-Location", _location(request, only)),),
             media_type=_media_type(only),
-            stream=_bytes(response.pour),
+            stream=flat(response.pour),
             size_bytes=only.size_bytes,
         )
     return HttpOut(
@@ -74,12 +74,6 @@ async def _described(pour: Pour, known: dict[str, RetrievableInstance], request:
             headers=(("Content-Location", _location(request, instance)),),
             size_bytes=instance.size_bytes,
         )
-
-
-async def _bytes(pour: Pour) -> AsyncIterator[bytes]:
-    async for part in pour:
-        async for chunk in part.chunks:
-            yield chunk
 
 
 def _size(head: RetrieveInstancesHead, request: HttpIn) -> int | None:

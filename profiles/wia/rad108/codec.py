@@ -5,7 +5,7 @@ Source: DICOM PS3.18 10.5, Annex I.
 
 from profiles.errors import ExchangeError, MalformedMessage, Unsupported
 from profiles.findings import Decoded
-from profiles.model.content import Part, Pour
+from profiles.model.content import DICOM, Part, Pour
 from profiles.wia.rad108.messages import InstanceOutcome, StoreInstancesRequest, StoreInstancesResponse
 from profiles.wire.dicom.status import (
     BAD_REQUEST,
@@ -16,9 +16,7 @@ from profiles.wire.dicom.status import (
     http_status_of,
 )
 from profiles.wire.dicom.web import (
-    DICOM,
     DICOM_JSON,
-    DICOM_XML,
     Attributes,
     accept_metadata,
     attribute,
@@ -27,7 +25,7 @@ from profiles.wire.dicom.web import (
     optional_uid_of,
     sequence,
 )
-from profiles.wire.dicom.xmlmodel import native_xml
+from profiles.wire.dicom.xmlmodel import DICOM_XML, native_xml
 from profiles.wire.http import HttpIn, HttpOut
 from profiles.wire.multipart import parse_media_type
 

@@ -7,10 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from typing import Any
 
 from profiles.findings import Decoded
-from profiles.model.content import Part
 from profiles.model.moment import Moment
 from profiles.model.query import StudyCriteria
 from profiles.wia.rad129.messages import (
@@ -26,7 +24,6 @@ from profiles.wia.rad129.messages import (
 from profiles.wire.dicom.keywords import keyword_path
 from profiles.wire.dicom.web import (
     DICOM_JSON,
-    DICOM_XML,
     Attributes,
     accept_metadata,
     attribute,
@@ -42,7 +39,7 @@ from profiles.wire.dicom.web import (
     time_of,
     warning,
 )
-from profiles.wire.dicom.xmlmodel import native_xml
+from profiles.wire.dicom.xmlmodel import DICOM_XML, native_xml_parts
 from profiles.wire.http import HttpIn, HttpOut
 
 NO_CONTENT = 204
@@ -153,8 +150,13 @@ def _take_path(search: _Search, request: HttpIn) -> None:
         search.also("SeriesInstanceUID", series)
 
 
+def _list(value: str) -> tuple[str, ...]:
+    """A list of values, separated by commas or, as in a dataset, by backslashes."""
+    return tuple(each.strip() for each in re.split(r"[,\\]", value) if each.strip())
+
+
 def _uids(value: str, name: str) -> tuple[str, ...]:
-    uids = tuple(each.strip() for each in re.split(r"[,\\]", value) if each.strip())
+    uids = _list(value)
     if len(uids) > _MAX_UIDS:
         raise bad_request(f"more than {_MAX_UIDS} UIDs", name)
     return uids
@@ -227,14 +229,12 @@ def _range(value: str) -> tuple[tuple[str, Moment], ...]:
 
 
 def _modalities(search: _Search, value: str) -> None:
-    wanted = tuple(each.strip() for each in re.split(r"[,\\]", value) if each.strip())
-    search.criteria = replace(search.criteria, modalities=wanted)
+    search.criteria = replace(search.criteria, modalities=_list(value))
 
 
 def _modality(search: _Search, value: str) -> None:
-    wanted = tuple(each.strip() for each in re.split(r"[,\\]", value) if each.strip())
-    search.criteria = replace(search.criteria, modalities=wanted)
-    search.also("Modality", *wanted)
+    search.criteria = replace(search.criteria, modalities=_list(value))
+    search.also("Modality", *_list(value))
 
 
 def _patient_name(search: _Search, value: str) -> None:
@@ -278,7 +278,7 @@ def encode_response(response: SearchResponse, request: HttpIn) -> HttpOut:
         return HttpOut(status=NO_CONTENT, headers=headers, body=b"")
     found = [_attributes(row, asked, request.base) for row in response.rows]
     if accept_metadata(request) == DICOM_XML:
-        return HttpOut(headers=headers, parts=_xml(found), part_type=DICOM_XML)
+        return HttpOut(headers=headers, parts=native_xml_parts(found), part_type=DICOM_XML)
     return HttpOut(headers=headers, media_type=DICOM_JSON, body=json_body(found))
 
 
@@ -292,16 +292,6 @@ def _warnings(response: SearchResponse, asked: SearchRequest) -> list[str]:
     elif response.remaining:
         texts.append(f"There are {response.remaining} additional results that can be requested")
     return texts
-
-
-async def _xml(found: list[Attributes]) -> Any:
-    for position, each in enumerate(found):
-        body = native_xml(each)
-        yield Part(key=str(position), media_type=DICOM_XML, size_bytes=len(body), chunks=_once(body))
-
-
-async def _once(body: bytes) -> Any:
-    yield body
 
 
 def _attributes(row: SearchRow, asked: SearchRequest, base: str) -> Attributes:

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from profiles.errors import ExchangeError, MalformedMessage, Unsupported
+from profiles.model.content import DICOM, OCTETS
 from profiles.model.identifiers import Uid
 from profiles.model.moment import Moment, Precision
 from profiles.model.patient import PersonName
@@ -29,15 +30,12 @@ from profiles.wire.dicom.syntaxes import (
     MEDIA_TYPES,
     RECEIVABLE,
 )
+from profiles.wire.dicom.xmlmodel import DICOM_XML
 from profiles.wire.http import HttpIn, HttpOut
 
 SERVICE = "dicomweb"
 
-DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
-DICOM_XML = "application/dicom+xml"
-OCTETS = "application/octet-stream"
-
 BOUNDARY = "0" * 32
 """A boundary of the length that ours have, to count the bytes of an answer before it is written."""
 

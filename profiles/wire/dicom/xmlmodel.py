@@ -5,14 +5,16 @@ For the few clients that ask for `application/dicom+xml`. Both models say the sa
 Source: DICOM PS3.19 A.1 (native DICOM model); PS3.18 8.7.3.2.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from profiles.model.content import Part, once
 from profiles.wire.xml import attribute, text
 
+DICOM_XML = "application/dicom+xml"
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 _NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 
@@ -25,6 +27,16 @@ def native_xml(instance: bytes | Mapping[str, Any]) -> bytes:
         f'<?xml version="1.0" encoding="UTF-8"?><NativeDicomModel xmlns="{NAMESPACE}" xml:space="preserve">'
         f"{body}</NativeDicomModel>"
     ).encode()
+
+
+async def native_xml_parts(instances: Iterable[bytes | Mapping[str, Any]]) -> AsyncIterator[Part]:
+    """JSON objects as parts of an answer, each an XML document of its own.
+
+    Source: PS3.18 8.7.3.2.
+    """
+    for position, instance in enumerate(instances):
+        body = native_xml(instance)
+        yield Part(key=str(position), media_type=DICOM_XML, size_bytes=len(body), chunks=once(body))
 
 
 def _attributes(attributes: Mapping[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from lxml import etree
 
 from profiles.errors import InternalFault, MalformedMessage, PeerProtocolError
 from profiles.findings import Decoded, Finding
-from profiles.model.content import OCTETS, Part, Pour, Poured
+from profiles.model.content import OCTETS, Part, Pour, Poured, once
 from profiles.model.identifiers import Oid
 from profiles.wire.ebxml.entry import from_home
 from profiles.wire.ebxml.response import (
@@ -278,7 +278,7 @@ async def _by_document(
 ) -> AsyncIterator[Part]:
     """Content ids become document unique ids."""
     for uid, media_type, body in written:
-        yield Part(key=uid, media_type=media_type, size_bytes=len(body), chunks=_once(body))
+        yield Part(key=uid, media_type=media_type, size_bytes=len(body), chunks=once(body))
     waiting = set(names.values())
     if parts is not None:
         try:
@@ -294,7 +294,3 @@ async def _by_document(
             await _close(parts)
     if waiting:
         raise PeerProtocolError("the answer names a document and does not bring it", location=min(waiting)[:128])
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

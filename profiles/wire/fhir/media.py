@@ -14,7 +14,7 @@ import orjson
 from profiles.errors import MalformedMessage, RequestError, Unsupported
 from profiles.wire.fhir import xml
 from profiles.wire.fhir.datatypes import SUBSETTED, Json
-from profiles.wire.fhir.outcome import NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE
+from profiles.wire.fhir.outcome import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, UNSUPPORTED_MEDIA_TYPE
 from profiles.wire.http import HttpIn
 
 FORM = "application/x-www-form-urlencoded"
@@ -146,6 +146,20 @@ def form_only(request: HttpIn) -> None:
     kind = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
     if kind != FORM:
         raise Unsupported(f"a search is posted as {FORM}", location="Content-Type", code=UNSUPPORTED_MEDIA_TYPE)
+
+
+def search_only(request: HttpIn, otherwise: str) -> None:
+    """Refuse a POST that is no search; `otherwise` says why nothing is created here.
+
+    Raises:
+        Unsupported: It is not sent to `_search` (405), or brings something else than a form (415).
+
+    Source: HL7 FHIR R4, RESTful API (search).
+    """
+    if request.method == "POST":
+        if not request.path.rstrip("/").endswith("/_search"):
+            raise Unsupported(otherwise, code=METHOD_NOT_ALLOWED)
+        form_only(request)
 
 
 def written(resource: Json, syntax: Syntax) -> bytes:

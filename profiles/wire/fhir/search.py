@@ -10,7 +10,7 @@ Source: HL7 FHIR R4, Search; ITI TF-2 Appendix Z.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
@@ -110,6 +110,36 @@ def read(
             continue
         asked.append(Asked(name=base, modifier=modifier, chain=chain, alternatives=alternatives, written=(name, value)))
     return tuple(asked)
+
+
+def honoured(
+    pairs: Iterable[tuple[str, str]],
+    parameters: Mapping[str, SearchParameter],
+    shaping: Collection[str],
+    *,
+    strict: bool,
+    includes: Collection[str] = (),
+) -> list[tuple[str, str]]:
+    """The parameters that had an effect, as they were written: what the `self` link of an answer tells.
+
+    Args:
+        pairs: The parameters of the request.
+        parameters: Those that the resource is searched by.
+        shaping: The result parameters that this search takes.
+        strict: As `read` was told.
+        includes: The values of `_include` that were taken.
+
+    Source: HL7 FHIR R4, Search (server conformance).
+    """
+    pairs = tuple(pairs)
+    understood = {asked.written for asked in read(pairs, parameters, strict=strict)}
+    return [
+        (name, value)
+        for name, value in pairs
+        if (name, value) in understood
+        or (name in shaping and value)
+        or (name in ("_include", "_include:iterate") and value in includes)
+    ]
 
 
 def split_name(name: str) -> tuple[str, str, str]:
