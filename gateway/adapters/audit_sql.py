@@ -275,8 +275,8 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
         yield index.c.event_at < micros(criteria.until)
     if criteria.patient:
         yield _about("patient", _is_patient(criteria.patient))
-    if criteria.study_instance_uid:
-        yield _about("study", subjects.c.term == criteria.study_instance_uid)
+    if criteria.study_instance_uid or criteria.exchange_ids:
+        yield _of_study(criteria)
     if criteria.user:
         yield index.c.people.contains(criteria.user.casefold(), autoescape=True)
     if criteria.organisation:
@@ -289,6 +289,14 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
 
 def _about(kind: str, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return index.c.number.in_(select(subjects.c.number).where(subjects.c.kind == kind, condition))
+
+
+def _of_study(criteria: AuditCriteria) -> ColumnElement[bool]:
+    of_exchanges = select(records.c.number).where(records.c.exchange_id.in_(criteria.exchange_ids))
+    return or_(
+        _about("study", subjects.c.term == criteria.study_instance_uid),
+        index.c.number.in_(of_exchanges.where(records.c.exchange_id != "")),  # as the index says
+    )
 
 
 def _is_patient(asked: str) -> ColumnElement[bool]:

@@ -29,6 +29,13 @@ Index(
     postgresql_where=records.c.intent != "",
 )
 
+Index(
+    None,
+    records.c.exchange_id,
+    sqlite_where=records.c.exchange_id != "",
+    postgresql_where=records.c.exchange_id != "",
+)
+
 index = Table(
     "audit_index",
     metadata,

@@ -50,7 +50,11 @@ class ChainFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditCriteria:
-    """Which records a reviewer asks for; empty fields are no condition."""
+    """Which records a reviewer asks for; empty fields are no condition.
+
+    Not every record of a study names it: export and import by RAD-68 name the patient and the submission set only. So
+    `study_instance_uid` and `exchange_ids` are one condition: records that name the study *or* belong to one of these.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -58,6 +62,7 @@ class AuditCriteria:
     user: str = ""  # part of a participant's user id or name
     organisation: str = ""  # a peer's name or address
     study_instance_uid: str = ""
+    exchange_ids: tuple[str, ...] = ()  # records of these count as the study's
     event: str = ""  # event id or transaction code
     outcome: int | None = None
     before: int | None = None  # record number where the last page ended

@@ -219,6 +219,19 @@ async def test_reviewers_find_by_each_of_their_questions(house: Trail) -> None:
     assert await numbers(house, since=SUBMISSION.at, until=SUBMISSION.at + timedelta(seconds=1)) == every
 
 
+async def test_a_study_is_told_with_the_records_of_its_exchanges(house: Trail) -> None:
+    await house.record(SUBMISSION, exchange_id="took it in")  # RAD-68 names patient and submission set, and no study
+    await house.record(RETRIEVE, exchange_id="took it in")
+    await house.record(SUBMISSION, exchange_id="of another study")
+    await house.record(FAILURE)
+    assert await numbers(house, study_instance_uid="1.2.3.4.5") == [2]
+    assert await numbers(house, study_instance_uid="1.2.3.4.5", exchange_ids=("took it in",)) == [2, 1]
+    assert await numbers(house, study_instance_uid="9.9.9", exchange_ids=("of another study", "unheard of")) == [3]
+    assert await numbers(house, study_instance_uid="9.9.9", exchange_ids=("",)) == []
+    exported = AuditCriteria(study_instance_uid="1.2.3.4.5", exchange_ids=("took it in",))
+    assert [each.number async for each in house.archive.export(exported)] == [1, 2]
+
+
 async def test_an_export_goes_on_from_page_to_page(house: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.adapters.audit_sql.PAGE", 3)
     await house.record(*[SUBMISSION] * 8)

@@ -33,6 +33,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("intent != ''"),
         postgresql_where=sa.text("intent != ''"),
     )
+    op.create_index(
+        "ix_audit_records_exchange_id",
+        "audit_records",
+        ["exchange_id"],
+        sqlite_where=sa.text("exchange_id != ''"),
+        postgresql_where=sa.text("exchange_id != ''"),
+    )
     op.create_table(
         "audit_index",
         sa.Column("number", NUMBER, nullable=False, autoincrement=False),
