@@ -1,6 +1,7 @@
 """A compliance officer reads who did what to whom, without a code."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,18 @@ SENTENCES = {
 @pytest.mark.parametrize("kind", SENTENCES)
 def test_each_kind_is_told_plainly(kind: str) -> None:
     assert sentence(KINDS[kind], NAMES) == SENTENCES[kind]
+
+
+def test_who_is_one_end_is_not_named_again_as_the_person_behind_it() -> None:
+    viewed = KINDS["imaging retrieved"]
+    (person,) = (who for who in viewed.participants if who.user_name.startswith("DrA"))
+    ends = [who for who in viewed.participants if who is not person]
+    at_desk = replace(
+        viewed, participants=(*(replace(who, user_id="DrA") if who.is_requestor else who for who in ends), person)
+    )
+    told = sentence(at_desk, {"DrA": "DrA", **NAMES})
+    assert told.startswith("DrA fetched the study")
+    assert " for DrA" not in told
 
 
 @given(RECORDS)
