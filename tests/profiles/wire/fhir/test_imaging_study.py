@@ -301,8 +301,10 @@ def test_unknown_body_parts_get_no_coding_and_known_ones_do_whatever_their_case(
 def test_body_sites_are_those_of_dicom() -> None:
     from pydicom.sr._concepts_dict import concepts
 
-    published = {code: meaning for entries in concepts["SCT"].values() for code, (meaning, _) in entries.items()}
-    names = {code: {m for e in concepts["SCT"].values() for c, (m, _) in e.items() if c == code} for code in published}
+    names: dict[str, set[str]] = {}
+    for keyword in concepts["SCT"].values():
+        for code, (meaning, _) in keyword.items():
+            names.setdefault(code, set()).add(meaning)
     for part, (code, display) in BODY_SITES.items():
         assert display in names.get(code, set()), part
 
