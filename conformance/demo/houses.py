@@ -38,6 +38,7 @@ class House:
     number: int
     http_port: int
     mllp_port: int
+    authority: Oid | None = None  # of its patients' ids, where a study brings its own
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
 
     @property
@@ -62,7 +63,7 @@ class House:
     @property
     def patient_authority(self) -> Oid:
         """Whose ids its patients have."""
-        return self.oid(4)
+        return self.authority or self.oid(4)
 
     def desk_login(self) -> str:
         """User and password, as the house printed them at its first start."""
@@ -176,23 +177,28 @@ class Neighbourhood:
         return aiohttp.ClientSession(connector=connector, trust_env=False, headers={"Accept-Encoding": "identity"})
 
 
-def build(folder: Path, *, announce: bool = True, share: bool = True) -> Neighbourhood:
+def build(folder: Path, *, announce: bool = True, share: bool = True, authority: Oid | None = None) -> Neighbourhood:
     """Make certificates, ids and settings for everybody below a folder.
 
-    `announce` and `share` are Valley's standing rules; sabotage leaves one out.
+    Args:
+        folder: Everything goes there.
+        announce: Whether Valley has the standing rule to tell the EHR; sabotage leaves it out.
+        share: The same for Region.
+        authority: Whose ids Lakeside's patients have, where the study is somebody's own.
     """
-    authority = Authority(folder / "certificates")
+    certificates = Authority(folder / "certificates")
     ports = free_ports(7)
     houses = [
         House(
-            name=name, folder=folder / name.lower(), identity=authority.issue(name), number=number,
+            name=name, folder=folder / name.lower(), identity=certificates.issue(name), number=number,
             http_port=ports[2 * index], mllp_port=ports[2 * index + 1],
         )
         for index, (name, number) in enumerate((("Lakeside", 1), ("Valley", 2), ("Region", 3)))
     ]  # fmt: skip
     lakeside, valley, region = houses
+    lakeside.authority = authority
     all_of_us = Neighbourhood(
-        folder=folder, lakeside=lakeside, valley=valley, region=region, ehr=authority.issue("EHR"), ehr_port=ports[6]
+        folder=folder, lakeside=lakeside, valley=valley, region=region, ehr=certificates.issue("EHR"), ehr_port=ports[6]
     )
     actions = [*(["announce:EHR"] if announce else []), *(["share:Region"] if share else [])]
     _write(lakeside, [_peer(valley, **{"RAD-68": f"{valley.base_url}/soap/document-recipient"}), _ehr(all_of_us)])

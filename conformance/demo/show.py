@@ -46,8 +46,12 @@ async def show(*, once: bool, json_file: Path | None, sabotage: str, study: Path
     async with AsyncExitStack() as stack:
         if folder is None:
             stack.callback(shutil.rmtree, place, ignore_errors=True)
-        houses = build(place, announce=sabotage != "announce", share=sabotage != "share")
-        scene = await _set(stack, console, houses, study, sabotage)
+        own = _read(study) if study is not None else None
+        houses = build(
+            place, announce=sabotage != "announce", share=sabotage != "share",
+            authority=own.patient.identifiers[0].authority if own is not None else None,
+        )  # fmt: skip
+        scene = await _set(stack, console, houses, own, sabotage)
         for name, transaction, step in STEPS:
             line = await _run(scene, name, transaction, step)
             lines.append(line)
@@ -65,14 +69,13 @@ async def show(*, once: bool, json_file: Path | None, sabotage: str, study: Path
 
 
 async def _set(
-    stack: AsyncExitStack, console: Console, houses: Neighbourhood, folder: Path | None, sabotage: str
+    stack: AsyncExitStack, console: Console, houses: Neighbourhood, own: SampleStudy | None, sabotage: str
 ) -> Scene:
     """Make the studies, start the EHR's listener and the three houses."""
     authority = houses.lakeside.patient_authority
     console.print("Making a synthetic CT study; starting Lakeside, Valley and Region.", style="dim")
-    if folder is not None:
-        study = read_study(folder)[0]
-    else:
+    study = own
+    if study is None:
         study = await asyncio.to_thread(_make, houses.folder / "scanner" / "known", KNOWN, authority, 32)
     unknown = await asyncio.to_thread(_make, houses.folder / "scanner" / "unknown", UNKNOWN, authority, 4)
     ehr = Hl7Receiver("127.0.0.1", houses.ehr_port, ssl=houses.server_context())
@@ -83,6 +86,13 @@ async def _set(
     await asyncio.gather(*(house.start() for house in houses.all))
     session = await stack.enter_async_context(houses.session())
     return Scene(houses=houses, session=session, ehr=ehr, study=study, unknown=unknown, sabotage=sabotage)
+
+
+def _read(folder: Path) -> SampleStudy:
+    studies = read_study(folder)
+    if not studies:
+        raise SystemExit(f"there is no DICOM in {folder}")
+    return studies[0]
 
 
 def _make(folder: Path, seed: int, authority: Oid, instances: int) -> SampleStudy:

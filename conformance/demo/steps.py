@@ -94,7 +94,9 @@ async def patients(scene: Scene) -> Seen:
     region_id = PatientIdentifier(value="R-77", authority=houses.region.patient_authority)
     if scene.broken("patients"):
         valley_id = PatientIdentifier(value="V-1001", authority=houses.lakeside.oid(9))
-    for house, identifiers in ((houses.valley, (valley_id, region_id)), (houses.region, (region_id,))):
+    # Without a birth date nobody can be recognised: then the feed names the outside id too.
+    named = () if lakeside.birth_date is not None and lakeside.name.family else lakeside.identifiers[:1]
+    for house, identifiers in ((houses.valley, (valley_id, region_id, *named)), (houses.region, (region_id,))):
         patient = Patient(identifiers=identifiers, name=lakeside.name, birth_date=lakeside.birth_date, sex=lakeside.sex)
         scene.patients[house.name] = patient
         await _tell(scene, house, patient)
@@ -163,11 +165,12 @@ async def search(scene: Scene) -> Seen:
     uid = scene.study.study_instance_uid
     accession = "no-such-number" if scene.broken("search") else scene.study.accession_number
     size = 0
-    for query in (
+    queries = [
         f"patient.identifier={quote(f'urn:oid:{patient.authority}|{patient.value}')}",
-        f"identifier={quote(accession)}",
         f"identifier={quote(f'urn:dicom:uid|urn:oid:{uid}')}",
-    ):
+        *([f"identifier={quote(accession)}"] if accession else []),
+    ]
+    for query in queries:
         async with scene.session.get(f"{fhir}/ImagingStudy?{query}") as answer:
             body = await answer.read()
         size += len(body)
@@ -186,7 +189,7 @@ async def search(scene: Scene) -> Seen:
     async with scene.session.get(f"{fhir}/Endpoint/{reference}") as answer:
         endpoint = await answer.json(content_type=None)
     scene.exchanges["dicomweb"] = endpoint["address"]
-    return Seen(detail=f"found three ways; its Endpoint is {endpoint['address']}", size_bytes=size)
+    return Seen(detail=f"found {len(queries)} ways; its Endpoint is {endpoint['address']}", size_bytes=size)
 
 
 async def images(scene: Scene) -> Seen:
@@ -206,7 +209,7 @@ async def images(scene: Scene) -> Seen:
 async def frame(scene: Scene) -> Seen:
     """One frame, rendered as JPEG."""
     address = scene.exchanges.get("dicomweb", f"{scene.houses.valley.base_url}/dicomweb")
-    series = scene.study.series[0]
+    series = next(each for each in scene.study.series if each.instances[0].pixels_sha256)
     instance = series.instances[len(series.instances) // 2].sop_instance_uid
     number = 9999 if scene.broken("frame") else 1
     path = f"/studies/{scene.study.study_instance_uid}/series/{series.series_instance_uid}/instances/{instance}"
