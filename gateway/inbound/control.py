@@ -9,10 +9,11 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from aiohttp import web
@@ -24,7 +25,7 @@ from gateway.model.study import StudyRecord
 from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
-from gateway.ports.store import Store
+from gateway.ports.store import Store, Work
 from gateway.services.operations import Operations
 from profiles.atna import audit_log_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
@@ -35,6 +36,7 @@ from profiles.wire.audit.sentences import sentence
 from profiles.wire.fhir.outcome import OUTCOMES
 
 FILE = "control.json"
+EXCHANGES_OF_A_STUDY = 500
 
 
 def _dumps(value: object) -> str:
@@ -117,9 +119,9 @@ class Control:
         try:
             return await handler(request)
         except ExchangeError as error:
-            status = OUTCOMES[error.condition].status
-            body = {"error": {"condition": error.condition, "detail": error.detail, "cure": error.cure}}
-            return web.json_response(body, status=status, dumps=_dumps)
+            return _refused(error)
+        except ValueError as error:  # a number, time, kind or state in the query
+            return _refused(MalformedMessage(str(error), cure="`--help` says what an option takes"))
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class Control:
         )
 
     async def _audit_list(self, request: web.Request) -> web.Response:
-        criteria = audit_criteria(dict(request.query))
+        criteria = await self._criteria(request)
         records = await self._audit.list(criteria)
         await self._looked(criteria)
         return _reply([audit_json(record, self._names) for record in records])
@@ -199,7 +201,7 @@ class Control:
         return _reply({"ok": not faults, "faults": [asdict(fault) for fault in faults]})
 
     async def _audit_export(self, request: web.Request) -> web.StreamResponse:
-        criteria = audit_criteria(dict(request.query))
+        criteria = await self._criteria(request)
         await self._looked(criteria)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -208,6 +210,10 @@ class Control:
             await response.write(orjson.dumps(line, default=str) + b"\n")
         await response.write_eof()
         return response
+
+    async def _criteria(self, request: web.Request) -> AuditCriteria:
+        async with self._store.view() as work:
+            return await with_exchanges(work, audit_criteria(dict(request.query), self._house.zone))
 
     async def _looked(self, criteria: AuditCriteria) -> None:
         """Whoever looks at audit is audited (110101)."""
@@ -248,6 +254,11 @@ class Control:
         return _reply(job_json(job))
 
 
+def _refused(error: ExchangeError) -> web.Response:
+    body = {"error": {"condition": error.condition, "detail": error.detail, "cure": error.cure}}
+    return web.json_response(body, status=OUTCOMES[error.condition].status, dumps=_dumps)
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
         body = orjson.loads(await request.read() or b"{}")
@@ -267,11 +278,15 @@ def _patient(text: str) -> PatientIdentifier:
         raise MalformedMessage(str(error), cure="Write it as ID^^^&OID&ISO") from error
 
 
-def audit_criteria(query: dict[str, str]) -> AuditCriteria:
-    """Criteria from the names that the command line and the desk use."""
+def audit_criteria(query: Mapping[str, str], zone: ZoneInfo) -> AuditCriteria:
+    """Criteria from the names that the command line and the desk use; times without a zone are the house's.
+
+    Raises:
+        ValueError: A time or number cannot be read.
+    """
     return AuditCriteria(
-        since=datetime.fromisoformat(query["since"]) if query.get("since") else None,
-        until=datetime.fromisoformat(query["until"]) if query.get("until") else None,
+        since=_time(query.get("since", ""), zone),
+        until=_time(query.get("until", ""), zone),
         patient=query.get("patient", ""),
         user=query.get("user", ""),
         organisation=query.get("organisation", ""),
@@ -281,6 +296,27 @@ def audit_criteria(query: dict[str, str]) -> AuditCriteria:
         before=int(query["before"]) if query.get("before") else None,
         limit=int(query.get("limit", "100")),
     )
+
+
+def _time(text: str, zone: ZoneInfo) -> datetime | None:
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=zone)
+
+
+async def with_exchanges(work: Work, criteria: AuditCriteria) -> AuditCriteria:
+    """Where a study is asked for: with its exchanges, so that records which name only its patient are found too."""
+    if not criteria.study_instance_uid:
+        return criteria
+    asked = frozenset({Kind.ASK})
+    found: list[str] = []
+    for kinds in (frozenset(Kind) - asked, asked):  # apart: many questions must not push out the few that moved it
+        jobs = await work.ledger.list(
+            kinds=kinds, study_instance_uid=criteria.study_instance_uid, limit=EXCHANGES_OF_A_STUDY
+        )
+        found += [job.id for job in jobs]
+    return replace(criteria, exchange_ids=tuple(found))
 
 
 def job_json(job: ExchangeJob) -> dict[str, object]:

@@ -4,7 +4,7 @@ Everything that changes something takes who does it (`person`), notes a step and
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.model.house import House
 from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
@@ -22,6 +22,16 @@ from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Study
 from profiles.model.patient import Evidence, IdentityLink, Patient
 from profiles.wire.dicom.kos import decode_kos
+
+ALIKE = 5  # candidates shown to a person who decides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Who the sender said it is, and patients of ours who are like that, the likeliest first."""
+
+    patient: Patient
+    candidates: tuple[Patient, ...]
 
 
 class Operations:
@@ -44,6 +54,19 @@ class Operations:
         self._clock = clock
         self._directory = directory
         self._wake = wake
+
+    async def claimed(self, job: ExchangeJob) -> Claimed | None:
+        """What a person needs in order to decide whose a held exchange is. None: its sender did not tell."""
+        async with self._store.view() as work:
+            try:
+                patient = await self._foreign(work, job)
+            except UnknownDocument:
+                return None
+            alike = list(await work.identity.match(patient))
+            if patient.name.family:
+                alike += await work.identity.search(patient.name.family, ALIKE)
+        by_id = {each.identifiers[0]: each for each in alike}
+        return Claimed(patient=patient, candidates=tuple(by_id.values())[:ALIKE])
 
     async def release(self, exchange_id: str, person: str, patient: PatientIdentifier | None = None) -> ExchangeJob:
         """Let a held or failed exchange go on.

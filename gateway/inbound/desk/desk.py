@@ -4,40 +4,49 @@ What a newcomer gets wrong: images come from our own DICOMweb addresses, asked b
 that looking at an image is a turn like any other, audited with the person's name.
 """
 
+import hmac
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
+from urllib.parse import parse_qsl, urlencode
 
+import orjson
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from gateway.inbound.control import audit_criteria
+from gateway.inbound.control import audit_criteria, with_exchanges
+from gateway.inbound.desk import words
 from gateway.inbound.desk.login import COOKIE, Login, Session, TooManyTries
 from gateway.inbound.naming import Names
 from gateway.model.house import House
 from gateway.model.job import Kind, State
 from gateway.model.study import StudyRecord
-from gateway.ports.audit import AuditArchive, AuditCriteria
+from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
-from gateway.ports.store import Store
+from gateway.ports.store import Store, Work
 from gateway.services.operations import Operations
 from profiles.atna import audit_log_used, logged_in, logged_out, restricted_function_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.patient import PersonName
 from profiles.model.query import StudyCriteria
 from profiles.wire.audit.sentences import sentence
 from profiles.wire.fhir.outcome import OUTCOMES
+from profiles.xdsi.rad68 import RAD_68
 
 FOLDER = Path(__file__).parent
 WAITING = frozenset({State.HELD, State.INCOMPLETE, State.FAILED})
+QUESTIONS = frozenset({Kind.ASK})
 PAGE = 50
+INBOX_PAGE = 20  # each is shown with its study, and with the patients that it may be of
+FOUND = 20  # patients shown for a search: who sees more asks better
+USER_CHARACTERS = 100
+FORM_BYTES = 64 * 1024  # the longest is a reason of 200 characters
+RAW_BYTES = 1024 * 1024
+WINDOWS = 40  # series whose stored window is looked up before a page is shown
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -96,14 +105,7 @@ class Desk:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
-        self._pages.filters.update(
-            when=lambda at: _when(at, house.zone),
-            size=_size,
-            sentence=_sentence,
-            name=_name,
-            day=_day,
-            ago=lambda at: _ago(at, clock.now()),
-        )
+        self._pages.filters.update(words.filters(house.zone, clock.now))
         self._static = {name: (FOLDER / "static" / name).read_bytes() for name in STATIC}
 
     def routes(self, app: web.Application) -> None:
@@ -133,23 +135,21 @@ class Desk:
         async def guarded(request: web.Request) -> web.StreamResponse:
             session = self._login.session(request)
             if session is None:
-                raise web.HTTPSeeOther(f"/login?{urlencode({'next': request.path_qs})}", headers=SECURITY_HEADERS)
+                after = request.path_qs if request.method == "GET" else _above(request.path)
+                raise web.HTTPSeeOther(f"/login?{urlencode({'next': after})}", headers=SECURITY_HEADERS)
             request["session"] = session
             if request.method == "POST":
-                form = await request.post()
-                if form.get("form_token") != session.form_token:
-                    return self._page(
-                        "problem.html",
-                        request,
-                        403,
-                        error=_Problem("This form is not of this session", "Go back and try again"),
-                    )
-                request["form"] = {name: str(value) for name, value in form.items()}
+                form = await _form(request)
+                if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
+                    problem = _Problem("this form is not of this session", "go back, load the page again and try again")
+                    return self._page("problem.html", request, 403, error=problem, back=_above(request.path))
+                request["form"] = form
             try:
                 return await handler(request)
             except ExchangeError as error:
                 problem = _Problem(error.detail, error.cure)
-                return self._page("problem.html", request, OUTCOMES[error.condition].status, error=problem)
+                back = _above(request.path) if request.method == "POST" else "/inbox"
+                return self._page("problem.html", request, OUTCOMES[error.condition].status, error=problem, back=back)
 
         return guarded
 
@@ -173,25 +173,28 @@ class Desk:
         return web.Response(body=self._static[name], content_type=STATIC[name], headers=headers)
 
     async def _login_page(self, request: web.Request) -> web.Response:
-        return self._page("login.html", request, problem="")
+        return self._page("login.html", request, problem="", user="")
 
     async def _enter(self, request: web.Request) -> web.StreamResponse:
-        form = await request.post()
-        person, address = str(form.get("user", "")), request.remote or ""
+        form = await _form(request)
+        person, address = form.get("user", "")[:USER_CHARACTERS], request.remote or ""
+        secret: str | None = None
+        status, problem, failure = 401, "User or password is wrong.", "wrong user or password"
         try:
-            secret = await self._login.enter(person, str(form.get("password", "")), address)
-        except TooManyTries:
-            return self._page("login.html", request, 429, problem="Too many tries. Wait a minute.")
-        failure = "" if secret is not None else "wrong user or password"
+            secret = await self._login.enter(person, form.get("password", ""), address)
+        except TooManyTries as denied:
+            status, problem, failure = 429, "Too many tries. Wait a minute.", "too many tries"
+            if not denied.first:  # one record tells of the flood; the others would be one
+                return self._page("login.html", request, status, problem=problem, user=person)
         async with self._store.unit() as work:
             await work.audit.record(
                 logged_in(
                     at=self._clock.now(), source_id=self._house.name, house=self._house.party(),
-                    person=person or "nobody", address=address, failure=failure,
+                    person=person or "nobody", address=address, failure="" if secret is not None else failure,
                 )
             )  # fmt: skip
         if secret is None:
-            return self._page("login.html", request, 401, problem="User or password is wrong.")
+            return self._page("login.html", request, status, problem=problem, user=person)
         after = str(request.query.get("next", "/inbox"))
         safe = after if re.fullmatch(r"/[a-z][^\\\s]*", after) else "/inbox"
         response = web.Response(status=303, headers={**SECURITY_HEADERS, "Location": safe})
@@ -215,39 +218,54 @@ class Desk:
 
     async def _inbox(self, request: web.Request) -> web.Response:
         async with self._store.view() as work:
-            jobs = await work.ledger.list(states=WAITING, limit=PAGE)
+            jobs = await work.ledger.list(
+                states=WAITING, kinds=frozenset(Kind) - QUESTIONS, before=request.query.get("before", ""),
+                limit=INBOX_PAGE + 1,
+            )  # fmt: skip
             counts = await work.ledger.counts()
-            patients = await work.identity.search("", 200)
-        return self._page("inbox.html", request, jobs=jobs, counts=counts, patients=patients)
+            uids = tuple(dict.fromkeys(job.study_instance_uid for job in jobs if job.study_instance_uid))
+            page = await work.studies.search(StudyCriteria(study_instance_uids=uids), count=False) if uids else None
+        following = _link(request, before=jobs[INBOX_PAGE - 1].id) if len(jobs) > INBOX_PAGE else ""
+        jobs = jobs[:INBOX_PAGE]
+        return self._page(
+            "inbox.html", request, jobs=jobs, counts=counts, following=following, thumb=_thumbnail,
+            records={record.study.study_instance_uid: record for record in page.records} if page is not None else {},
+            claims={job.id: await self._operations.claimed(job) for job in jobs if job.state is State.HELD},
+        )  # fmt: skip
 
     async def _exchanges(self, request: web.Request) -> web.Response:
         query = request.query
+        asked = query.get("kind", "")
+        kinds = (
+            frozenset(Kind) - QUESTIONS if not asked else frozenset({_choice(Kind, asked)}) if asked != "all" else None
+        )
         async with self._store.view() as work:
             jobs = await work.ledger.list(
-                kinds=frozenset({_choice(Kind, query["kind"])}) if query.get("kind") else None,
+                kinds=kinds,
                 states=frozenset({_choice(State, query["state"])}) if query.get("state") else None,
                 peer=query.get("peer", ""),
                 study_instance_uid=query.get("study", "").strip(),
                 before=query.get("before", ""),
                 limit=PAGE + 1,
             )
-            counts = await work.ledger.counts()
         following = _link(request, before=jobs[PAGE - 1].id) if len(jobs) > PAGE else ""
         return self._page(
-            "exchanges.html", request, jobs=jobs[:PAGE], counts=counts, kinds=tuple(Kind), states=tuple(State),
+            "exchanges.html", request, jobs=jobs[:PAGE], kinds=tuple(Kind), states=tuple(State),
             peers=self._directory.all(), following=following,
         )  # fmt: skip
 
     async def _exchange(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("find", "").strip()
         async with self._store.view() as work:
             job = await work.ledger.get(request.match_info["id"])
             steps = await work.ledger.timeline(request.match_info["id"])
-            patients = await work.identity.search("", 200) if job is not None and job.state is State.HELD else ()
+            found = await work.identity.search(wanted, FOUND) if wanted else ()
         if job is None:
-            raise UnknownDocument("There is no such exchange", cure="It may have been pruned")
+            raise UnknownDocument("there is no such exchange", cure="it may have been pruned")
         missing = job.payload.get("missing")
         return self._page(
-            "exchange.html", request, job=job, steps=steps, patients=patients,
+            "exchange.html", request, job=job, steps=steps, found=found,
+            claimed=await self._operations.claimed(job) if job.state is State.HELD else None,
             missing=missing if isinstance(missing, Mapping) else {},
         )  # fmt: skip
 
@@ -257,8 +275,8 @@ class Desk:
         async with self._store.view() as work:
             content = await work.documents.open(key)
         if content is None:
-            raise UnknownDocument("No raw message is kept for this exchange")
-        body = await content.read(1024 * 1024)
+            raise UnknownDocument("no raw message is kept for this exchange")
+        body = await content.read(RAW_BYTES)
         async with self._store.unit() as work:
             await work.audit.record(
                 restricted_function_used(
@@ -269,8 +287,8 @@ class Desk:
                 ),
                 request.match_info["id"],
             )  # fmt: skip
-        text = body.decode("utf-8", errors="replace").replace("\r", "\n")
-        return web.Response(text=text, content_type="text/plain", charset="utf-8", headers=SECURITY_HEADERS)
+        text = body.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+        return self._page("raw.html", request, exchange_id=request.match_info["id"], text=text, count=len(body))
 
     async def _decide(self, request: web.Request) -> web.StreamResponse:
         form, person, exchange_id = request["form"], request["session"].person, request.match_info["id"]
@@ -287,7 +305,7 @@ class Desk:
 
     async def _studies(self, request: web.Request) -> web.Response:
         text = request.query.get("q", "").strip()
-        offset = int(request.query.get("offset", "0") or "0")
+        offset = _number(request.query.get("offset", ""))
         async with self._store.view() as work:
             records = []
             more = False
@@ -304,11 +322,13 @@ class Desk:
         async with self._store.view() as work:
             record = await work.studies.get(uid)
             missing = await work.studies.expected(uid)
-            jobs = await work.ledger.list(study_instance_uid=uid, limit=20)
+            jobs = await work.ledger.list(kinds=frozenset(Kind) - QUESTIONS, study_instance_uid=uid, limit=20)
+            windows = await _windows(work, record) if record is not None else {}
         if record is None:
-            raise UnknownDocument("There is no such study here")
+            raise UnknownDocument("there is no such study here")
+        sharing = [peer for peer in self._directory.all() if peer.endpoints.get(RAD_68.id)]
         return self._page(
-            "study.html", request, record=record, missing=sorted(missing), jobs=jobs, peers=self._directory.all(),
+            "study.html", request, record=record, missing=missing, jobs=jobs, sharing=sharing, windows=windows,
             base=f"/dicomweb/studies/{uid}",
         )  # fmt: skip
 
@@ -331,24 +351,23 @@ class Desk:
     async def _audit_page(self, request: web.Request) -> web.Response:
         asked = {name: value.strip() for name, value in request.query.items() if value.strip()}
         try:
-            criteria = audit_criteria(asked)
+            criteria = audit_criteria(asked, self._house.zone)
         except ValueError as error:
-            raise MalformedMessage("The time or number cannot be read", cure="Write times as 2026-01-31") from error
-        criteria = replace(
-            criteria,
-            since=_aware(criteria.since, self._house.zone),
-            until=_aware(criteria.until, self._house.zone),
-            limit=PAGE + 1,
-        )
+            raise MalformedMessage("a time or number cannot be read", cure="write times as 2026-01-31") from error
+        async with self._store.view() as work:
+            criteria = replace(await with_exchanges(work, criteria), limit=PAGE + 1)
         records = await self._audit.list(criteria)
         if asked:
             await self._looked(criteria, request)
-        told = [
-            (record, sentence(record.record, self._names) if record.record else "A record that cannot be read back.")
-            for record in records[:PAGE]
-        ]
         following = _link(request, before=records[PAGE - 1].number) if len(records) > PAGE else ""
-        return self._page("audit.html", request, told=told, asked=asked, following=following)
+        days = itertools.groupby(records[:PAGE], key=lambda record: words.day_of(record.received_at, self._house.zone))
+        told = [(day, [(record, self._told(record)) for record in group]) for day, group in days]
+        return self._page("audit.html", request, days=told, asked=asked, following=following)
+
+    def _told(self, record: ChainedRecord) -> str:
+        if record.record is None:
+            return "A record that cannot be read back."
+        return words.told(sentence(record.record, self._names), record.record)
 
     async def _looked(self, criteria: AuditCriteria, request: web.Request) -> None:
         async with self._store.unit() as work:
@@ -364,6 +383,34 @@ class Desk:
 class _Problem:
     detail: str
     cure: str
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """A posted form, of which only so much is read, and only from our own pages.
+
+    Raises:
+        HTTPForbidden: A page of somebody else posted it (Fetch Metadata).
+        HTTPRequestEntityTooLarge: It is longer than any of our forms can be.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise web.HTTPForbidden(headers=SECURITY_HEADERS)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise web.HTTPRequestEntityTooLarge(FORM_BYTES, len(body), headers=SECURITY_HEADERS)
+    return dict(parse_qsl(body.decode("utf-8", errors="replace"), keep_blank_values=True))
+
+
+def _above(path: str) -> str:
+    """The page that a form stands on: its address without the verb."""
+    return path.rpartition("/")[0] or "/inbox"
+
+
+def _number(text: str) -> int:
+    if text and not re.fullmatch(r"[0-9]{1,9}", text):
+        raise MalformedMessage("a number cannot be read", cure="go back to the first page")
+    return int(text or "0")
 
 
 def _see(path: str) -> web.Response:
@@ -387,7 +434,7 @@ def _patient(text: str) -> PatientIdentifier | None:
     try:
         return PatientIdentifier.from_cx(text.strip())
     except ValueError as error:
-        raise MalformedMessage("The patient id cannot be read", cure="Write it as ID^^^&OID&ISO") from error
+        raise MalformedMessage("the patient id cannot be read", cure="write it as ID^^^&OID&ISO") from error
 
 
 def _criteria(text: str) -> Sequence[StudyCriteria]:
@@ -410,41 +457,14 @@ def _thumbnail(record: StudyRecord) -> str:
     return f"/dicomweb/studies/{record.study.study_instance_uid}/series/{series.series_instance_uid}/thumbnail"
 
 
-def _when(at: datetime | None, zone: ZoneInfo) -> str:
-    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if at is not None else ""
-
-
-def _ago(at: datetime, now: datetime) -> str:
-    passed = now - at
-    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
-        if passed >= unit:
-            count = passed // unit
-            return f"{count} {name}{'s' if count > 1 else ''} ago"
-    return "just now"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".")
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return ""
-
-
-def _name(name: PersonName) -> str:
-    return ", ".join(part for part in (name.family, f"{name.given} {name.middle}".strip()) if part) or "no name"
-
-
-def _day(moment: Any) -> str:
-    if moment is None:
-        return ""
-    return str(moment.iso.replace("T", " ")[:16])
-
-
-def _aware(at: datetime | None, zone: ZoneInfo) -> datetime | None:
-    return at.replace(tzinfo=zone) if at is not None and at.tzinfo is None else at
+async def _windows(work: Work, record: StudyRecord) -> Mapping[str, tuple[str, str]]:
+    """Level and width that the first image of each series was stored with, by Series Instance UID."""
+    found: dict[str, tuple[str, str]] = {}
+    for series in record.study.series:
+        uid = series.series_instance_uid
+        found[uid] = words.stored_window({})
+        if series.instances and len(found) <= WINDOWS:
+            first = series.instances[0].sop_instance_uid
+            async for body in work.studies.metadata(record.study.study_instance_uid, uid, first):
+                found[uid] = words.stored_window(orjson.loads(body))
+    return found

@@ -18,6 +18,10 @@ COOKIE = "radgate_session"
 FILE = "desk.json"
 USER = "admin"
 TRIES_PER_MINUTE = 10  # of one address; a guess costs scrypt anyway
+ADDRESSES = (
+    10_000  # remembered at once; then all are forgotten, since each costs memory and a guess costs scrypt anyway
+)
+GUESSES = 2  # at a time: 64 MiB, and threads are left for others
 N, R, P = 2**15, 8, 1  # scrypt: 32 MiB and some tens of milliseconds a guess (RFC 7914)
 
 
@@ -31,7 +35,12 @@ class Session:
 
 
 class TooManyTries(Exception):
-    """This address has to wait a minute."""
+    """This address has to wait a minute; `first`: it was not told so before."""
+
+    def __init__(self, *, first: bool) -> None:
+        """Say so."""
+        super().__init__("too many tries")
+        self.first = first
 
 
 class Login:
@@ -45,6 +54,8 @@ class Login:
         self._secure = secure
         self._sessions: dict[str, Session] = {}
         self._tries: dict[str, deque[datetime]] = {}
+        self._denied: set[str] = set()
+        self._guessing = asyncio.Semaphore(GUESSES)
 
     def first_password(self) -> str | None:
         """Make the password if there is none yet, and answer it this once; None: it was made before."""
@@ -52,9 +63,11 @@ class Login:
             return None
         password = "-".join(secrets.token_hex(3) for _ in range(3))
         salt = secrets.token_bytes(16)
-        self._file.touch(mode=0o600)
         kept = {"user": USER, "salt": salt.hex(), "scrypt": _scrypt(password, salt).hex()}
-        self._file.write_bytes(orjson.dumps(kept))
+        written = self._file.with_suffix(".new")
+        written.touch(mode=0o600)
+        written.write_bytes(orjson.dumps(kept))
+        written.replace(self._file)  # whole or not at all: half a file would keep everybody out for ever
         return password
 
     async def enter(self, user: str, password: str, address: str) -> str | None:
@@ -64,12 +77,19 @@ class Login:
             TooManyTries: This address has guessed too often.
         """
         now = self._clock.now()
+        if len(self._tries) > ADDRESSES:
+            self._tries.clear()
+            self._denied.clear()
         tries = self._tries.setdefault(address, deque(maxlen=TRIES_PER_MINUTE))
         if len(tries) == TRIES_PER_MINUTE and now - tries[0] < timedelta(minutes=1):
-            raise TooManyTries
+            first = address not in self._denied
+            self._denied.add(address)
+            raise TooManyTries(first=first)
         tries.append(now)
+        self._denied.discard(address)
         kept = orjson.loads(self._file.read_bytes())
-        found = await asyncio.to_thread(_scrypt, password, bytes.fromhex(kept["salt"]))
+        async with self._guessing:
+            found = await asyncio.to_thread(_scrypt, password, bytes.fromhex(kept["salt"]))
         good = hmac.compare_digest(found.hex(), kept["scrypt"]) & hmac.compare_digest(
             user.encode(), kept["user"].encode()
         )
