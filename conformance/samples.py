@@ -21,6 +21,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -399,10 +400,10 @@ class _Series:
         """A dataset with everything that patient, study, series and equipment say."""
         study, patient = self.study, self.study.patient
         meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = sop_class  # type: ignore[assignment]
-        meta.MediaStorageSOPInstanceUID = sample_uid(self.uid, "instance", number)  # type: ignore[assignment]
-        meta.TransferSyntaxUID = transfer_syntax  # type: ignore[assignment]
-        meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID  # type: ignore[assignment]
+        meta.MediaStorageSOPClassUID = UID(sop_class)
+        meta.MediaStorageSOPInstanceUID = UID(sample_uid(self.uid, "instance", number))
+        meta.TransferSyntaxUID = UID(transfer_syntax)
+        meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
         meta.ImplementationVersionName = "RADGATE_SAMPLES"
         dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
         dataset.SpecificCharacterSet = "ISO_IR 192"

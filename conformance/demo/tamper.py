@@ -68,7 +68,7 @@ def _rewrite_everything(database: sqlite3.Connection) -> int:
     """A forger who knows how the chain is made makes a new one, sound in itself, with one outcome changed."""
     victim = _change_a_byte(database)
     before = GENESIS
-    for row in database.execute(f"SELECT {COLUMNS} FROM audit_records ORDER BY number").fetchall():  # noqa: S608
+    for row in database.execute(f"SELECT {COLUMNS} FROM audit_records ORDER BY number").fetchall():  # noqa: S608  # our own names
         number, received, body, kind, intent, exchange_id, origin, _ = row
         link = Link(
             number=number, received_us=received, xml=bytes(body), kind=Kind(kind), intent=intent, exchange_id=exchange_id,

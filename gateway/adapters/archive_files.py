@@ -161,7 +161,7 @@ def _view(place: _Place, *, original: bool = False) -> _View:
 
 def _size(folder: str, name: str) -> int:
     """How many bytes the served view has; blocking. By strings: a plan asks it of hundreds before the first byte."""
-    size = os.stat(f"{folder}/{name}.dcm").st_size  # noqa: PTH116
+    size = os.stat(f"{folder}/{name}.dcm").st_size  # noqa: PTH116  # a Path takes longer than the call
     try:
         descriptor = os.open(f"{folder}/{name}.head", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

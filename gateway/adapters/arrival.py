@@ -54,7 +54,7 @@ TIFF (`II*`, `MM`) is legitimate there: whole-slide images are both (PS3.10 7.1)
 
 
 CONVERTIBLE: Final = frozenset((IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE))
-"""Syntaxes that become Explicit or Implicit VR Little Endian by another head (decision 11)."""
+"""Syntaxes that become Explicit or Implicit VR Little Endian by another head; nothing is recompressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +248,7 @@ def is_compressed(transfer_syntax_uid: str) -> bool:
 def same_but_coerced(one: Part10Head, other: Part10Head) -> bool:
     """Whether two heads say the same but for what a coercion may change, whatever their file meta and character sets.
 
-    Source: dicom.md 3 (idempotency).
+    A sender that sends again what was coerced meanwhile sends nothing new.
     """
     if one.transfer_syntax_uid != other.transfer_syntax_uid:
         return False

@@ -198,7 +198,7 @@ class SyslogForwarder:
                 wait_s = self._first_wait_s
             with suppress(TimeoutError):
                 # jitter, so that a hundred houses do not come back at once
-                async with asyncio.timeout(wait_s * random.uniform(0.75, 1.25)):  # noqa: S311
+                async with asyncio.timeout(wait_s * random.uniform(0.75, 1.25)):  # noqa: S311  # no secret
                     await self._stopping.wait()
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 

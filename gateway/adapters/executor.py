@@ -23,7 +23,7 @@ SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 
 _QMARK = sqlite.dialect(paramstyle="qmark")
-_NUMBERED = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+_NUMBERED = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types here
 
 
 class Fixed:
@@ -55,7 +55,7 @@ class Fixed:
 
 
 def _compiled(statement: Executable, dialect: Dialect) -> Compiled:
-    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every Executable of ours has it
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return compiled.string, _in_order(compiled.positiontup or [], constants)

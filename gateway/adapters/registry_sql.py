@@ -343,10 +343,10 @@ class SqlRegistry:
         columns = (entries.c.body, entries.c.entry_uuid, entries.c.patient_id, entries.c.status, entries.c.registered)
         where = _conditions(criteria, self._db.dialect)
         slow = not _selective(criteria)
-        order = (entries.c.registered, entries.c.entry_uuid)
+        order: tuple[ColumnElement[Any], ...] = (entries.c.registered, entries.c.entry_uuid)
         if len(criteria.patient_ids) == 1:
             # Said in full, so that the key (patient, registered, entryUUID) gives the order without sorting.
-            order = (entries.c.patient_id, *order)  # type: ignore[assignment]
+            order = (entries.c.patient_id, *order)
         while True:
             statement = select(*columns).where(*where)
             if place is not None:

@@ -10,7 +10,7 @@ Source: DICOM PS3.5 7.1, 7.5, 6.2.2 (UN of undefined length is Implicit LE insid
 from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from profiles.errors import MalformedMessage
 from profiles.wire.dicom.charset import DEFAULT, Charset
@@ -335,8 +335,8 @@ class Elements:
         if size is not None:
             if len(value) < size:
                 return None
-            order = "big" if self.encoding.big else "little"
-            return int.from_bytes(value[:size], order, signed=vr[:1] == b"S")  # type: ignore[arg-type]
+            order: Literal["little", "big"] = "big" if self.encoding.big else "little"
+            return int.from_bytes(value[:size], order, signed=vr[:1] == b"S")
         try:
             return int(float(value.partition(b"\\")[0].strip(b" \0") or b"x"))
         except (ValueError, OverflowError):

@@ -13,6 +13,7 @@ Source: DICOM PS3.10 7.1; PS3.5 7, A.4, A.5; security notes 5 (limits).
 import zlib
 from dataclasses import dataclass, field
 from struct import Struct
+from typing import Literal
 
 from profiles.errors import MalformedMessage
 from profiles.findings import Finding, Severity
@@ -470,11 +471,11 @@ def _guessed_syntax(buffer: bytes | bytearray, position: int) -> str:
 
 def _element_header(buffer: bytes | bytearray, start: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
     """Tag, VR, value offset and length of the element at `start`, in the form that long values have."""
-    order = "big" if encoding.big else "little"
-    group = int.from_bytes(buffer[start : start + 2], order)  # type: ignore[arg-type]
-    element = int.from_bytes(buffer[start + 2 : start + 4], order)  # type: ignore[arg-type]
+    order: Literal["little", "big"] = "big" if encoding.big else "little"
+    group = int.from_bytes(buffer[start : start + 2], order)
+    element = int.from_bytes(buffer[start + 2 : start + 4], order)
     tag = group << 16 | element
     vr = bytes(buffer[start + 4 : start + 6])
     if encoding.implicit or vr not in LONG_LENGTH:
-        return tag, b"", start + 8, int.from_bytes(buffer[start + 4 : start + 8], order)  # type: ignore[arg-type]
-    return tag, vr, start + 12, int.from_bytes(buffer[start + 8 : start + 12], order)  # type: ignore[arg-type]
+        return tag, b"", start + 8, int.from_bytes(buffer[start + 4 : start + 8], order)
+    return tag, vr, start + 12, int.from_bytes(buffer[start + 8 : start + 12], order)
