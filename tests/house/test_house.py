@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +15,9 @@ from profiles.wire.ebxml.response import CODES
 from profiles.wire.fhir.outcome import OUTCOMES
 from profiles.wire.hl7v2.ack import ACKNOWLEDGEMENTS
 from profiles.wire.soap.fault import FAULTS
+from tests.house.modules import ROOT, modules
 
-ROOT = Path(__file__).resolve().parents[2]
 TRANSACTION_ID = re.compile(r"\b(ITI|RAD)-\d{1,3}\b")
-
-
-def _modules(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -51,29 +44,26 @@ def test_every_condition_has_an_error_that_carries_it() -> None:
 
 
 def test_no_listener_knows_a_transaction_by_its_number() -> None:
-    for path, module in _modules("gateway/inbound"):
-        for node in ast.walk(module):
+    for module in modules("gateway/inbound"):
+        for node in ast.walk(module.tree):
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
             is_prose = len(node.value) > 40 or "\n" in node.value
-            assert is_prose or not TRANSACTION_ID.search(node.value), f"{path}:{node.lineno} names {node.value}"
+            assert is_prose or not TRANSACTION_ID.search(node.value), f"{module.below}:{node.lineno} {node.value}"
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    for path, module in _modules("gateway", "profiles", "conformance"):
-        if path.name != "__init__.py" or module.body:
-            assert ast.get_docstring(module), f"{path} has no docstring"
+    for module in modules("gateway", "profiles", "conformance"):
+        if module.file != "__init__.py" or module.tree.body:
+            assert ast.get_docstring(module.tree), f"{module.below} has no docstring"
 
 
 def test_no_elements_outside_wire_and_codecs() -> None:
-    for path, module in _modules("gateway", "profiles"):
-        below = path.relative_to(ROOT).as_posix()
-        if below.startswith("profiles/wire/") or path.name == "codec.py":
+    for module in modules("gateway", "profiles"):
+        if module.below.startswith("profiles/wire/") or module.file == "codec.py":
             continue
-        for node in ast.walk(module):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(name.split(".")[0] in {"lxml", "pydicom"} for name in names), f"{below}:{node.lineno}"
+        for line, name in module.imports():
+            assert name.split(".")[0] not in {"lxml", "pydicom"}, f"{module.below}:{line}"
 
 
 def test_states_that_ended_have_no_work_and_a_way_is_left_out_of_every_other() -> None:

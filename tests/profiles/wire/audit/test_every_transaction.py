@@ -9,22 +9,15 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from profiles.atna.profile import TRANSACTIONS as ATNA
-from profiles.ehr.profile import TRANSACTIONS as EHR
+from profiles.catalogue import TRANSACTIONS
 from profiles.errors import MalformedMessage, PeerTimeout
-from profiles.pix.profile import TRANSACTIONS as PIX
-from profiles.swf.profile import TRANSACTIONS as SWF
 from profiles.transaction import Side, Transaction
-from profiles.wia.profile import TRANSACTIONS as WIA
 from profiles.wire.audit.message import MAX_MESSAGE_BYTES, encode
 from profiles.wire.audit.read import decode
 from profiles.wire.audit.sentences import sentence
-from profiles.xds.profile import TRANSACTIONS as XDS
-from profiles.xdsi.profile import TRANSACTIONS as XDSI
 from tests.profiles.wire.audit.records import FACTS, PATIENT, STUDY
 from tests.support.judges import standards
 
-TRANSACTIONS: list[Transaction[Any, Any]] = [*XDS, *XDSI, *WIA, *PIX, *SWF, *EHR, *ATNA]
 SILENT = {"ITI-20", "FHIR capabilities"}  # the audit itself, and what tells nothing of anybody
 KNOWN = replace(FACTS, patients=(PATIENT,), studies=(STUDY,), query=b"the question")
 ENDS = {
