@@ -560,6 +560,8 @@ async def _recover(store: SqlStore, objects: FileObjects, archive: Archive, cloc
     """After a crash: half files go, open steps become failures, orphans are reported."""
     async with store.unit() as work:
         closed = await work.ledger.close_open_steps(clock.now())
+        if store.is_embedded:  # the folder is ours alone: nobody lives who holds a lease
+            await work.ledger.end_leases()
     lost = await objects.reconcile(store.paths())
     orphans = await archive.reconcile(store.instances())
     logger().info("recovered", count=closed, number=len(lost) + len(orphans))

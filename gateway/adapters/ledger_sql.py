@@ -66,6 +66,11 @@ _CLOSE = Fixed(
 _TIMELINE = Fixed(
     select(*steps.columns).where(steps.c.exchange_id == bindparam("exchange_id")).order_by(steps.c.at, steps.c.id)
 )
+_END_LEASES = Fixed(
+    update(exchanges)
+    .where(exchanges.c.claimable_at.is_not(None), exchanges.c.lease_until.is_not(None))
+    .values(lease_owner=bindparam("nobody"), lease_until=bindparam("none"), claimable_at=exchanges.c.due_at)
+)
 _CLOSE_OPEN = Fixed(
     update(steps)
     .where(steps.c.outcome == "open")
@@ -181,6 +186,10 @@ class SqlLedger:
     async def timeline(self, exchange_id: str) -> Sequence[Step]:
         """Its steps, oldest first."""
         return [_step(row) for row in await self._db.rows(_TIMELINE, {"exchange_id": exchange_id})]
+
+    async def end_leases(self) -> int:
+        """Whoever held a lease is gone."""
+        return await self._db.run(_END_LEASES, {"nobody": "", "none": None})
 
     async def close_open_steps(self, at: datetime) -> int:
         """Every OPEN step becomes a failure that says the house went down."""

@@ -789,6 +789,14 @@ class MemoryLedger:
             found[job.state] = found.get(job.state, 0) + 1
         return found
 
+    async def end_leases(self) -> int:
+        """Whoever held a lease is gone."""
+        state = self._reader.change()
+        held = [job for job in state.exchanges.values() if job.lease_until is not None and claimable_at(job) is not None]
+        for job in held:
+            state.exchanges[job.id] = replace(job, lease_owner="", lease_until=None)
+        return len(held)
+
     async def close_open_steps(self, at: datetime) -> int:
         """Every OPEN step becomes a failure that says the house went down."""
         state = self._reader.change()

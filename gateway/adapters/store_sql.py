@@ -118,6 +118,11 @@ class SqlStore:
         else:
             self._inner = PostgresqlStore(parsed.set(drivername="postgresql+asyncpg"), committed)
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of this house's own, and so nobody else works on it."""
+        return isinstance(self._inner, SqliteStore)
+
     async def open(self) -> None:
         """Bring the schema up to date and be ready.
 

@@ -81,6 +81,10 @@ class Ledger(Protocol):
         """How many are in each state."""
         ...
 
+    async def end_leases(self) -> int:
+        """At start-up of a store that nobody else works on: whoever held a lease is gone; answers how many there were."""
+        ...
+
     async def close_open_steps(self, at: datetime) -> int:
         """At start-up: every OPEN step becomes a failure that says the house went down; answers how many."""
         ...

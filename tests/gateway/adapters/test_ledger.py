@@ -281,6 +281,21 @@ async def test_at_start_up_open_steps_become_failures_that_say_why(store: Store)
     assert outcomes == {StepOutcome.SUCCESS: 1, StepOutcome.PARTIAL: 1, StepOutcome.FAILURE: 2}
 
 
+async def test_at_start_up_what_somebody_held_can_be_claimed_at_once(store: Store) -> None:
+    await opened(
+        store, exchange("1", state=State.READY, due_at=NOW), exchange("2", state=State.READY, due_at=NOW),
+        exchange("3", state=State.DONE),
+    )  # fmt: skip
+    async with store.unit() as work:
+        (held,) = await work.ledger.claim(NOW, "gone", timedelta(hours=1))
+    async with store.unit() as work:
+        assert await work.ledger.end_leases() == 1
+        assert await work.ledger.end_leases() == 0
+        claimed = await work.ledger.claim(NOW, "new", timedelta(hours=1), 10)
+    assert {each.id for each in claimed} == {"1", "2"}
+    assert {each.id: each.attempt for each in claimed}[held.id] == 2
+
+
 # --- lists --------------------------------------------------------------------------------------------------------------
 
 
