@@ -60,10 +60,11 @@ class Identifier:
     def of_transport(self, transport: BaseTransport, address: Hl7Address) -> Caller:
         """The caller of an MLLP message: by certificate, else by its sending application and facility where TLS is off."""
         network_address = _address(transport)
-        peer = self._of_connection(transport)
+        peer, via = self._of_connection(transport), "certificate"
         if peer is None and transport.get_extra_info("ssl_object") is None:
-            peer = next((each for each in self._directory.all() if _speaks_as(each, address)), None)
-        via = "certificate" if peer is not None else self._otherwise(network_address)
+            peer, via = next((each for each in self._directory.all() if _speaks_as(each, address)), None), "name"
+        if peer is None:
+            via = self._otherwise(network_address)
         return Caller(peer=peer, network_address=network_address, local_address="mllp", via=via)
 
     def _of_connection(self, transport: BaseTransport | None) -> Peer | None:

@@ -65,4 +65,4 @@ class Caller:
     network_address: str
     local_address: str = ""
     person: str = ""  # a desk login
-    via: str = "certificate"  # certificate, token, loopback, desk, nobody
+    via: str = "certificate"  # certificate, token, name (MSH-3 and 4, without TLS), loopback, desk, nobody
