@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gateway.model.job import HAS_WORK, NEVER, Event, ExchangeJob, after
+from gateway.model.job import ENDED, HAS_WORK, NEVER, Event, ExchangeJob, State, after
 
 KEEPS_LEASE = frozenset({Event.PROGRESS, Event.STARTED})
 BEGINS_ANEW = frozenset({Event.SETTLED, Event.RELEASED, Event.COMPLETE, Event.ACCEPTED})
@@ -59,6 +59,17 @@ def claimable_at(job: ExchangeJob) -> datetime | None:
 def claimed(job: ExchangeJob, now: datetime, owner: str, lease: timedelta) -> ExchangeJob:
     """The exchange in somebody's hands; one attempt more."""
     return replace(job, lease_owner=owner, lease_until=now + lease, attempt=job.attempt + 1)
+
+
+def check_ended(states: Iterable[State]) -> None:
+    """Only what has come to an end may be let go.
+
+    Raises:
+        ValueError: One of the states is no end.
+    """
+    alive = sorted(frozenset(states) - ENDED)
+    if alive:
+        raise ValueError(f"an exchange that is {alive[0]} has not ended")
 
 
 class Turns:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from gateway.adapters.executor import Executor, Fixed, Row, insert
-from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, claimable_at, claimed, moved
+from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, check_ended, claimable_at, claimed, moved
 from gateway.adapters.sequence import Sequence as Numbers
 from gateway.adapters.stored import micros, micros_or_none, time_of, time_or_none
 from gateway.adapters.tables import exchanges, steps
@@ -76,6 +76,24 @@ _CLOSE_OPEN = Fixed(
     .where(steps.c.outcome == "open")
     .values(outcome=bindparam("failed"), why=bindparam("why"), cure=bindparam("cure"))
 )
+_FAIL_QUESTIONS = Fixed(
+    update(exchanges)
+    .where(exchanges.c.kind == Kind.ASK.value, exchanges.c.state == State.RECEIVED.value)
+    .values(state=bindparam("failed"), updated_at=bindparam("now"), reason=bindparam("why"), cure=bindparam("cure_too"))
+)
+_ENDED = Fixed(
+    select(exchanges.c.id)
+    .where(
+        exchanges.c.kind == bindparam("of_kind"),
+        exchanges.c.state == bindparam("of_state"),
+        exchanges.c.updated_at < bindparam("before"),
+    )
+    .order_by(exchanges.c.updated_at)
+    .limit(bindparam("many"))
+    .with_for_update(skip_locked=True)
+)
+_PRUNE_STEPS = Fixed(delete(steps).where(steps.c.exchange_id == bindparam("of_id")))
+_PRUNE = Fixed(delete(exchanges).where(exchanges.c.id == bindparam("of_id")))
 
 
 class SqlLedger:
@@ -194,7 +212,27 @@ class SqlLedger:
     async def close_open_steps(self, at: datetime) -> int:
         """Every OPEN step becomes a failure that says the house went down."""
         parameters = {"failed": StepOutcome.FAILURE.value, "why": WENT_DOWN, "cure": WENT_DOWN_CURE}
-        return await self._db.run(_CLOSE_OPEN, parameters)
+        closed = await self._db.run(_CLOSE_OPEN, parameters)
+        ended = {"failed": State.FAILED.value, "now": micros(at), "why": WENT_DOWN, "cure_too": WENT_DOWN_CURE}
+        await self._db.run(_FAIL_QUESTIONS, ended)
+        return closed
+
+    async def prune(self, kinds: frozenset[Kind], states: frozenset[State], before: datetime, limit: int) -> int:
+        """Let go of what ended before, with its steps."""
+        check_ended(states)
+        gone = 0
+        for kind in sorted(kinds):
+            for state in sorted(states):
+                bounds = {"of_kind": kind.value, "of_state": state.value, "before": micros(before)}
+                rows = await self._db.rows(_ENDED, bounds | {"many": limit - gone})
+                ids = [{"of_id": id_} for (id_,) in rows]
+                if ids:
+                    await self._db.run_many(_PRUNE_STEPS, ids)
+                    await self._db.run_many(_PRUNE, ids)
+                gone += len(ids)
+                if gone == limit:
+                    return gone
+        return gone
 
     # --- lists ---------------------------------------------------------------------------------------------------------
 

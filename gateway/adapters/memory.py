@@ -24,7 +24,7 @@ from gateway.adapters.identity_rules import (
     searched_name,
     updated,
 )
-from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, claimable_at, claimed, moved
+from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, check_ended, claimable_at, claimed, moved
 from gateway.adapters.patterns import Pattern, folded, folded_name, name_groups
 from gateway.adapters.registry_rules import (
     REPLACES,
@@ -72,6 +72,16 @@ from profiles.model.patient import IdentityLink, Patient
 from profiles.model.query import DocumentCriteria, StudyCriteria, TimeRange
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawMessage:
+    """A message as it came."""
+
+    exchange_id: str
+    at: datetime
+    failed: bool
+    body: bytes
+
+
 @dataclass(slots=True)
 class MemoryState:
     """Everything. Values are frozen, so that a copy of the dictionaries is a copy."""
@@ -91,6 +101,7 @@ class MemoryState:
     exchanges: dict[str, ExchangeJob] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
     documents: dict[str, Content] = field(default_factory=dict)
+    raw: dict[str, RawMessage] = field(default_factory=dict)
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 
     def copy(self) -> "MemoryState":
@@ -792,7 +803,9 @@ class MemoryLedger:
     async def end_leases(self) -> int:
         """Whoever held a lease is gone."""
         state = self._reader.change()
-        held = [job for job in state.exchanges.values() if job.lease_until is not None and claimable_at(job) is not None]
+        held = [
+            job for job in state.exchanges.values() if job.lease_until is not None and claimable_at(job) is not None
+        ]
         for job in held:
             state.exchanges[job.id] = replace(job, lease_owner="", lease_until=None)
         return len(held)
@@ -803,7 +816,29 @@ class MemoryLedger:
         open_steps = [step for step in state.steps.values() if step.outcome is StepOutcome.OPEN]
         for step in open_steps:
             state.steps[step.id] = replace(step, outcome=StepOutcome.FAILURE, why=WENT_DOWN, cure=WENT_DOWN_CURE)
+        for job in state.exchanges.values():
+            if job.kind is Kind.ASK and job.state is State.RECEIVED:
+                state.exchanges[job.id] = replace(
+                    job, state=State.FAILED, updated_at=at, reason=WENT_DOWN, cure=WENT_DOWN_CURE
+                )
         return len(open_steps)
+
+    async def prune(self, kinds: frozenset[Kind], states: frozenset[State], before: datetime, limit: int) -> int:
+        """Let go of what ended before, with its steps."""
+        check_ended(states)
+        state = self._reader.change()
+        ended = [
+            job
+            for job in state.exchanges.values()
+            if job.kind in kinds and job.state in states and job.updated_at < before
+        ]
+        gone = {job.id for job in sorted(ended, key=lambda job: job.updated_at)[:limit]}
+        for id_ in gone:
+            del state.exchanges[id_]
+        for step in list(state.steps.values()):
+            if step.exchange_id in gone:
+                del state.steps[step.id]
+        return len(gone)
 
 
 def _due(job: ExchangeJob) -> tuple[datetime, str]:
@@ -834,6 +869,43 @@ class MemoryDocuments:
     async def open(self, document_unique_id: str) -> Content | None:
         """The document as it was received."""
         return self._reader.state.documents.get(document_unique_id)
+
+
+class MemoryRawMessages:
+    """`RawMessages` over a state; nothing is at rest here, so nothing is encrypted."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, exchange_id: str, at: datetime, body: bytes, *, failed: bool) -> None:
+        """Keep it."""
+        kept = RawMessage(exchange_id=exchange_id, at=at, failed=failed, body=body)
+        self._reader.change().raw[exchange_id] = kept
+
+    async def open(self, exchange_id: str) -> bytes | None:
+        """The message."""
+        kept = self._reader.state.raw.get(exchange_id)
+        return None if kept is None else kept.body
+
+    async def horizon(self, before: datetime, max_bytes: int, *, failed: bool) -> datetime:
+        """Up to when all of a class has to go."""
+        together = 0
+        for each in reversed(self._of_class(failed)):
+            together += len(each.body)
+            if each.at >= before and together > max_bytes:
+                return each.at + timedelta(microseconds=1)
+        return before
+
+    async def prune(self, before: datetime, limit: int, *, failed: bool) -> int:
+        """Let go of the oldest."""
+        state = self._reader.change()
+        gone = [each for each in self._of_class(failed) if each.at < before][:limit]
+        for each in gone:
+            del state.raw[each.exchange_id]
+        return len(gone)
+
+    def _of_class(self, failed: bool) -> list[RawMessage]:
+        return sorted((each for each in self._reader.state.raw.values() if each.failed is failed), key=lambda x: x.at)
 
 
 async def _whole(content: Content) -> bytes:
@@ -873,6 +945,7 @@ class MemoryWork:
         self.ledger = MemoryLedger(reader, store.numbers, store.turns)
         self.identity = MemoryIdentity(reader)
         self.documents = MemoryDocuments(reader)
+        self.raw = MemoryRawMessages(reader)
         self.audit: AuditSink = MemoryAudit(reader)
 
 

@@ -17,6 +17,7 @@ from gateway.adapters.identity_sql import SqlIdentity
 from gateway.adapters.ledger_rules import Turns
 from gateway.adapters.ledger_sql import SqlLedger
 from gateway.adapters.migrations import NewerSchema, upgrade
+from gateway.adapters.raw_sql import RawKey, SqlRawMessages
 from gateway.adapters.registry_sql import SqlRegistry
 from gateway.adapters.sequence import Sequence
 from gateway.adapters.store_postgresql import PostgresqlStore
@@ -32,7 +33,7 @@ __all__ = ["NewerSchema", "SqlStore", "SqlWork"]
 class SqlWork:
     """`Work` over one executor; each port is made when it is first asked for."""
 
-    __slots__ = ("_audit", "_documents", "_identity", "_ledger", "_registry", "_store", "_studies", "executor")
+    __slots__ = ("_audit", "_documents", "_identity", "_ledger", "_raw", "_registry", "_store", "_studies", "executor")
 
     def __init__(self, executor: Executor, store: "SqlStore") -> None:
         self.executor = executor
@@ -43,6 +44,7 @@ class SqlWork:
         self._identity: SqlIdentity | None = None
         self._audit: AuditSink | None = None
         self._documents: SqlDocuments | None = None
+        self._raw: SqlRawMessages | None = None
 
     @property
     def registry(self) -> SqlRegistry:
@@ -86,6 +88,13 @@ class SqlWork:
             self._documents = SqlDocuments(self.executor, self._store.kept)
         return self._documents
 
+    @property
+    def raw(self) -> SqlRawMessages:
+        """Messages as they came."""
+        if self._raw is None:
+            self._raw = SqlRawMessages(self.executor, self._store.raw_key)
+        return self._raw
+
 
 class SqlStore:
     """`Store` over a database.
@@ -95,6 +104,7 @@ class SqlStore:
             `postgresql://user@host/database`.
         audit: Makes the audit sink of a unit or view.
         kept: The `Objects` adapter, which opens documents that are too large for a row.
+        raw_key: 32 bytes that raw messages are encrypted with; None: they are kept in the clear.
         committed: Called after every commit, on the loop: something may be due, or to be sent.
     """
 
@@ -104,11 +114,13 @@ class SqlStore:
         *,
         audit: Callable[[Executor], AuditSink],
         kept: Kept | None = None,
+        raw_key: bytes | None = None,
         committed: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect nothing yet."""
         self.audit = audit
         self.kept = kept
+        self.raw_key = None if raw_key is None else RawKey(raw_key)
         self.numbers = Sequence()
         self.turns = Turns()
         parsed = make_url(url)
@@ -175,6 +187,13 @@ class SqlStore:
         async with self.reading() as executor:
             async for uid in SqlStudies(executor).uids():
                 yield uid
+
+    async def give_back(self) -> int:
+        """Give a bounded piece of what was deleted back to the disk; answers how many bytes, 0 when nothing is left.
+
+        A database server does this by itself (PostgreSQL: autovacuum, which keeps the room for what comes).
+        """
+        return await self._inner.give_back() if isinstance(self._inner, SqliteStore) else 0
 
     async def close(self) -> None:
         """Finish what is committing and let go."""

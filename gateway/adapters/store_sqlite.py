@@ -28,6 +28,7 @@ GROUP = 64  # units that share a commit at most: enough to hide the fsync, few e
 READERS = 16  # views open at once; a view more waits
 READER_WAIT_S = 10.0
 WAL_BYTES = 64 * 1024 * 1024  # what the log shrinks to after it grew beyond (a view that was open for long)
+PAGES = 64  # given back in one step, 256 KiB: moving a page costs some 40 us of the loop
 LOCK_WAIT_MS = (
     250  # for a lock that another process holds (a backup, a command); statements run on the loop, so not longer
 )
@@ -120,6 +121,8 @@ def engine_of(path: Path) -> Engine:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=LOCK_WAIT_MS / 1000
         )
+        if not path.exists() or path.stat().st_size == 0:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # once something is written, it would take a VACUUM
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
@@ -182,6 +185,24 @@ class SqliteStore:
             self._writer = None
         self._thread.shutdown()
         self._engine.dispose()
+
+    async def give_back(self) -> int:
+        """Move pages from the end of the file into holes, and cut it; answers how many bytes, 0 when no hole is left.
+
+        The file itself becomes shorter with the log's next checkpoint. One that was made without `auto_vacuum` keeps its
+        size and fills its holes.
+        """
+        async with self.unit() as writer:
+            raw = writer.raw
+            ((holes,),) = raw.execute("PRAGMA freelist_count").fetchall()
+            if not holes:
+                return 0
+            ((before,),) = raw.execute("PRAGMA page_count").fetchall()
+            for _ in range(min(holes, PAGES)):  # Python steps once through what has no columns: one page each
+                raw.execute("PRAGMA incremental_vacuum(1)")
+            ((after,),) = raw.execute("PRAGMA page_count").fetchall()
+            ((page_bytes,),) = raw.execute("PRAGMA page_size").fetchall()
+        return int((before - after) * page_bytes)
 
     # --- units ---------------------------------------------------------------------------------------------------------
 

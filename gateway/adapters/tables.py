@@ -270,6 +270,7 @@ exchanges = Table(
     Index(None, "state", "id"),
     Index(None, "peer", "id"),
     Index(None, "study_instance_uid", "id"),
+    Index(None, "kind", "state", "updated_at"),  # what is to be pruned
 )
 # Partial, for size only: a ledger is mostly exchanges that have ended.
 Index(
@@ -321,4 +322,18 @@ documents = Table(
     _words("sha1"),
     Column("path", Words),  # none: the bytes are in `body`
     Column("body", LargeBinary),
+)
+
+# --- raw messages ------------------------------------------------------------------------------------------------------
+
+raw_messages = Table(
+    "raw_messages",
+    metadata,
+    _key("exchange_id"),
+    _time("created_at"),
+    Column("failed", SmallInteger, nullable=False),  # the class: its exchange did not go well
+    Column("size_bytes", BigInteger, nullable=False),  # of `body`
+    _words("key"),  # which key it is encrypted with; "": none
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "failed", "created_at", "size_bytes"),  # adding up reads nothing else
 )

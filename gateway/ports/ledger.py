@@ -86,5 +86,18 @@ class Ledger(Protocol):
         ...
 
     async def close_open_steps(self, at: datetime) -> int:
-        """At start-up: every OPEN step becomes a failure that says the house went down; answers how many."""
+        """At start-up: every OPEN step becomes a failure that says the house went down; answers how many.
+
+        Questions whose answers were still being poured have failed with them.
+        """
+        ...
+
+    async def prune(self, kinds: frozenset[Kind], states: frozenset[State], before: datetime, limit: int) -> int:
+        """Let go of exchanges of these kinds that ended so before, with their steps; the longest ended first.
+
+        Answers how many went, at most `limit`. Audit keeps what it knows of them.
+
+        Raises:
+            ValueError: One of the states is no end.
+        """
         ...

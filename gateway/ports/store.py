@@ -12,6 +12,7 @@ from gateway.ports.audit import AuditSink
 from gateway.ports.identity import Identity
 from gateway.ports.ledger import Ledger
 from gateway.ports.objects import Documents
+from gateway.ports.raw import RawMessages
 from gateway.ports.registry import Registry
 from gateway.ports.studies import Studies
 
@@ -31,6 +32,8 @@ class Work(Protocol):
     def audit(self) -> AuditSink: ...
     @property
     def documents(self) -> Documents: ...
+    @property
+    def raw(self) -> RawMessages: ...
 
 
 class Store(Protocol):

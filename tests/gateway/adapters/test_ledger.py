@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from gateway.model.job import (
+    ENDED,
     HAS_WORK,
     NEVER,
     TRANSITIONS,
@@ -319,3 +320,78 @@ async def test_lists_are_newest_first_narrowed_and_paged(store: Store) -> None:
         assert await ids(states=frozenset()) == []
         assert await ids(study_instance_uid="1.2.3") == ["10"]
         assert await work.ledger.counts() == {State.DONE: 10, State.FAILED: 1}
+
+
+async def test_at_start_up_questions_whose_answers_were_being_poured_have_failed(store: Store) -> None:
+    asked = exchange("1", kind=Kind.ASK)
+    others = (exchange("2", kind=Kind.ASK, state=State.DONE), exchange("3"), exchange("4", state=State.HELD))
+    await opened(store, asked, *others)
+    async with store.unit() as work:
+        await work.ledger.close_open_steps(LATER)
+    job = await job_of(store, "1")
+    assert (job.state, job.updated_at) == (State.FAILED, LATER)
+    assert job.reason
+    assert job.cure
+    assert [await job_of(store, other.id) for other in others] == list(others)
+
+
+# --- letting go ---------------------------------------------------------------------------------------------------------
+
+QUESTIONS = frozenset({Kind.ASK})
+DONE = frozenset({State.DONE})
+
+
+async def prune(store: Store, before: datetime = LATER, limit: int = 99, states: frozenset[State] = DONE) -> int:
+    async with store.unit() as work:
+        return await work.ledger.prune(QUESTIONS, states, before, limit)
+
+
+async def left(store: Store) -> list[str]:
+    async with store.view() as work:
+        return [job.id for job in reversed(await work.ledger.list(limit=999))]
+
+
+async def test_questions_that_ended_before_go_with_their_steps_and_no_others(store: Store) -> None:
+    await opened(
+        store,
+        exchange("1", kind=Kind.ASK, state=State.DONE),
+        exchange("2", kind=Kind.ASK, state=State.DONE, opened_at=NOW, updated_at=LATER),
+    )
+    async with store.unit() as work:
+        for id_ in ("1", "1", "2"):
+            await work.ledger.note(step(id_))
+    assert await prune(store) == 1
+    assert await left(store) == ["2"]
+    async with store.view() as work:
+        assert list(await work.ledger.timeline("1")) == []
+        assert len(await work.ledger.timeline("2")) == 1
+    assert await prune(store) == 0
+
+
+async def test_only_the_kinds_and_states_that_are_named_go(store: Store) -> None:
+    every = [exchange(f"{kind.name} {state.name}", kind=kind, state=state) for kind in Kind for state in State]
+    await opened(store, *every)
+    assert await prune(store) == 1
+    assert await prune(store, states=frozenset({State.FAILED, State.ABANDONED})) == 2
+    gone = {"ASK DONE", "ASK FAILED", "ASK ABANDONED"}
+    assert set(await left(store)) == {job.id for job in every} - gone
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - ENDED))
+async def test_what_has_not_ended_is_never_let_go(store: Store, state: State) -> None:
+    await opened(store, exchange("1", kind=Kind.ASK, state=state), exchange("2", kind=Kind.ASK, state=State.DONE))
+    with pytest.raises(ValueError, match=state.value):
+        await prune(store, states=frozenset({State.DONE, state}))
+    assert await left(store) == ["1", "2"]
+
+
+async def test_a_batch_is_bounded_and_takes_what_ended_longest_ago(store: Store) -> None:
+    ended = [
+        exchange(f"{9 - number}", kind=Kind.ASK, state=state, updated_at=NOW + timedelta(seconds=number))
+        for number, state in enumerate([State.DONE] * 5 + [State.CANCELLED] * 2)
+    ]
+    await opened(store, *ended)
+    assert await prune(store, limit=2) == 2
+    assert await left(store) == ["3", "4", "5", "6", "7"]
+    both = frozenset({State.DONE, State.CANCELLED})
+    assert [await prune(store, limit=4, states=both) for _ in range(3)] == [4, 1, 0]

@@ -1,8 +1,10 @@
 """Units and views: what commits together, what vanishes together, and who waits for whom."""
 
 import asyncio
+import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -344,4 +346,58 @@ async def test_a_database_that_is_not_there_is_busy(tmp_path: Path) -> None:
     with pytest.raises(Busy):
         async with store.unit():
             pass
+    await store.close()
+
+
+# --- space --------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_deleted_is_given_back_to_the_disk_in_small_steps(tmp_path: Path) -> None:
+    path = tmp_path / "radgate.db"
+    store = SqlStore(f"sqlite:///{path}", audit=no_audit)
+    await store.open()
+    assert await store.give_back() == 0
+    for first in range(0, 300, 100):
+        async with store.unit() as work:
+            for number in range(first, first + 100):
+                await work.raw.keep(str(number), NOW + timedelta(seconds=number), os.urandom(60_000), failed=False)
+
+    def looked() -> tuple[int, int]:
+        """Bytes of the file once the log is in it, and pages in it that hold nothing."""
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("pragma wal_checkpoint(truncate)").fetchall()
+            return path.stat().st_size, other.execute("pragma freelist_count").fetchone()[0]
+
+    full, holes = looked()
+    assert full > 300 * 60_000
+    assert holes == 0
+    async with store.unit() as work:
+        assert await work.raw.prune(NOW + timedelta(seconds=270), 999, failed=False) == 270
+    size, holes = looked()
+    assert (size, holes * 4096 > 270 * 60_000) == (full, True)
+    steps = []
+    while given := await store.give_back():
+        steps.append(given)
+    after, holes = looked()
+    assert holes == 0
+    assert full - after == sum(steps) > 270 * 60_000
+    assert max(steps) <= 300 * 1024
+    async with store.view() as work:
+        kept = [await work.raw.open(str(number)) for number in range(300)]
+    assert [body is not None for body in kept] == [number >= 270 for number in range(300)]
+    await store.close()
+
+
+async def test_a_file_from_before_keeps_its_size_and_is_no_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "radgate.db"
+    with closing(sqlite3.connect(path)) as before:
+        before.execute("create table something (a)")
+        before.execute("insert into something values (zeroblob(100000))")
+        before.execute("delete from something")
+        before.commit()
+    store = SqlStore(f"sqlite:///{path}", audit=no_audit)
+    await store.open()
+    assert await store.give_back() == 0
+    async with store.unit() as work:
+        await work.ledger.open(exchange("1"))
     await store.close()

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from gateway.adapters.migrations import configuration, upgrade
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tables import metadata
-from gateway.model.job import Event
+from gateway.model.job import Event, Kind, State
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria, PageKey, StudyCriteria, TimeRange
 from tests.gateway.adapters.stores import no_audit
@@ -79,6 +79,29 @@ def test_the_rows_of_the_ports_go_down_and_up_again_and_audit_stays(tmp_path: Pa
         assert left == {"alembic_version", *(name for name in metadata.tables if name.startswith("audit_"))}
         upgrade(connection)
         assert differences(connection) == []
+
+
+def test_raw_messages_that_were_documents_are_taken_along_and_documents_stay(tmp_path: Path) -> None:
+    with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        command.upgrade(configuration(connection), "0001")
+        for id_, state in (("7", "done"), ("8", "failed")):
+            connection.execute(
+                text(
+                    "insert into exchanges values"
+                    " (:id, 'ask', :state, 11, 12, '', '', '', '{}', '', '', null, 0, '', null, null)"
+                ),
+                {"id": id_, "state": state},
+            )
+        for name, body in (("raw:7", b"MSH|"), ("raw:8", b""), ("raw:of nobody", b"x"), ("1.2.3", b"%PDF")):
+            connection.execute(
+                text("insert into documents values (:name, 'application/octet-stream', :size, '', null, :body)"),
+                {"name": name, "size": len(body), "body": body},
+            )
+        upgrade(connection)
+        rows = connection.execute(text("select * from raw_messages order by exchange_id")).all()
+        names = connection.execute(text("select document_unique_id from documents")).scalars().all()
+    assert [tuple(row) for row in rows] == [("7", 11, 0, 4, "", b"MSH|"), ("8", 11, 1, 0, "", b"")]
+    assert names == ["1.2.3"]
 
 
 async def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(
@@ -200,6 +223,8 @@ ALSO_BY_INDEX: dict[str, Any] = {
     "list": lambda work: work.ledger.list(before="5"),
     "list of a peer": lambda work: work.ledger.list(peer="Lakeside"),
     "document": lambda work: work.documents.open("1.2"),
+    "raw message": lambda work: work.raw.open("1"),
+    "raw messages that are too much": lambda work: work.raw.horizon(NOW, 0, failed=False),
 }
 
 
@@ -239,3 +264,24 @@ async def test_claiming_looks_at_what_is_due_and_nothing_else(watched: SqlStore)
         ]
     assert plan
     assert all("ix_exchanges_peer_claimable_at" in step for step in plan), plan
+
+
+PRUNING: dict[str, Any] = {
+    "exchanges": lambda work: work.ledger.prune(frozenset({Kind.ASK}), frozenset({State.DONE}), NOW, 10),
+    "raw messages": lambda work: work.raw.prune(NOW, 10, failed=False),
+}
+
+
+@pytest.mark.parametrize("ask", PRUNING.values(), ids=PRUNING)
+async def test_pruning_reads_what_goes_and_nothing_else(watched: SqlStore, ask: Any) -> None:
+    seen: list[str] = []
+    async with watched.unit() as work:
+        await work.ledger.open(exchange("2", kind=Kind.ASK, state=State.DONE, updated_at=NOW - timedelta(days=1)))
+        await work.raw.keep("2", NOW - timedelta(days=1), b"x", failed=False)
+        raw = work.executor.raw  # type: ignore[attr-defined]
+        raw.set_trace_callback(seen.append)
+        assert await ask(work) == 1
+        raw.set_trace_callback(None)
+        plan = [row[3] for statement in seen for row in raw.execute(f"explain query plan {statement}")]
+    assert plan
+    assert all(step.startswith(("SEARCH", "LIST SUBQUERY")) for step in plan), plan
