@@ -11,7 +11,7 @@ import asyncio
 import getpass
 import http.client
 import json
-import subprocess
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -187,7 +187,7 @@ def serve(
 def demo(context: typer.Context) -> None:
     """Show the main job with three houses on this machine: a study crosses from one to the other."""
     # In our place, so that Ctrl-C reaches it once and it stops its houses itself.
-    os.execv(sys.executable, [sys.executable, "-m", "conformance", "demo", *context.args])  # noqa: S606  # our own program
+    os.execv(sys.executable, [sys.executable, "-m", "conformance", "demo", *context.args])
 
 
 @cli.command()
