@@ -58,6 +58,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 STATIC = {"desk.css": "text/css", "viewer.js": "text/javascript", "icon.svg": "image/svg+xml"}
+SESSION = web.RequestKey("session", Session)
+FORM = web.RequestKey("form", dict[str, str])
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -136,14 +138,14 @@ class Desk:
             session = self._login.session(request)
             if session is None:
                 after = request.path_qs if request.method == "GET" else _above(request.path)
-                raise web.HTTPSeeOther(f"/login?{urlencode({'next': after})}", headers=SECURITY_HEADERS)
-            request["session"] = session
+                return _see(f"/login?{urlencode({'next': after})}")
+            request[SESSION] = session
             if request.method == "POST":
                 form = await _form(request)
                 if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
                     problem = _Problem("this form is not of this session", "go back, load the page again and try again")
                     return self._page("problem.html", request, 403, error=problem, back=_above(request.path))
-                request["form"] = form
+                request[FORM] = form
             try:
                 return await handler(request)
             except ExchangeError as error:
@@ -154,7 +156,7 @@ class Desk:
         return guarded
 
     def _page(self, template: str, request: web.Request, status: int = 200, **values: Any) -> web.Response:
-        session: Session | None = request.get("session")
+        session: Session | None = request.get(SESSION)
         text = self._pages.get_template(template).render(
             house=self._house, tabs=TABS, path=request.path, session=session, query=request.query, **values
         )
@@ -163,7 +165,7 @@ class Desk:
         )
 
     async def _home(self, request: web.Request) -> web.StreamResponse:
-        raise web.HTTPSeeOther("/inbox", headers=SECURITY_HEADERS)
+        return _see("/inbox")
 
     async def _static_file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -206,7 +208,7 @@ class Desk:
             await work.audit.record(
                 logged_out(
                     at=self._clock.now(), source_id=self._house.name, house=self._house.party(),
-                    person=request["session"].person, address=request.remote or "",
+                    person=request[SESSION].person, address=request.remote or "",
                 )
             )  # fmt: skip
         self._login.leave(request)
@@ -281,7 +283,7 @@ class Desk:
             await work.audit.record(
                 restricted_function_used(
                     at=self._clock.now(), source_id=self._house.name, house=self._house.party(),
-                    person=request["session"].person,
+                    person=request[SESSION].person,
                     text=f"looked at the raw message of exchange {request.match_info['id']}",
                     address=request.remote or "",
                 ),
@@ -291,7 +293,7 @@ class Desk:
         return self._page("raw.html", request, exchange_id=request.match_info["id"], text=text, count=len(body))
 
     async def _decide(self, request: web.Request) -> web.StreamResponse:
-        form, person, exchange_id = request["form"], request["session"].person, request.match_info["id"]
+        form, person, exchange_id = request[FORM], request[SESSION].person, request.match_info["id"]
         verb = request.match_info["verb"]
         if verb == "release":
             await self._operations.release(exchange_id, person, _patient(form.get("patient", "")))
@@ -334,7 +336,7 @@ class Desk:
 
     async def _share(self, request: web.Request) -> web.StreamResponse:
         job = await self._operations.share(
-            request.match_info["uid"], request["form"].get("peer", ""), request["session"].person
+            request.match_info["uid"], request[FORM].get("peer", ""), request[SESSION].person
         )
         return _see(f"/exchanges/{job.id}")
 
@@ -374,7 +376,7 @@ class Desk:
             await work.audit.record(
                 audit_log_used(
                     at=self._clock.now(), source_id=self._house.name, house=self._house.party(),
-                    person=request["session"].person, query=repr(criteria).encode(), address=request.remote or "",
+                    person=request[SESSION].person, query=repr(criteria).encode(), address=request.remote or "",
                 )
             )  # fmt: skip
 

@@ -30,12 +30,14 @@ function show() {
 
 function load() {
   loading = true;
+  picture.setAttribute("aria-busy", "true");
   const asked = wanted;
   const next = new Image();
   const done = (good) => {
     if (good) picture.src = asked;
     find(".problem").textContent = good ? "" : "This image cannot be shown.";
     loading = false;
+    picture.setAttribute("aria-busy", "false");
     if (wanted !== asked) load();
   };
   next.onload = () => done(true);
