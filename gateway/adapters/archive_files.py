@@ -72,7 +72,10 @@ from profiles.wire.dicom.part10 import Part10Head, Part10Reader
 T = TypeVar("T")
 
 IN_FLIGHT: Final = 8  # instances on their way to the disk; fsync gains nothing from more
-READ_AHEAD: Final = 4  # instances whose first block is read before it is asked for
+READ_AHEAD: Final = 2  # batches that are read before they are asked for
+BATCH_BYTES: Final = (
+    2 * 1024 * 1024
+)  # read by a thread at once: four CT, for changing threads costs more than reading one
 MIN_FREE_BYTES: Final = 256 * 1024 * 1024  # below this the archive says that it is not ready, before a study breaks off
 
 LOOK_BYTES: Final = 64 * 1024  # most heads end within
@@ -643,13 +646,18 @@ class FilesArchive:
 
     async def pour(self, plan: Plan, *, original: bool = False) -> Pour:
         """All that was planned; what comes next is read while the reader is busy."""
-        ahead: deque[asyncio.Task[_Outgoing]] = deque()
-        upcoming = iter(plan.available)
+        ahead: deque[asyncio.Task[list[_Outgoing | Exception]]] = deque()
+        upcoming = _batches(plan.available)
+        begun: deque[_Outgoing | Exception] = deque()
         try:
             for planned in plan.available:
-                while len(ahead) < READ_AHEAD and (coming := next(upcoming, None)) is not None:
-                    ahead.append(asyncio.create_task(self._run(partial(self._first, coming, original=original))))
-                outgoing = await ahead.popleft()
+                while len(ahead) < READ_AHEAD and (batch := next(upcoming, None)) is not None:
+                    ahead.append(asyncio.create_task(self._run(partial(self._begun, batch, original=original))))
+                if not begun:
+                    begun.extend(await ahead.popleft())
+                outgoing = begun.popleft()
+                if isinstance(outgoing, Exception):
+                    raise translated(outgoing) if isinstance(outgoing, OSError) else outgoing
                 if not original and planned.size_bytes not in (None, outgoing.size_bytes):
                     raise InternalFault("an instance was rewritten while it was being sent", cure="ask again")
                 yield Part(
@@ -664,6 +672,17 @@ class FilesArchive:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
+
+    def _begun(self, batch: Sequence[PlannedInstance], *, original: bool) -> list[_Outgoing | Exception]:
+        """In a thread: what is sent first of each. An error stands where it happened: what comes before it goes out."""
+        found: list[_Outgoing | Exception] = []
+        for planned in batch:
+            try:
+                found.append(self._first(planned, original=original))
+            except Exception as error:
+                found.append(error)
+                break
+        return found
 
     def _first(self, planned: PlannedInstance, *, original: bool) -> _Outgoing:
         place = self._place(planned.wanted.study_instance_uid, planned.wanted.instance.sop_instance_uid)
@@ -812,6 +831,21 @@ class FilesArchive:
         remove(probe)
         room = os.statvfs(self._folder)
         return room.f_bavail * room.f_frsize
+
+
+def _batches(available: Sequence[PlannedInstance]) -> Iterator[Sequence[PlannedInstance]]:
+    """As many as a thread reads at once; of a large one, or one whose size nobody knows, only the first block counts."""
+    batch: list[PlannedInstance] = []
+    size = 0
+    for planned in available:
+        more = min(planned.size_bytes, BLOCK_BYTES) if planned.size_bytes is not None else BLOCK_BYTES
+        if batch and size + more > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(planned)
+        size += more
+    if batch:
+        yield batch
 
 
 def _number(name: str) -> int:

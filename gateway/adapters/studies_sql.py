@@ -141,9 +141,6 @@ _INSTANCE = Fixed(
         instances.c.series_key == bindparam("series_key"), instances.c.sop_instance_uid == bindparam("sop")
     )
 )
-_NUMBERS = Fixed(
-    select(instances.c.sop_instance_uid, instances.c.number).where(instances.c.series_key == bindparam("series_key"))
-)
 _HERE = Fixed(select(instances.c.sop_instance_uid).where(instances.c.series_key == bindparam("series_key")))
 _UIDS = Fixed(
     select(instances.c.sop_instance_uid)
@@ -167,6 +164,12 @@ _OF_PATIENT = Fixed(
         study_keys.c.authority == bindparam("authority"),
     )
     .order_by(study_keys.c.study_instance_uid)
+)
+_METADATA_PAGE = Fixed(
+    select(instances.c.sop_instance_uid, instances.c.number, instances.c.metadata)
+    .where(instances.c.series_key == bindparam("series_key"), instances.c.sop_instance_uid > bindparam("after"))
+    .order_by(instances.c.sop_instance_uid)
+    .limit(bindparam("many"))
 )
 _METADATA = Fixed(select(instances.c.metadata).where(
     instances.c.series_key == bindparam("series_key"), instances.c.sop_instance_uid == bindparam("sop")
@@ -379,15 +382,28 @@ class SqlStudies:
         for one, series_key, _ in sorted(known.values(), key=lambda each: shown_order(each[0])):
             if series_instance_uid is not None and one.series_instance_uid != series_instance_uid:
                 continue
-            numbers = await self._db.rows(_NUMBERS, {"series_key": series_key})
-            wanted = sorted(
-                ((number is None, number or 0, uid) for uid, number in numbers if sop_instance_uid in {None, uid}),
-            )
-            for start in range(0, len(wanted), SLICE):
-                for _, _, uid in wanted[start : start + SLICE]:
-                    for (deflated,) in await self._db.rows(_METADATA, {"series_key": series_key, "sop": uid}):
-                        yield inflate(deflated)
+            if sop_instance_uid is not None:
+                for (deflated,) in await self._db.rows(_METADATA, {"series_key": series_key, "sop": sop_instance_uid}):
+                    yield inflate(deflated)
+                continue
+            kept = await self._deflated(series_key)
+            for start in range(0, len(kept), SLICE):
+                for _, _, _, deflated in kept[start : start + SLICE]:
+                    yield inflate(deflated)
                 await asyncio.sleep(0)
+
+    async def _deflated(self, series_key: Any) -> list[tuple[bool, int, str, bytes]]:
+        """The series' metadata in instance number order, as it is kept: some hundred bytes an instance."""
+        kept: list[tuple[bool, int, str, bytes]] = []
+        after = ""
+        while True:
+            rows = await self._db.rows(_METADATA_PAGE, {"series_key": series_key, "after": after, "many": PAGE})
+            kept += ((number is None, number or 0, uid, deflated) for uid, number, deflated in rows)
+            if len(rows) < PAGE:
+                kept.sort()
+                return kept
+            after = rows[-1][0]
+            await asyncio.sleep(0)
 
     async def search(self, criteria: StudyCriteria, count: bool = True) -> StudyPage:
         """A page of studies with their series, without instances."""
