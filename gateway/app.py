@@ -193,7 +193,6 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             trail.committed()
             if forwarder is not None:
                 forwarder.wake()
-            wake()
 
         url = settings.store.url.get_secret_value() if settings.store.url else f"sqlite:///{data.absolute()}/radgate.db"
         trail = AuditTrail(
@@ -201,7 +200,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             enterprise_site_id=settings.audit.enterprise_site_id,
             checkpoint_records=settings.audit.checkpoint_records, checkpoint_s=settings.audit.checkpoint_s,
         )  # fmt: skip
-        store = SqlStore(url, audit=trail.sink, kept=objects, committed=committed)
+        store = SqlStore(url, audit=trail.sink, kept=objects, committed=committed, due=wake)
         await store.open()
         stack.push_async_callback(store.close)
         await trail.start(store)

@@ -99,17 +99,20 @@ _PRUNE = Fixed(delete(exchanges).where(exchanges.c.id == bindparam("of_id")))
 class SqlLedger:
     """`Ledger` over one executor."""
 
-    __slots__ = ("_db", "_numbers", "_turns")
+    __slots__ = ("_db", "_numbers", "_turns", "became_due")
 
     def __init__(self, executor: Executor, numbers: Numbers, turns: Turns) -> None:
         """`numbers` name steps, `turns` remembers which peer was served when."""
         self._db = executor
         self._numbers = numbers
         self._turns = turns
+        self.became_due = False  # something may be claimed, now or later, when this is committed
 
     async def open(self, job: ExchangeJob) -> None:
         """A new exchange."""
-        await self._db.run(_OPEN, _row(job))
+        row = _row(job)
+        self.became_due |= row["claimable_at"] is not None
+        await self._db.run(_OPEN, row)
 
     async def get(self, exchange_id: str) -> ExchangeJob | None:
         """One exchange."""
@@ -144,7 +147,9 @@ class SqlLedger:
             study_instance_uid=study_instance_uid,
             patient_id=patient_id,
         )
-        await self._db.run(_CHANGE, _row(job) | {"of_id": exchange_id})
+        row = _row(job)
+        self.became_due |= row["claimable_at"] is not None
+        await self._db.run(_CHANGE, row | {"of_id": exchange_id})
         return job
 
     # --- what is due ---------------------------------------------------------------------------------------------------

@@ -68,6 +68,11 @@ class SqlWork:
         return self._ledger
 
     @property
+    def became_due(self) -> bool:
+        """Whether an exchange waits to be claimed that did not before."""
+        return self._ledger is not None and self._ledger.became_due
+
+    @property
     def identity(self) -> SqlIdentity:
         """The patients."""
         if self._identity is None:
@@ -105,7 +110,9 @@ class SqlStore:
         audit: Makes the audit sink of a unit or view.
         kept: The `Objects` adapter, which opens documents that are too large for a row.
         raw_key: 32 bytes that raw messages are encrypted with; None: they are kept in the clear.
-        committed: Called after every commit, on the loop: something may be due, or to be sent.
+        committed: Called after every commit, on the loop: there may be something to be sent.
+        due: Called when a unit is committed after which an exchange waits to be claimed. Most leave none: a runner that
+            looked after every commit would read twice for each of them.
     """
 
     def __init__(
@@ -116,8 +123,10 @@ class SqlStore:
         kept: Kept | None = None,
         raw_key: bytes | None = None,
         committed: Callable[[], None] = lambda: None,
+        due: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect nothing yet."""
+        self._due = due
         self.audit = audit
         self.kept = kept
         self.raw_key = None if raw_key is None else RawKey(raw_key)
@@ -162,7 +171,10 @@ class SqlStore:
     async def unit(self) -> AsyncIterator[Work]:
         """A unit of work."""
         async with self._inner.unit() as executor:
-            yield SqlWork(executor, self)
+            work = SqlWork(executor, self)
+            yield work
+        if work.became_due:
+            self._due()
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator[Work]:

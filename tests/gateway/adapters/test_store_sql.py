@@ -11,13 +11,14 @@ import pytest
 
 from gateway.adapters.migrations import NewerSchema
 from gateway.adapters.store_sql import SqlStore
+from gateway.model.job import Event
 from gateway.ports.store import Store
 from profiles.errors import Busy, Duplicate, OutOfResources, RuleViolation
 from profiles.model.document import Submission
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import DocumentCriteria
 from tests.gateway.adapters.stores import no_audit
-from tests.support.registered import ANN, DOMAIN, LATER, NOW, entry, exchange, patient, submission
+from tests.support.registered import ANN, DOMAIN, LATER, NOW, entry, exchange, patient, step, submission
 
 EVERYTHING = DocumentCriteria()
 
@@ -176,6 +177,26 @@ async def test_many_units_share_few_commits(tmp_path: Path) -> None:
     await asyncio.gather(*(one(number) for number in range(200)))
     await store.close()
     assert 200 / 64 <= commits <= 20
+
+
+async def test_a_runner_is_told_of_what_waits_and_of_nothing_else(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit, due=lambda: told.append("due"))
+    await store.open()
+    async with store.unit() as work:
+        await work.ledger.open(exchange("1"))
+        await work.ledger.note(step("1"))
+    async with store.unit() as work:
+        await work.ledger.note(step("1"))
+    assert told == []  # nobody can claim what has not been settled
+    async with store.unit() as work:
+        await work.ledger.advance("1", Event.SETTLED, NOW)
+        assert told == []  # not before it is committed
+    assert told == ["due"]
+    async with store.unit() as work:
+        await work.ledger.open(exchange("2", due_at=LATER))
+    assert told == ["due", "due"]  # when it is due is for the runner to find out
+    await store.close()
 
 
 async def test_what_a_unit_promised_is_in_the_file_when_it_returns(tmp_path: Path) -> None:
