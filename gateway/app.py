@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from ssl import SSLContext
@@ -61,6 +61,7 @@ from gateway.inbound.control import Control
 from gateway.inbound.desk import Desk, Login
 from gateway.inbound.desk.login import USER
 from gateway.inbound.fhir import FhirListener
+from gateway.inbound.housekeeping import Housekeeping, Retention
 from gateway.inbound.http import HttpListener
 from gateway.inbound.identify import Identifier
 from gateway.inbound.jobs import JobRunner
@@ -84,7 +85,7 @@ from gateway.services.stored_query import StoredQueries
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import Transfer
 from gateway.services.viewing import Viewing
-from gateway.settings import PeerSection, Problem, Settings, SettingsError
+from gateway.settings import FAILED_TIMES, PeerSection, Problem, RetentionSection, Settings, SettingsError
 from gateway.telemetry import configure, logger, registry
 from profiles.atna import application_started, application_stopped
 from profiles.model.identifiers import Oid
@@ -200,7 +201,9 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             enterprise_site_id=settings.audit.enterprise_site_id,
             checkpoint_records=settings.audit.checkpoint_records, checkpoint_s=settings.audit.checkpoint_s,
         )  # fmt: skip
-        store = SqlStore(url, audit=trail.sink, kept=objects, committed=committed, due=wake)
+        store = SqlStore(
+            url, audit=trail.sink, kept=objects, raw_key=raw_key_of(settings.retention), committed=committed, due=wake
+        )
         await store.open()
         stack.push_async_callback(store.close)
         await trail.start(store)
@@ -348,11 +351,20 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             await work.audit.record(
                 application_started(at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher())
             )
+        housekeeping = Housekeeping(
+            store=store, clock=clock, retention=retention_of(settings.retention), give_back=store.give_back
+        )
+        tidying: asyncio.Task[None] | None = None
         try:
             async with control.serving(data):
+                tidying = asyncio.create_task(housekeeping.serve(), name="housekeeping")
                 yield addresses
         finally:
             ops.draining = True
+            if tidying is not None:
+                tidying.cancel()
+                with suppress(asyncio.CancelledError):
+                    await tidying
             within = settings.listen.drain_timeout_s
             await asyncio.gather(
                 http_runner.cleanup(), runner.stop(within), *([mllp.close(within)] if mllp is not None else [])
@@ -477,6 +489,19 @@ def objects_folder(settings: Settings) -> Path:
     """Where documents are kept: below the data folder, or where `store.objects` says."""
     where = settings.store.objects
     return settings.house.data / "objects" if where is None else Path(where.removeprefix("file://"))
+
+
+def retention_of(section: RetentionSection) -> Retention:
+    """How long what is kept."""
+    raw, ask = timedelta(days=section.raw_days), timedelta(days=section.ask_days)
+    return Retention(
+        raw=raw, raw_failed=raw * FAILED_TIMES, raw_bytes=section.raw_bytes, ask=ask, ask_failed=ask * FAILED_TIMES
+    )
+
+
+def raw_key_of(section: RetentionSection) -> bytes | None:
+    """What raw messages are encrypted with; None: nothing."""
+    return None if section.raw_key is None else bytes.fromhex(section.raw_key.read_text("utf-8").strip())
 
 
 def archive_of(

@@ -5,6 +5,7 @@ other are refused together, each with its key, the reason and the cure. Secrets 
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from profiles.model.identifiers import Oid
 
 ENVIRONMENT = "RADGATE__"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+FAILED_TIMES = 10  # how much longer than the others what failed is kept: somebody may yet have to look into it
+RAW_KEY = re.compile(r"\s*[0-9A-Fa-f]{64}\s*")  # 32 bytes
 
 
 def _oid(text: object) -> object:
@@ -138,6 +141,23 @@ class LimitsSection(Section):
     results: int = 10_000  # entries in one answer
 
 
+def _file(path: object) -> object:
+    return path or None
+
+
+KeyFile = Annotated[Path | None, BeforeValidator(_file)]
+"""A secret is in a file of its own; "" is none."""
+
+
+class RetentionSection(Section):
+    """How long what only operators look at is kept. What failed is kept `FAILED_TIMES` as long; audit is not touched."""
+
+    raw_days: int = Field(default=30, gt=0, le=36_500)  # what a partner's complaint about a message takes to arrive
+    raw_bytes: int = Field(default=1024**3, ge=0)  # 16 thousand of 64 KiB; of those that failed, as much again
+    raw_key: KeyFile = None  # a file with 32 bytes, hexadecimal, that encrypts them at rest; None: in the clear
+    ask_days: int = Field(default=90, gt=0, le=36_500)  # a quarter's questions, for its report
+
+
 class PeerSection(Section):
     """An organisation or system that we exchange with."""
 
@@ -177,6 +197,7 @@ class Settings(Section):
     audit: AuditSection = AuditSection()
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()
+    retention: RetentionSection = RetentionSection()
     peer: tuple[PeerSection, ...] = ()
     rule: tuple[RuleSection, ...] = ()
 
@@ -271,6 +292,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
                 update={"code_sets": at(settings.affinity_domain.code_sets)}
             ),
             "tls": tls,
+            "retention": settings.retention.model_copy(update={"raw_key": at(settings.retention.raw_key)}),
             "audit": settings.audit.model_copy(
                 update={"syslog_trust": tuple(folder / each for each in settings.audit.syslog_trust)}
             ),
@@ -297,6 +319,9 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "archive.url", "a DICOMweb archive has an address", "Add it, such as http://localhost:8042/dicom-web"
         )
+    key = settings.retention.raw_key
+    if key is not None and key.is_file() and not RAW_KEY.fullmatch(key.read_text("utf-8", errors="replace")):
+        yield Problem("retention.raw_key", "is not 32 bytes in hexadecimal", f"`openssl rand -hex 32 > {key.name}`")
     where = urlsplit(settings.audit.syslog)
     if settings.audit.syslog and (where.scheme not in {"tls", "tcp"} or not where.hostname):
         yield Problem("audit.syslog", "is not an address", "Write tls://host:6514")
@@ -323,6 +348,7 @@ def _missing_files(settings: Settings) -> Iterator[Problem]:
         "tls.certificate": settings.tls.certificate,
         "tls.key": settings.tls.key,
         "affinity_domain.code_sets": settings.affinity_domain.code_sets,
+        "retention.raw_key": settings.retention.raw_key,
         **{f"tls.trust.{index}": path for index, path in enumerate(settings.tls.trust)},
         **{f"audit.syslog_trust.{index}": path for index, path in enumerate(settings.audit.syslog_trust)},
         **{f"peer.{index}.certificate": peer.certificate for index, peer in enumerate(settings.peer)},

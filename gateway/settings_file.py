@@ -67,6 +67,12 @@ mllp_port = 2575
 # idle_timeout_s = 30.0             # nothing moved for so long; never a limit on a whole exchange
 # results = 10000                   # objects in one answer to a query
 
+[retention]
+# raw_days = 30                     # the beginning of each message, for operators; ten times as long where it failed
+# raw_bytes = 1073741824            # all of them together; those that failed have as much again
+# raw_key = "raw.key"               # encrypts them at rest: `openssl rand -hex 32 > raw.key`, not in `data`
+# ask_days = 90                     # questions that were answered; ten times as long where they failed
+
 # [[peer]]                          # one for each organisation or system that we exchange with
 # name = "Lakeside"
 # home_community_id = "urn:oid:1.2.4.1"

@@ -28,6 +28,8 @@ TURN_SECONDS = Histogram("radgate_turn_seconds", "Time to answer", ("transaction
 BYTES = Counter("radgate_bytes_total", "Bytes exchanged", ("direction",), registry=registry)
 EXCHANGES = Gauge("radgate_exchanges", "Exchanges by state", ("state",), registry=registry)
 FINDINGS = Counter("radgate_findings_total", "Oddities tolerated", ("peer", "rule"), registry=registry)
+PRUNED = Counter("radgate_pruned_total", "Let go of by age or size", ("kind", "outcome"), registry=registry)
+RETURNED = Counter("radgate_returned_bytes_total", "Space given back to the disk", registry=registry)
 
 
 def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

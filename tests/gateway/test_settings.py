@@ -59,6 +59,9 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("[tls]\ncertificate = 'absent.pem'\nkey = 'absent.key'\n", "tls.certificate"),
         ("[listen]\nhost = '0.0.0.0'\n", "listen.host"),
         ("[archive]\nkind = 'dicomweb'\n", "archive.url"),
+        ("[retention]\nraw_key = 'absent.key'\n", "retention.raw_key"),
+        ("[retention]\nraw_key = 'radgate.toml'\n", "retention.raw_key"),
+        ("[retention]\nask_days = 0\n", "retention.ask_days"),
         ("[[rule]]\nwhen = 'study.available'\ndo = ['share:Nobody']\n", "rule.0.do"),
         ("[[rule]]\nwhen = 'study.available'\ndo = ['burn:Nobody']\n", "rule.0.do"),
         ("[[peer]]\nname = 'A'\n[[peer]]\nname = 'A'\n", "peer.0.name"),
@@ -67,6 +70,31 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 )
 def test_what_cannot_work_is_refused_with_its_key(tmp_path: Path, text: str, key: str) -> None:
     assert key in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("key", "good"),
+    [
+        (f"{'0aF9' * 16}", True),
+        (f"{'0aF9' * 16}\n", True),
+        ("0aF9" * 15, False),
+        ("0aF9" * 17, False),
+        ("xyz0" * 16, False),
+        ("", False),
+    ],
+)
+def test_a_raw_key_is_32_bytes_in_hexadecimal(tmp_path: Path, key: str, good: bool) -> None:
+    (tmp_path / "raw.key").write_text(key, encoding="utf-8")
+    text = '[retention]\nraw_key = "raw.key"\n'
+    if good:
+        assert load(written(tmp_path, text), {}).retention.raw_key == tmp_path / "raw.key"
+    else:
+        assert refusal(tmp_path, text) == ["retention.raw_key"]
+
+
+def test_no_raw_key_is_an_empty_one_too(tmp_path: Path) -> None:
+    assert load(written(tmp_path, '[retention]\nraw_key = ""\n'), {}).retention.raw_key is None
+    assert load(None, {"RADGATE__RETENTION__RAW_KEY": ""}).retention.raw_key is None
 
 
 def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
