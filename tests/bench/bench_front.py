@@ -1,0 +1,198 @@
+"""What 50 senders get acknowledged by a whole house: `python -m tests.bench.bench_front`.
+
+RAD-68 and ADT by MLLP, each acknowledged when it is durable, beside a bare loop: the very statements and parameters that
+such a turn hands to the driver (recorded in a house inside this process), replayed on one connection, 64 units to a commit
+with the same `synchronous = FULL`, by somebody who reads no message, checks nothing and answers nobody.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.adapters.executor import Fixed, Parameters
+from gateway.adapters.store_sqlite import SqliteExecutor
+from gateway.app import running
+from gateway.settings import AccessSection, HouseSection, ListenSection, Settings
+from gateway.telemetry import configure
+from tests.bench.bench_hl7 import ask
+from tests.bench.compare import at_most, cpu_seconds, median, quicker
+from tests.bench.houses import AUTHORITY, House, house, scratch, store_of
+from tests.support.scenario import Message, offer_of, rad68, write_study
+
+SENDERS = 50
+MESSAGES = 400
+ROUNDS = 3
+SECONDS = 2.0
+RECORDED = 100
+GROUP = 64
+RECIPIENT = "/soap/document-recipient"
+Statements = list[tuple[str, tuple[Any, ...]]]
+
+
+async def offers(folder: Path, many: int) -> list[Message]:
+    """Manifests of one study, each a document of its own. Nobody here knows the patient: each is kept, and held."""
+    study = write_study(folder)
+    return [await rad68(offer_of(study)) for _ in range(many)]
+
+
+async def posted(port: int, messages: Sequence[Message], senders: int) -> float:
+    """Acknowledged a second, each sender on a connection of its own."""
+    queue = list(reversed(messages))
+
+    async def sender() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while queue:
+            message = queue.pop()
+            head = (
+                f"POST {RECIPIENT} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {message.content_type}\r\n"
+                f"Content-Length: {len(message.body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + message.body)
+            answer = await whole_answer(reader)
+            assert b"ResponseStatusType:Success" in answer, answer[:1000]
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(sender() for _ in range(senders)))
+    return len(messages) / (time.perf_counter() - started)
+
+
+async def whole_answer(reader: asyncio.StreamReader) -> bytes:
+    """Head and body, by length or by chunks."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return head + await reader.readexactly(int(line.partition(b":")[2]))
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return head + body
+
+
+# --- the bare loop ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def recording(found: Statements) -> Iterator[None]:
+    """What reaches the driver of every house in this process."""
+    rows, run, run_each = SqliteExecutor._rows, SqliteExecutor.run, SqliteExecutor.run_each
+
+    def note(self: SqliteExecutor, statement: object, parameters: Parameters) -> None:
+        if self.writing and isinstance(statement, Fixed):
+            text, ordered = statement.sqlite()
+            found.append((text, tuple(ordered(parameters))))
+
+    def rows_too(self: SqliteExecutor, statement: Any, parameters: Parameters) -> Any:
+        note(self, statement, parameters)
+        return rows(self, statement, parameters)
+
+    async def run_too(self: SqliteExecutor, statement: Any, parameters: Parameters = {}) -> int:  # noqa: B006
+        note(self, statement, parameters)
+        return await run(self, statement, parameters)
+
+    async def run_each_too(self: SqliteExecutor, statement: Fixed, parameters: Any) -> int:
+        for each in parameters:
+            note(self, statement, each)
+        return await run_each(self, statement, parameters)
+
+    SqliteExecutor._rows, SqliteExecutor.run = rows_too, run_too  # type: ignore[method-assign]
+    SqliteExecutor.run_each = run_each_too  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        SqliteExecutor._rows, SqliteExecutor.run = rows, run  # type: ignore[method-assign]
+        SqliteExecutor.run_each = run_each  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def here(folder: Path) -> AsyncIterator[dict[str, str]]:
+    """A house inside this process."""
+    settings = Settings(
+        house=HouseSection(name="Recorded", data=folder / "data", patient_authority=AUTHORITY),
+        listen=ListenSection(http_port=0, mllp_port=0),
+        access=AccessSection(anonymous_loopback=True),
+    )
+    configure("WARNING")
+    async with running(settings) as addresses:
+        yield addresses
+
+
+def port_of(address: str) -> int:
+    """The number at its end."""
+    return int(address.rpartition(":")[2].partition("/")[0])
+
+
+async def bare(folder: Path, statements: Statements, units: int) -> float:
+    """Units a second of a loop that does nothing else."""
+    async with store_of(folder):
+        pass
+    connection = sqlite3.connect(folder / "data" / "radgate.db", isolation_level=None, cached_statements=512)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    each = max(1, len(statements) // units)
+    started = time.perf_counter()
+    for start in range(0, len(statements), each * GROUP):
+        connection.execute("BEGIN IMMEDIATE")
+        for text, parameters in statements[start : start + each * GROUP]:
+            connection.execute(text, parameters).fetchall()
+        connection.execute("COMMIT")
+    taken = time.perf_counter() - started
+    connection.close()
+    return units / taken
+
+
+# --- both -------------------------------------------------------------------------------------------------------------
+
+
+async def told(
+    what: str, folder: Path, ours: House, statements: Statements, units: int, one: Callable[[], Awaitable[float]]
+) -> None:
+    """Rounds in turns; the house's CPU a message beside."""
+    mine, theirs, spent = [], [], []
+    for number in range(ROUNDS):
+        before, started = cpu_seconds(ours.pid), time.perf_counter()
+        rate = await one()
+        messages = rate * (time.perf_counter() - started)
+        spent.append((cpu_seconds(ours.pid) - before) / messages * 1e6)
+        mine.append(rate)
+        theirs.append(await bare(folder / f"bare-{what}-{number}", statements, units))
+    quicker(f"{what}, {SENDERS} senders, durable before the answer", ours=median(mine), peer=median(theirs), unit="/s",
+            beside="bare loop, same rows, nothing read", asked=0.5)  # fmt: skip
+    at_most(f"{what}, {SENDERS} senders: the house's CPU", median(spent), None, "us")
+    at_most(f"{what}: statements a message", len(statements) / units, None, "")
+
+
+async def measure(folder: Path) -> None:
+    """RAD-68, then ADT."""
+    messages = await offers(folder / "study", RECORDED + MESSAGES * ROUNDS)
+    submissions: Statements = []
+    feeds: Statements = []
+    async with here(folder / "recorded") as addresses:
+        await posted(port_of(addresses["http"]), messages[:1], 1)
+        with recording(submissions):
+            await posted(port_of(addresses["http"]), messages[1:RECORDED], 1)
+        await ask(port_of(addresses["mllp"]), 1, 0.2)
+        with recording(feeds):
+            rate = await ask(port_of(addresses["mllp"]), 1, 1.0)
+    fed = sum(1 for text, _ in feeds if text.startswith("INSERT INTO exchanges"))
+    assert fed, f"no exchange among {len(feeds)} statements of {rate:.0f} messages a second"
+    batches = iter([messages[RECORDED + MESSAGES * each :][:MESSAGES] for each in range(ROUNDS)])
+    async with house(folder / "house") as ours:
+        await ask(ours.mllp, 1, 0.3)
+        await told("RAD-68", folder, ours, submissions, RECORDED - 1, lambda: posted(ours.http, next(batches), SENDERS))
+        await told("ADT by MLLP", folder, ours, feeds, fed, lambda: ask(ours.mllp, SENDERS, SECONDS))
+
+
+def main() -> None:
+    """Everything."""
+    with scratch() as folder:
+        asyncio.run(measure(folder))
+
+
+if __name__ == "__main__":
+    main()
