@@ -125,7 +125,7 @@ def ago(at: datetime, now: datetime) -> str:
 
 def sentence_case(text: str) -> str:
     """With a capital, and without the full stop that the page adds."""
-    return text[:1].upper() + text[1:].strip().rstrip(".")
+    return (text[:1].upper() + text[1:]).strip().rstrip(".")
 
 
 def size(count: int) -> str:

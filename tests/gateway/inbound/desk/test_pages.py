@@ -305,8 +305,8 @@ async def test_a_timeline_tells_step_transaction_peer_bytes_time_outcome_why_and
         )  # fmt: skip
     text = await desk.page(f"/exchanges/{job.id}")
     for shown in (
-        "Study offered by Lakeside", "60 instances came", "RAD-69", "31.5 MB", "1.2 s", "done", "13:00:00", "failed",
-        "The peer does not answer.", "It is asked again.",
+        "Study offered by Lakeside", "<div>60 instances came</div>", "RAD-69", "31.5 MB", "1.2 s", "done",
+        "13:00:00", "failed", "The peer does not answer.", "It is asked again.",
     ):  # fmt: skip
         assert shown in text, shown
 
