@@ -26,6 +26,7 @@ from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
 
 AT = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 AUTHORITY = Oid("1.2.3.4")
+SURVIVING, SUBSUMED = (PatientIdentifier(value=value, authority=AUTHORITY) for value in ("4711", "0815"))
 
 HOUSE = House(
     name="Valley",

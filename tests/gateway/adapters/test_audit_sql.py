@@ -5,71 +5,27 @@ import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.adapters.audit_folder import CHECKPOINTS, KEY, MARK, PUBLIC_KEY, AuditFolder
-from gateway.adapters.audit_sql import AuditTrail, SqlAuditArchive
 from gateway.adapters.audit_verify import verify_database
-from gateway.adapters.store_sql import SqlStore
 from gateway.ports.audit import AuditCriteria
 from profiles.errors import MalformedMessage
-from profiles.model.audit import AuditRecord
 from profiles.wire.audit.chain import GENESIS, Link, sealed
 from profiles.wire.audit.message import encode
 from tests.gateway.adapters.stores import emptied
-from tests.profiles.wire.audit.records import FACTS, KINDS
+from tests.gateway.adapters.trails import Trail, started
+from tests.profiles.wire.audit.records import KINDS
 from tests.support.clock import FixedClock
 
 SUBMISSION = KINDS["a submission"]
 RETRIEVE = KINDS["imaging retrieved"]
 FAILURE = KINDS["a retrieve that failed"]
 ALERT = KINDS["an alert"]
-
-
-@dataclass
-class Trail:
-    """One house's audit, running."""
-
-    folder: Path
-    store: SqlStore
-    trail: AuditTrail
-    archive: SqlAuditArchive
-    clock: FixedClock
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "radgate.db"
-
-    @property
-    def audit(self) -> Path:
-        return self.folder / "audit"
-
-    async def record(self, *records: AuditRecord, exchange_id: str = "") -> None:
-        async with self.store.unit() as work:
-            await work.audit.record(records, exchange_id)
-
-    async def stop(self) -> None:
-        await self.trail.stop()
-        await self.store.close()
-
-
-async def started(folder: Path, url: str = "", **settings: object) -> Trail:
-    clock = FixedClock()
-    trail = AuditTrail(
-        folder=folder / "audit",
-        clock=clock,
-        source_id="valley",
-        party=FACTS.local,
-        **settings,  # type: ignore[arg-type]
-    )
-    store = SqlStore(url or f"sqlite:///{folder}/radgate.db", audit=trail.sink, committed=trail.committed)
-    await store.open()
-    await trail.start(store)
-    return Trail(folder, store, trail, trail.archive(store), clock)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.judge_program)])

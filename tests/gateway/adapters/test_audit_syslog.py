@@ -19,7 +19,7 @@ from profiles.wire.audit import syslog
 from profiles.wire.audit.message import encode
 from profiles.wire.audit.read import decode
 from profiles.wire.audit.syslog import FrameReader, Origin
-from tests.gateway.adapters.test_audit_sql import Trail, started
+from tests.gateway.adapters.trails import Trail, started
 from tests.profiles.wire.audit.records import FACTS, KINDS
 from tests.support.certificates import MadeCertificate, make_certificate
 from tests.support.rsyslog import Rsyslog, free_port

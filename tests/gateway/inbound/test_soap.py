@@ -28,9 +28,9 @@ from profiles.wire.soap.fault import decode_fault
 from profiles.wire.soap.mtom import SoapLimits
 from profiles.wire.soap.names import ANONYMOUS, S11, WSA, XDS_B, XOP, S
 from profiles.wire.xml import parse
-from tests.profiles.wire.soap.test_wsdl import client_of
 from tests.support.certificates import make_certificate
 from tests.support.memory import high_water
+from tests.support.soap import client_of
 from tests.support.toy_soap import QUERY, ToyActor, ToyTurns, served
 
 KNOWN = Peer(name="Known")
@@ -315,11 +315,14 @@ async def test_a_house_that_is_busy_says_when_to_come_back(tmp_path: Path) -> No
         def spool(self, limit_bytes: int) -> Spool:
             raise Busy("too much at once")
 
-    async with _Staged(tmp_path, {"objects": Full()}) as stage, stage.client.post(
-        f"{stage.url}/soap/toy",
-        data=related(submit(attached("a")), ("a", b"x")),
-        headers={"Content-Type": RELATED},
-    ) as response:
+    async with (
+        _Staged(tmp_path, {"objects": Full()}) as stage,
+        stage.client.post(
+            f"{stage.url}/soap/toy",
+            data=related(submit(attached("a")), ("a", b"x")),
+            headers={"Content-Type": RELATED},
+        ) as response,
+    ):
         assert (response.status, response.headers["Retry-After"]) == (500, "5")
 
 

@@ -12,32 +12,17 @@ from profiles.errors import MalformedMessage, PeerTimeout
 from profiles.findings import errors_of
 from profiles.model.audit import Action, Outcome
 from profiles.model.codes import Code
-from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier, Uid
+from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
 from profiles.model.imaging import Study
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient, PersonName
-from profiles.swf.oru_r01 import ACCEPTED, ORU_R01, StudyAvailable, Visit
+from profiles.swf.oru_r01 import ACCEPTED, ORU_R01, StudyAvailable
 from profiles.swf.profile import TRANSACTIONS
 from profiles.transaction import Facts, Party, Side, StudyFact
 from profiles.wire.audit.message import encode as write_audit
+from tests.profiles.swf.oru_r01.announced import AVAILABLE, STUDY, UID
 from tests.support.hl7 import ADDRESS, AT, person, sent
 from tests.support.judges import standards
-
-UID = Uid("1.2.826.0.1.3680043.9.9999.10.7")
-PHOTO = Code(value="DERMPHOTO", system="L", display="Dermatology photo")
-STUDY = Study(
-    study_instance_uid=UID,
-    patient=replace(person(), address="Main St 1^^Town^^12345^DEU^H"),
-    accession_numbers=(AccessionNumber(value="GWACC0001", authority=Oid("1.2.8")),),
-    started=Moment.from_dtm("20260305101000"),
-    procedure_codes=(PHOTO,),
-)
-AVAILABLE = StudyAvailable(
-    study=STUDY,
-    filler_order=AccessionNumber(value="FI90"),
-    visit=Visit(patient_class="O", number=AccessionNumber(value="V123", authority=Oid("1.2.5"))),
-    department="DERM",
-)
 
 WIRE = (
     b"MSH|^~\\&|ADT1|HOSP|RADGATE|Valley|20260314120000+0000||ORU^R01^ORU_R01|MSG1|P|2.5.1\r"

@@ -27,7 +27,7 @@ from profiles.model.patient import Patient, PersonName, Sex
 from profiles.wire.dicom.dataset import COERCED_TAGS, coerced_head, dicom_json, head_in, reread, study_of
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader, read_head
 from tests.profiles.wire.dicom.generated import NATIVE, datasets, read, written
-from tests.profiles.wire.dicom.test_part10 import PIXELS, TEST_FILES, UNREADABLE
+from tests.profiles.wire.dicom.judged import PIXELS, TEST_FILES, UNREADABLE
 
 quickly = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 THEIRS, OURS = Oid("1.2.4.4"), Oid("1.2.3.4")

@@ -16,7 +16,7 @@ from profiles.errors import MalformedMessage, UnknownDocument
 from profiles.wire.dicom.frames import FrameShape, aligned, frame_ranges, frame_shape
 from profiles.wire.dicom.part10 import Part10Head, read_head
 from tests.profiles.wire.dicom.generated import written
-from tests.profiles.wire.dicom.test_part10 import TEST_FILES, UNREADABLE
+from tests.profiles.wire.dicom.judged import TEST_FILES, UNREADABLE
 
 
 def _image(frames: int, bits: int = 16, rows: int = 3, columns: int = 5) -> Dataset:

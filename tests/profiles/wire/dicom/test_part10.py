@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 from profiles.errors import MalformedMessage
 from profiles.wire.dicom.part10 import Part10Reader, read_head
 from tests.profiles.wire.dicom.generated import NATIVE, datasets, read, written
+from tests.profiles.wire.dicom.judged import PIXELS, TEST_FILES, UNREADABLE
 from tests.support.judges import standards
 
 quickly = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-PIXELS = bytes(range(200))
-TEST_FILES = sorted(map(str, Path(pydicom.__file__).parent.glob("data/test_files/*.dcm")))
-
-UNREADABLE = {
-    "MR_truncated.dcm": "the pixel data stop early",
-    "meta_missing_tsyntax.dcm": "the file stops inside an element",
-    "nested_priv_SQ.dcm": "the file stops inside an element",
-    "no_meta.dcm": "this is not a DICOM file",
-    "rtplan_truncated.dcm": "the file stops inside an element",
-}
 
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=lambda each: each.name)

@@ -34,7 +34,7 @@ from profiles.wire.dicom.render import (
     thumbnail,
     windowed,
 )
-from tests.profiles.wire.dicom.test_part10 import TEST_FILES, UNREADABLE
+from tests.profiles.wire.dicom.judged import TEST_FILES, UNREADABLE
 
 EXPLICIT = str(ExplicitVRLittleEndian)
 PNG = RenderOptions(picture=Picture.PNG)

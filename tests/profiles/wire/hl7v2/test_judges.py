@@ -12,9 +12,8 @@ from profiles.pix.iti8 import ITI_8, FeedEvent, PatientFeedRequest
 from profiles.pix.iti30 import ITI_30
 from profiles.swf.oru_r01 import ORU_R01, StudyAvailable
 from profiles.wire.hl7v2.ack import ACCEPTED, AckCode, AckError, Acknowledgement, write_acknowledgement
-from tests.profiles.pix.test_feeds import SUBSUMED
-from tests.profiles.swf.test_oru_r01 import AVAILABLE
-from tests.support.hl7 import feed, registration, sent
+from tests.profiles.swf.oru_r01.announced import AVAILABLE
+from tests.support.hl7 import SUBSUMED, feed, registration, sent
 
 parser: Any = pytest.importorskip("hl7apy.parser", reason="hl7apy is not installed: not judged")
 validation: Any = pytest.importorskip("hl7apy.validation")

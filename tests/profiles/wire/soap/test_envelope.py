@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from profiles.errors import ExchangeError, MalformedMessage, RuleViolation, Unsupported
-from profiles.model.content import Content
 from profiles.wire.soap.envelope import (
     ACTION_WHITE_SPACE,
     MAX_DEPTH,
@@ -29,38 +28,10 @@ from profiles.wire.soap.fault import (
     ONLY_ANONYMOUS,
     VERSION_MISMATCH,
 )
-from profiles.wire.soap.names import ANONYMOUS, WSA, WSSE, XDS_B, XOP, S
+from profiles.wire.soap.names import ANONYMOUS, WSSE, XDS_B, XOP, S
+from tests.support.soap import Sinks, envelope
 
 ENOUGH = 1024 * 1024
-
-
-class MemorySink:
-    """A sink whose bytes can be looked at."""
-
-    def __init__(self) -> None:
-        self.body = b""
-
-    def write(self, chunk: bytes) -> None:
-        self.body += chunk
-
-    def finish(self, media_type: str) -> Content:
-        return Content.of(self.body, media_type)
-
-
-class Sinks(list[MemorySink]):
-    """Those that a reader asked for."""
-
-    def __call__(self) -> MemorySink:
-        self.append(MemorySink())
-        return self[-1]
-
-
-def envelope(body: str, header: str = "") -> bytes:
-    """An envelope around this."""
-    return (
-        f'<s:Envelope xmlns:s="{S}" xmlns:a="{WSA}" xmlns:d="{XDS_B}" xmlns:x="{XOP}">'
-        f"<s:Header>{header}</s:Header><s:Body>{body}</s:Body></s:Envelope>"
-    ).encode()
 
 
 def read(

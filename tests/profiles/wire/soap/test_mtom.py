@@ -20,8 +20,8 @@ from profiles.wire.soap.mtom import (
     packaging_of,
     read_message,
 )
-from tests.profiles.wire.soap.test_envelope import Sinks, envelope
 from tests.support.judges import standards
+from tests.support.soap import Sinks, envelope
 
 XOP_TYPE = 'application/xop+xml; charset=UTF-8; type="application/soap+xml"'
 BODY = (

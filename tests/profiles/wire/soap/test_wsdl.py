@@ -1,13 +1,11 @@
 """The WSDL that an address serves: a stranger's tool loads it without fetching anything and lists what it may ask."""
 
 from pathlib import Path
-from typing import Any
 
-import zeep
 from lxml import etree
-from zeep.transports import Transport
 
 from profiles.wire.soap.wsdl import Operation, encode_wsdl
+from tests.support.soap import client_of
 
 ADDRESS = "https://localhost:8443/soap/x?a=1&b=2"
 OPERATIONS = (
@@ -30,24 +28,6 @@ OPERATIONS = (
     ),
     Operation(id="TOY-3", name="Bare", request_action="urn:x:Bare", response_action="urn:x:BareResponse"),
 )
-
-
-class OfflineTransport(Transport):
-    """Reads one file and refuses to go anywhere."""
-
-    def load(self, url: str) -> bytes:
-        assert url.startswith("/") and Path(url).exists(), f"the WSDL made a stranger fetch {url}"
-        return Path(url).read_bytes()
-
-
-def client_of(wsdl: bytes, folder: Path) -> Any:
-    """A zeep client that believes only this."""
-    file = folder / "x.wsdl"
-    file.write_bytes(wsdl)
-    make: Any = zeep.Client  # it has no types
-    transport: Any = OfflineTransport
-    settings = zeep.Settings(forbid_dtd=True, forbid_entities=True, forbid_external=True, strict=True)
-    return make(str(file), transport=transport(), settings=settings)
 
 
 def test_zeep_loads_it_offline_and_lists_the_operations(tmp_path: Path) -> None:
