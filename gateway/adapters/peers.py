@@ -34,7 +34,6 @@ class StaticDirectory:
         self._certificates = {digest: peer for peer in peers for digest in peer.certificate_sha256}
         self._locations = {str(uid): peer for peer in peers for uid in peer.retrieve_location_uids}
         self._repositories = {str(uid): peer for peer in peers for uid in peer.repository_unique_ids}
-        self._communities = {str(peer.home_community_id): peer for peer in peers if peer.home_community_id}
 
     def named(self, name: str) -> Peer | None:
         """By the name that our settings give it."""
@@ -51,10 +50,6 @@ class StaticDirectory:
     def by_repository(self, unique_id: str) -> Peer | None:
         """By what an entry calls repositoryUniqueId."""
         return self._repositories.get(unique_id)
-
-    def by_home_community(self, home_community_id: str) -> Peer | None:
-        """By its home community, a bare OID."""
-        return self._communities.get(home_community_id)
 
     def by_token(self, token_sha256: str) -> Peer | None:
         """By the SHA-256 of the bearer token that it showed."""

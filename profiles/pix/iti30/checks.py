@@ -3,13 +3,6 @@
 Source: ITI TF-2 3.30.4.
 """
 
-from profiles.wire.hl7v2.adt import (
-    FEED_CHECKS,
-    a_new_patient_has_a_name,
-    both_ids_are_of_one_authority,
-    the_two_ids_differ,
-)
+from profiles.wire.hl7v2.adt import FEED_CHECKS as CHECKS
 
-CHECKS = FEED_CHECKS
-
-__all__ = ["CHECKS", "a_new_patient_has_a_name", "both_ids_are_of_one_authority", "the_two_ids_differ"]
+__all__ = ["CHECKS"]

@@ -4,7 +4,7 @@ The two transactions say the same in two versions of HL7: a patient was created,
 patient. What differs (which events, which version, which structure) is in `FeedRules`.
 
 What a newcomer gets wrong: in A40 PID-3 is who *remains* and MRG-1 who goes. And in an update a field that is absent says
-nothing, while `""` says "delete": `PatientFeedRequest.applied_to` knows which is which.
+nothing, while `""` says "delete": `PatientFeedRequest.said` tells which is which.
 
 Source: ITI TF-2 3.8.4, 3.30.4; HL7 v2.3.1 and v2.5 chapter 3.
 """
@@ -58,7 +58,6 @@ class FeedEvent(StrEnum):
 
 
 CREATES = frozenset({FeedEvent.ADMIT, FeedEvent.REGISTER, FeedEvent.PRE_ADMIT, FeedEvent.ADD_PERSON})
-UPDATES = frozenset({FeedEvent.UPDATE, FeedEvent.UPDATE_PERSON})
 
 DEMOGRAPHICS: Mapping[str, int] = {"name": 5, "birth_date": 7, "sex": 8, "address": 11}
 """The attributes of `Patient` that PID says, and in which field."""
@@ -105,12 +104,6 @@ class PatientFeedRequest:
     def surviving(self) -> PatientIdentifier | None:
         """The id that remains, of the first pair."""
         return self.merges[0][1] if self.merges else None
-
-    def applied_to(self, known: Patient) -> Patient:
-        """The patient that we know, with what this message says of them: ids are added, absent fields change nothing."""
-        added = tuple(each for each in self.patient.identifiers if each not in known.identifiers)
-        said = {name: getattr(self.patient, name) for name in self.said}
-        return replace(known, identifiers=(*known.identifiers, *added), **said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ END_BLOCK = b"\x1c"
 CARRIAGE_RETURN = b"\x0d"
 
 _SB, _EB, _CR = 0x0B, 0x1C, 0x0D
-_QUIET = frozenset(b"\x00\r\n")  # what engines send between messages to keep firewalls awake
+_QUIET = (b"\x00", b"\r", b"\n")  # what engines send between messages to keep firewalls awake
 
 HEAD_BYTES = 4096  # enough of a message that is too long to find MSH in it: the longest MSH of the samples, times ten
 
@@ -140,7 +140,7 @@ class FrameSplitter:
         stop = len(data) if start < 0 else start
         if self._state is _State.BETWEEN and stop > position:
             between = data[position : min(stop, position + self._limits.noise_bytes + self._limits.quiet_bytes + 1)]
-            quiet = sum(map(between.count, (b"\x00", b"\r", b"\n")))
+            quiet = sum(map(between.count, _QUIET))
             self._quiet += quiet
             self._noise += len(between) - quiet
             if self._noise > self._limits.noise_bytes or self._quiet > self._limits.quiet_bytes:
