@@ -5,6 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long one example takes on a busy machine says nothing of whether it is right; speed is measured by CPU time.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 _judged: Counter[str] = Counter()
 

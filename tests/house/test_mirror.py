@@ -61,7 +61,6 @@ PROVED_BY = {
     "gateway/adapters/stored": "tests/gateway/adapters/test_registry.py",
     # --- services and actors: use cases, proved by whole conversations ---
     "gateway/services/collect": "tests/conformance/test_demo.py",
-    "gateway/services/feed": "tests/conformance/test_demo.py",
     "gateway/services/follow": "tests/gateway/services/test_synchronise.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",
@@ -80,7 +79,7 @@ PROVED_BY = {
     "gateway/actors/image_manager": "tests/gateway/inbound/test_http.py",
     "gateway/actors/image_server": "tests/gateway/inbound/test_http.py",
     "gateway/actors/imaging_document_source": "tests/conformance/test_demo.py",
-    "gateway/actors/patient_identity_consumer": "tests/conformance/test_demo.py",
+    "gateway/actors/patient_identity_consumer": "tests/gateway/services/test_feed.py",
     "gateway/inbound/control": "tests/flows/test_process.py",
     "gateway/inbound/flow": "tests/gateway/inbound/test_soap.py",
     "gateway/inbound/jobs": "tests/conformance/test_demo.py",
@@ -133,3 +132,11 @@ def test_the_list_of_exceptions_is_true() -> None:
 def test_every_transaction_is_proved_in_its_folder(folder: str) -> None:
     own = list((ROOT / "tests" / "profiles" / folder).glob("test_*.py"))
     assert own or (ROOT / TRANSACTIONS_PROVED_BY[folder]).exists()
+
+
+def test_no_test_module_stands_on_another() -> None:
+    """What two of them need is a module of its own, beside them or in `tests/support`."""
+    for module in modules("tests"):
+        for line, name in module.imports():
+            borrowed = name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+            assert not borrowed, f"{module.below}:{line} imports {name}"
