@@ -83,6 +83,7 @@ PROVED_BY = {
     "gateway/inbound/control": "tests/flows/test_process.py",
     "gateway/inbound/flow": "tests/gateway/inbound/test_soap.py",
     "gateway/inbound/jobs": "tests/conformance/test_demo.py",
+    "gateway/inbound/mllp_connection": "tests/gateway/inbound/test_mllp.py",
     "gateway/inbound/turn": "tests/gateway/inbound/test_http.py",
     "gateway/model/job": "tests/house/test_house.py",
 }
