@@ -17,13 +17,13 @@ from lxml import etree
 from profiles.errors import InternalFault, MalformedMessage, Unsupported
 from profiles.findings import Finding, Severity
 from profiles.model.content import OCTETS, Content, Part, Pour
+from profiles.wire.media_type import parse_media_type
 from profiles.wire.multipart import (
     Headers,
     MultipartLimits,
     MultipartPour,
     bare_content_id,
     multipart_length,
-    parse_media_type,
     part_head,
     parts_of,
     poured,
@@ -390,12 +390,16 @@ async def _nothing() -> AsyncIterator[Part]:
 
 
 async def _as_said(parts: Pour, sizes: tuple[tuple[str, str, int], ...]) -> AsyncIterator[Part]:
-    """Hold a pour to its plan: Content-Length has been said already."""
-    planned = iter(sizes)
+    """Hold a pour to its plan: Content-Length has been said already.
+
+    The order is the pour's own: an archive that answers a whole study at once has one of its own, parts are found by their
+    Content-ID, and the sum stays the same.
+    """
+    planned = {(key, media_type): size_bytes for key, media_type, size_bytes in sizes}
     async for part in parts:
-        key, media_type, size_bytes = next(planned, ("", "", 0))
-        if (part.key, part.media_type) != (key, media_type):
+        size_bytes = planned.pop((part.key, part.media_type), None)
+        if size_bytes is None:
             raise InternalFault("a pour does not follow its plan", location=part.key)
         yield replace(part, size_bytes=size_bytes)
-    if next(planned, None) is not None:
+    if planned:
         raise InternalFault("a pour ends before its plan")

@@ -349,6 +349,16 @@ async def test_a_pour_that_does_not_follow_its_plan_breaks_before_its_end() -> N
         assert not written.endswith(b"--\r\n")
 
 
+async def test_a_pour_may_have_an_order_of_its_own() -> None:
+    async def pour() -> AsyncIterator[Part]:
+        for key, size in (("1", 4), ("0", 3)):
+            yield Part(key=key, media_type="m/t", chunks=pieces(bytes(size)))
+
+    out = SoapOut(body=[b"<b/>"], parts=pour(), sizes=(("0", "m/t", 3), ("1", "m/t", 4)))
+    packed = pack(Packaging.MTOM, encode_envelope(out.body, action="a", message_id="1"), out, unique="u")
+    assert len(b"".join([chunk async for chunk in packed.chunks])) == packed.size_bytes
+
+
 async def test_a_media_type_that_would_break_a_head_is_written_as_octets() -> None:
     packed = packed_of({"a@b": b"x"}, planned=False, media_type="x/y\r\nX-Evil: 1")
     written = b"".join([chunk async for chunk in packed.chunks])
