@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.compare import ROWS_FILE, Row
 
-LIMIT_S = 300.0
+LIMIT_S = 420.0
 ROOT = Path(__file__).resolve().parents[2]
 BENCHES: dict[str, tuple[str, ...]] = {
     "images": ("tests.bench.bench_images",),

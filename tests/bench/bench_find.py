@@ -28,7 +28,7 @@ from tests.support.registered import arrived
 SIZES = (1_000, 10_000)
 LARGE = 100_000
 ROUNDS = 60
-JSON = {"Accept": "application/dicom+json"}
+JSON, FHIR = {"Accept": "application/dicom+json"}, {"Accept": "application/fhir+json"}
 
 
 def little(number: int) -> bytes:
@@ -77,8 +77,9 @@ def patients(size: int) -> Iterator[str]:
 def asked(port: int, path: str, size: int) -> list[float]:
     """Milliseconds of each."""
     kept = Kept(port)
-    kept.seconds(path + next(patients(size)), JSON)
-    taken = [kept.seconds(path + who, JSON) * 1000 for who in patients(size)]
+    accept = JSON if path.startswith("/dicom") else FHIR
+    kept.seconds(path + next(patients(size)), accept)
+    taken = [kept.seconds(path + who, accept) * 1000 for who in patients(size)]
     kept.close()
     return taken
 
