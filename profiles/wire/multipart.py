@@ -11,14 +11,15 @@ Source: RFC 2046 5.1 (multipart), RFC 2387 (related), RFC 2392 (content ids).
 
 import binascii
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from profiles.errors import MalformedMessage, PeerProtocolError
 from profiles.findings import Finding, Severity
 from profiles.model.content import OCTETS, Part, Pour
+from profiles.wire.media_type import TOKEN, parse_media_type
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046 5.1.1
 MAX_PADDING_BYTES = 128  # blanks after a boundary; RFC 2046 names no limit, real ones have none or one
@@ -316,61 +317,16 @@ def _headers(block: bytes, newline: bytes) -> Headers:
             continue
         name, colon, value = line.partition(":")
         name = name.rstrip(" \t").lower()
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not TOKEN.fullmatch(name):
             raise MalformedMessage("a part header is not `name: value`")
         headers.append((name, value.strip()))
     return tuple(headers)
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 # --- header values ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaType:
-    """A Content-Type taken apart: `name` and parameter names in lower case, parameter values as meant, unquoted."""
-
-    name: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-_PARAMETER = re.compile(
-    r"""\s*(?P<name>[^\s=;"]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s;"]*))\s*(?:;|$)""", re.DOTALL
-)
-
-
-def parse_media_type(text: str) -> MediaType:
-    """Read a Content-Type value. Bare values may hold what only quoted ones should (`= : / +`): real boundaries do.
-
-    Raises:
-        MalformedMessage: It is not a media type, or a parameter stands twice.
-
-    Source: RFC 2045 5.1.
-    """
-    name, _, rest = text.partition(";")
-    name = name.strip().lower()
-    kind, slash, subtype = name.partition("/")
-    if not slash or not _TOKEN.fullmatch(kind) or not _TOKEN.fullmatch(subtype):
-        raise MalformedMessage("Content-Type is not a media type")
-    parameters: dict[str, str] = {}
-    at = 0
-    while rest[at:].strip(" \t\r\n;"):
-        if rest[at] in "; \t\r\n":
-            at += 1
-            continue
-        found = _PARAMETER.match(rest, at)
-        if found is None:
-            raise MalformedMessage("a parameter of Content-Type is not `name=value`")
-        key = found["name"].lower()
-        if key in parameters:
-            raise MalformedMessage(f"the parameter {key} of Content-Type stands twice")
-        quoted = found["quoted"]
-        parameters[key] = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted is not None else found["bare"]
-        at = found.end()
-    return MediaType(name=name, parameters=parameters)
 
 
 def boundary_of(content_type: str, most_characters: int = MAX_BOUNDARY_CHARACTERS) -> str:
@@ -539,7 +495,7 @@ def part_head(boundary: str, headers: Iterable[tuple[str, str]], *, first: bool)
     """
     lines = [f"--{boundary}" if first else f"\r\n--{boundary}"]
     for name, value in headers:
-        if _CONTROLS.search(value) or not _TOKEN.fullmatch(name):
+        if _CONTROLS.search(value) or not TOKEN.fullmatch(name):
             raise ValueError(f"the part header {name!r} cannot be written")
         lines.append(f"{name}: {value}")
     return "\r\n".join((*lines, "\r\n")).encode("latin-1", "replace")

@@ -36,6 +36,7 @@ PROVED_BY = {
     "profiles/wire/hl7v2/charset": "tests/profiles/wire/hl7v2/test_message.py",
     "profiles/wire/hl7v2/feed_audit": "tests/profiles/pix/test_feeds.py",
     "profiles/wire/hl7v2/segments": "tests/profiles/wire/hl7v2/test_datatypes.py",
+    "profiles/wire/media_type": "tests/profiles/wire/test_multipart.py",
     "profiles/wire/http": "tests/gateway/inbound/test_http.py",
     "profiles/wire/soap/message": "tests/profiles/wire/soap/test_mtom.py",
     "profiles/wire/soap/names": "tests/profiles/wire/soap/test_envelope.py",

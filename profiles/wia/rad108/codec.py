@@ -27,7 +27,7 @@ from profiles.wire.dicom.web import (
 )
 from profiles.wire.dicom.xmlmodel import DICOM_XML, native_xml
 from profiles.wire.http import HttpIn, HttpOut
-from profiles.wire.multipart import parse_media_type
+from profiles.wire.media_type import parse_media_type
 
 ACCEPTED, CONFLICT = 202, 409
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from profiles.errors import MalformedMessage, PeerProtocolError
 from profiles.model.content import Part
+from profiles.wire.media_type import parse_media_type
 from profiles.wire.multipart import (
     LF_ONLY,
     Base64Decoder,
@@ -23,7 +24,6 @@ from profiles.wire.multipart import (
     headers_of,
     multipart_length,
     multipart_tail,
-    parse_media_type,
     part_head,
     parts_of,
     poured,
