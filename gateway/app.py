@@ -80,6 +80,7 @@ from gateway.services.notify import Notify
 from gateway.services.operations import Operations
 from gateway.services.publish import Publish
 from gateway.services.retrieve import Retrieve
+from gateway.services.rewrite import Rewrite
 from gateway.services.search import Search
 from gateway.services.stored_query import StoredQueries
 from gateway.services.synchronise import Synchronise
@@ -241,10 +242,12 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock,
             codes=site_codes(settings.affinity_domain.code_sets, house.patient_authority),
         )  # fmt: skip
+        rewrite = Rewrite(store=store, archive=archive, compute=compute, clock=clock)
         follow = Follow(
-            store=store, archive=archive, clock=clock, system=house.name, publish=publish,
+            store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish,
             transfer=Transfer(
-                house=house, store=store, archive=archive, peers=calls, directory=directory, compute=compute, clock=clock
+                house=house, store=store, archive=archive, peers=calls, directory=directory, compute=compute,
+                clock=clock, rewrite=rewrite,
             ),
             collect=Collect(
                 house=house, store=store, objects=objects, peers=calls, directory=directory, compute=compute, clock=clock

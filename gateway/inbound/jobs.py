@@ -51,7 +51,7 @@ class JobRunner:
         """Until cancelled or stopped."""
         while not self._stopping:
             room = self._parallel - len(self._running)
-            jobs = await self._claim(room) if room else ()
+            jobs = await self._due(room) if room else ()
             for job in jobs:
                 task = asyncio.create_task(self._run(job), name=f"exchange {job.id}")
                 self._running.add(task)
@@ -74,6 +74,16 @@ class JobRunner:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self.wake()
+
+    async def _due(self, limit: int) -> tuple[ExchangeJob, ...]:
+        """What can be claimed; nothing while the store cannot say (a full disk): the runner outlives that too."""
+        try:
+            return await self._claim(limit)
+        except ExchangeError as failed:
+            logger().error("nothing can be claimed", condition=failed.condition.value)
+        except Exception as defect:
+            logger().error("defect", error=type(defect).__name__, where=where(defect))
+        return ()
 
     async def _claim(self, limit: int) -> tuple[ExchangeJob, ...]:
         async with self._store.view() as work:
@@ -104,9 +114,10 @@ class JobRunner:
     async def _keep(self, job: ExchangeJob) -> None:
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
-            async with self._store.unit() as work:
-                if not await work.ledger.extend(job.id, self._owner, self._clock.now() + LEASE):
-                    return
+            with suppress(ExchangeError):  # a full disk: two more tries before the lease runs out
+                async with self._store.unit() as work:
+                    if not await work.ledger.extend(job.id, self._owner, self._clock.now() + LEASE):
+                        return
 
     async def _give_up(self, job: ExchangeJob, detail: str) -> None:
         """A defect must not spin: the exchange fails with its reason and can be released again."""

@@ -199,7 +199,10 @@ class Turn:
         answered.exchange_id = exchange.id
         if not isinstance(answered.response, Poured):
             record.count(answered.error)
-            yield answered
+            try:
+                yield answered
+            finally:
+                BYTES.labels("out").inc(answered.sent_bytes)
             return
         delivery = _Delivery()
         head = answered.response
@@ -221,6 +224,7 @@ class Turn:
             except HouseError as full:  # what went out went out; the intent stands, and is closed at the next start
                 logger().error("audit cannot be closed", exchange=exchange.id, condition=full.condition.value)
             record.count(broken)
+            BYTES.labels("out").inc(answered.sent_bytes)
 
     async def _ask(
         self,
@@ -398,7 +402,7 @@ class _Record:
             await work.audit.close(self.intent, records)
             await work.ledger.close_step(self.step_id, step)
             return
-        await self._open(work, State.DONE if error is None else State.FAILED, error)
+        await self._open(work, State.FAILED if outcome is StepOutcome.FAILURE else State.DONE, error)
         if self.raw:
             step = replace(step, raw_key=await self._keep_raw(work))
         await work.ledger.note(step)
@@ -419,8 +423,8 @@ class _Record:
                 opened_at=exchange.now,
                 updated_at=self.clock.now(),
                 peer=self._peer,
-                reason=error.detail if error else "",
-                cure=cure_of(error) if error else "",
+                reason=error.detail if error else exchange.learned.why if state is State.FAILED else "",
+                cure=cure_of(error) if error else exchange.learned.cure if state is State.FAILED else "",
                 study_instance_uid=exchange.learned.studies[0].study_instance_uid if exchange.learned.studies else "",
                 patient_id=str(exchange.learned.patients[0]) if exchange.learned.patients else "",
             )

@@ -14,6 +14,7 @@ from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
+from gateway.services.reconcile import whoever_is
 from profiles.errors import PeerProtocolError, RuleViolation, UnknownDocument, UnknownPatient, UnknownRepository
 from profiles.model.codes import MANIFEST_FORMAT
 from profiles.model.content import Content
@@ -61,7 +62,7 @@ class Collect:
         """
         asked = PatientIdentifier.from_cx(job.texts("asked")[0])
         async with self._store.view() as work:
-            patient = await work.identity.get(asked)
+            patient = await whoever_is(work.identity, asked)
         if patient is None:
             raise UnknownPatient("the patient was merged away or is gone", cure="Ask again with the surviving id")
         registry = self._peer(job.peer)

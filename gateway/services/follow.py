@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from gateway.model.cure import cure_of
 from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
-from gateway.ports.archive import Archive, Coercion
+from gateway.ports.archive import Coercion
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.services.collect import Collect
 from gateway.services.notify import Notify
 from gateway.services.publish import Publish
+from gateway.services.reconcile import whoever_is
+from gateway.services.rewrite import Rewrite
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
 from profiles.errors import ExchangeError, HouseError, PeerError
@@ -40,7 +42,7 @@ class Follow:
         self,
         *,
         store: Store,
-        archive: Archive,
+        rewrite: Rewrite,
         transfer: Transfer,
         collect: Collect,
         publish: Publish,
@@ -52,7 +54,7 @@ class Follow:
     ) -> None:
         """`synchronise` is None where the archive is our own; `system` is our name in Modifying System (0400,0563)."""
         self._store = store
-        self._archive = archive
+        self._rewriting = rewrite
         self._transfer = transfer
         self._collect = collect
         self._publish = publish
@@ -106,10 +108,10 @@ class Follow:
         for uid in () if ours else uids:
             async with self._store.view() as work:
                 record = await work.studies.get(uid)
-                patient = await work.identity.get(patient_id)
+                patient = await whoever_is(work.identity, patient_id)
             if record is not None and patient is not None:
                 coercion = Coercion(patient=patient, source=record.source, system=self._system)
-                await self._archive.rewrite(record.study, coercion)
+                await self._rewriting.run(record.study, coercion)
         now = self._clock.now()
         async with self._store.unit() as work:
             if job.kind is Kind.STORE:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from gateway.model.cure import cure_of
 from gateway.model.house import House
-from gateway.model.job import Event, ExchangeJob, Kind, State
+from gateway.model.job import HAS_WORK, NEVER, Event, ExchangeJob, Kind, State
 from gateway.model.peer import UnknownPatientPolicy
 from gateway.model.study import StudyStatus
 from gateway.ports.archive import Archive, Stored, StoreOutcome
@@ -22,7 +23,7 @@ from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.exchange import Exchange
 from gateway.services.reconcile import Settled, Unsettled, settle
-from gateway.services.screen import Screen, study_of
+from gateway.services.screen import Screen, Verdict, study_of
 from profiles.errors import ExchangeError, IdentityConflict, MalformedMessage, RuleViolation, UnknownPatient
 from profiles.findings import Decoded, Finding, Severity, errors_of
 from profiles.model.codes import KOS_SOP_CLASS
@@ -37,9 +38,11 @@ from profiles.model.document import (
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Manifest, Study
 from profiles.model.patient import Patient
+from profiles.model.query import StudyCriteria
 from profiles.transaction import StudyFact
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
+from profiles.wire.dicom.study import patient_of
 from profiles.xdsi.rad68 import contradictions
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # 150,000 references; a study has some thousands
@@ -246,13 +249,14 @@ class Ingest:
             await work.identity.link(settled.link)
         await expect(work, studies, settled.patient, job.peer, exchange.now)
         local = settled.patient.identifier_of(self._house.patient_authority) or settled.patient.identifiers[0]
+        complete = not studies or (all(again) and await _is_settled(work, studies))
         await work.ledger.advance(job.id, Event.SETTLED, exchange.now, patient_id=str(local))
-        if not studies or all(again):
+        if complete:
             await work.ledger.advance(job.id, Event.STARTED, exchange.now)
             await work.ledger.advance(job.id, Event.COMPLETE, exchange.now)
             await work.ledger.advance(job.id, Event.ANNOUNCED, exchange.now)
         exchange.learned.text = _registered_text(submission, studies) + (
-            f"; the patient is ours by: {settled.evidence}" if not all(again) or not studies else "; sent before"
+            f"; the patient is ours by: {settled.evidence}" if not complete or not studies else "; sent before"
         )
         return ()
 
@@ -261,31 +265,73 @@ class Ingest:
     async def store(self, pour: Pour, study_instance_uid: str | None, exchange: Exchange) -> tuple[StoreOutcome, ...]:
         """Archive pushed instances, index them under the local patient, open a job for each study.
 
-        Whose they are is settled for each study by the first header that names it; an unknown patient's study is kept
-        and held, or refused, as the peer's setting says.
+        Whose they are is settled by the headers, before the archive takes a byte: an unknown patient's study is kept and
+        held, or refused, as the peer's setting says; a study is one patient's.
 
         Source: DICOM PS3.18 10.5; RAD TF-2 4.108.
         """
-        screen = Screen(lambda _, head: _of_study(head, study_instance_uid))
+        screen = Screen(self._doorkeeper(study_instance_uid, exchange))
         outcomes = [outcome async for outcome in self._archive.store(screen.passing(pour))]
         outcomes += screen.turned_away
         by_study: dict[str, list[ArrivedInstance]] = {}
         for outcome in outcomes:
             if outcome.arrived is not None:
                 by_study.setdefault(outcome.arrived.study.study_instance_uid, []).append(outcome.arrived)
+        refused: dict[str, ExchangeError] = {}
         if not by_study:
+            _learn_refusals(outcomes, exchange)
             return tuple(outcomes)
         work = await exchange.begin()
-        refused: dict[str, ExchangeError] = {}
         for uid, arrived in by_study.items():
             try:
                 await self._index(work, uid, arrived, exchange)
             except (UnknownPatient, IdentityConflict) as error:
                 refused[uid] = error
-        exchange.learned.created = any(outcome.stored is Stored.NEW for outcome in outcomes)
-        exchange.learned.partial = bool(refused) or any(outcome.stored is Stored.REFUSED for outcome in outcomes)
-        exchange.learned.text = f"{sum(len(each) for each in by_study.values())} instances archived"
-        return tuple(_refuse(outcome, refused) for outcome in outcomes)
+        told = tuple(_refuse(outcome, refused) for outcome in outcomes)
+        exchange.learned.created = any(outcome.stored is Stored.NEW for outcome in told)
+        _learn_refusals(told, exchange)
+        return told
+
+    def _doorkeeper(self, named: str | None, exchange: Exchange) -> Verdict:
+        """Looks at each header of a push; what it turns away is never in the archive. Asks once for each patient."""
+        owners: dict[str, Patient] = {}
+        judged: dict[tuple[str, tuple[PatientIdentifier, ...]], ExchangeError | None] = {}
+
+        async def verdict(_: str, head: Part10Head) -> ExchangeError | None:
+            uid = study_of(head)
+            if named is not None and uid != named:
+                return RuleViolation(
+                    "the instance belongs to another study than the address names",
+                    cure="The sender puts the study's own UID into the address, or leaves it out",
+                )
+            foreign = patient_of(head.dataset, authority=self._house.patient_authority)
+            asked = uid, foreign.identifiers
+            if asked not in judged:
+                judged[asked] = await self._unwelcome(uid, foreign, owners, exchange)
+            return judged[asked]
+
+        return verdict
+
+    async def _unwelcome(
+        self, uid: str, foreign: Patient, owners: dict[str, Patient], exchange: Exchange
+    ) -> ExchangeError | None:
+        peer = exchange.peer
+        async with self._store.view() as work:
+            settled = await settle(
+                work.identity, foreign, foreign.identifiers, self._house.patient_authority, exchange.now
+            )
+            if uid not in owners:
+                there = await work.studies.search(StudyCriteria(study_instance_uids=(uid,), limit=1), count=False)
+                owners |= {record.study.study_instance_uid: record.study.patient for record in there.records}
+        if isinstance(settled, Unsettled) and peer is not None and peer.unknown_patient is UnknownPatientPolicy.REJECT:
+            return UnknownPatient(settled.reason, cure=settled.cure)
+        patient = settled.patient if isinstance(settled, Settled) else foreign
+        if set(owners.setdefault(uid, patient).identifiers).isdisjoint(patient.identifiers):
+            return IdentityConflict(
+                "the study is another patient's", location=uid,
+                cure="Decide which patient the study is of; the other's objects stay out until then",
+            )  # fmt: skip
+        return None
 
     async def _index(self, work: Work, uid: str, arrived: list[ArrivedInstance], exchange: Exchange) -> None:
         foreign = arrived[0].study.patient
@@ -302,7 +348,7 @@ class Ingest:
         await work.studies.add(arrived, patient, source, exchange.now)
         if isinstance(settled, Unsettled):
             await work.studies.set_status(uid, StudyStatus.UNKNOWN, exchange.now)
-        elif not await work.studies.expected(uid):
+        elif (before is None or before.status is not StudyStatus.AVAILABLE) and not await work.studies.expected(uid):
             await work.studies.set_status(uid, StudyStatus.AVAILABLE, exchange.now)
         exchange.learned.patients += (patient.identifiers[0],)
         exchange.learned.studies += (study_fact([each.study for each in arrived], patient),)
@@ -338,10 +384,26 @@ class Ingest:
         return waiting[0] if waiting else None
 
 
-def _of_study(head: Part10Head, study_instance_uid: str | None) -> ExchangeError | None:
-    if study_instance_uid is None or study_of(head) == study_instance_uid:
-        return None
-    return RuleViolation("the instance belongs to another study than the address names")
+def _learn_refusals(outcomes: Sequence[StoreOutcome], exchange: Exchange) -> None:
+    """How many came in, and why the first that did not."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    learned, came = exchange.learned, len(outcomes) - len(errors)
+    learned.text = f"{came} of {len(outcomes)} instances archived" if errors else f"{came} instances archived"
+    learned.partial, learned.failed = bool(errors and came), bool(errors and not came)
+    if errors:
+        learned.why, learned.cure = errors[0].detail, cure_of(errors[0])
+
+
+async def _is_settled(work: Work, studies: Iterable[Study]) -> bool:
+    """Whether everything of these studies is here, or an exchange is under way that will bring it."""
+    for study in studies:
+        uid = study.study_instance_uid
+        if not await work.studies.expected(uid):
+            continue
+        jobs = await work.ledger.list(kinds=frozenset({Kind.RECEIVE, Kind.COLLECT}), study_instance_uid=uid)
+        if not any(job.state in HAS_WORK and job.due_at != NEVER for job in jobs):
+            return False
+    return True
 
 
 def _refuse(outcome: StoreOutcome, refused: Mapping[str, ExchangeError]) -> StoreOutcome:

@@ -26,6 +26,18 @@ class Unsettled:
     candidates: tuple[Patient, ...] = ()
 
 
+async def whoever_is(identity: Identity, identifier: PatientIdentifier) -> Patient | None:
+    """The patient who has this id now: the survivor, where it was merged away since. None: nobody."""
+    named = {identifier}
+    while (patient := await identity.get(identifier)) is None:
+        survivor = await identity.subsumed(identifier)
+        if survivor is None or survivor in named:
+            return None
+        named.add(survivor)
+        identifier = survivor
+    return patient
+
+
 async def settle(
     identity: Identity, foreign: Patient | None, identifiers: tuple[PatientIdentifier, ...], own: Oid, now: datetime
 ) -> Settled | Unsettled:

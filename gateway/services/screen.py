@@ -1,6 +1,6 @@
 """Screen: look at each instance's header before the archive takes it, and turn away what does not belong."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from gateway.ports.archive import Stored, StoreOutcome
@@ -8,7 +8,7 @@ from profiles.errors import ExchangeError, MalformedMessage
 from profiles.model.content import Pour
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
 
-Verdict = Callable[[str, Part10Head], ExchangeError | None]
+Verdict = Callable[[str, Part10Head], Awaitable[ExchangeError | None]]
 """The part's key and its header; None: it belongs."""
 
 STUDY_INSTANCE_UID, SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
@@ -46,7 +46,7 @@ class Screen:
                 if reader.head is None:
                     reader.finish()
                 if reader.head is not None:
-                    error = self._verdict(part.key, reader.head)
+                    error = await self._verdict(part.key, reader.head)
             except MalformedMessage as raised:
                 error = raised
             if error is None:

@@ -21,10 +21,13 @@ from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.ingest import MAX_MANIFEST_BYTES, study_fact
+from gateway.services.reconcile import whoever_is
+from gateway.services.rewrite import Rewrite
 from gateway.services.screen import Screen, series_of, study_of
 from profiles.errors import (
     ExchangeError,
     HouseError,
+    IdentityConflict,
     PeerError,
     PeerProtocolError,
     RuleViolation,
@@ -97,6 +100,7 @@ class Transfer:
         directory: Directory,
         compute: Compute,
         clock: Clock,
+        rewrite: Rewrite,
     ) -> None:
         """Stand on the ports."""
         self._house = house
@@ -106,6 +110,7 @@ class Transfer:
         self._directory = directory
         self._compute = compute
         self._clock = clock
+        self._rewrite = rewrite
 
     async def run(self, job: ExchangeJob) -> None:
         """One attempt: READY or INCOMPLETE to STORED, INCOMPLETE, READY again or FAILED."""
@@ -117,7 +122,10 @@ class Transfer:
             studies = [study for manifest in manifests for study in manifest.studies]
             for manifest in manifests:
                 await self._fetch(job, manifest, patient, fetched)
+            await self._follow_identity(job, patient, studies)
             await self._finish(job, studies, fetched)
+        except IdentityConflict as error:
+            await self._conflict(job, error, fetched)
         except PeerError as error:
             await self._later(job, error, fetched)
         except HouseError as error:
@@ -128,11 +136,11 @@ class Transfer:
     async def _load(self, job: ExchangeJob) -> tuple[Patient, list[Manifest]]:
         manifests = []
         async with self._store.view() as work:
-            patient = await work.identity.get(PatientIdentifier.from_cx(job.patient_id))
+            patient = await whoever_is(work.identity, PatientIdentifier.from_cx(job.patient_id))
             contents = [await work.documents.open(unique_id) for unique_id in job.texts("manifests")]
         if patient is None:
             raise RuleViolation(
-                "the patient was merged away or is gone", cure="Release the exchange to another patient"
+                "the patient is not known here any more", cure="Register the patient (ADT), then release the exchange"
             )
         for content in contents:
             if content is None:
@@ -240,6 +248,34 @@ class Transfer:
         fetched.arrived += len(gathered)
         gathered.clear()
 
+    async def _follow_identity(self, job: ExchangeJob, patient: Patient, studies: Sequence[Study]) -> None:
+        """A merge or correction that came while instances were on their way reaches their heads too."""
+        async with self._store.view() as work:
+            now = await whoever_is(work.identity, patient.identifiers[0])
+            records = [await work.studies.get(study.study_instance_uid) for study in studies]
+        if now is None or (now == patient and not job.payload.get("merged")):
+            return
+        for record in records:
+            if record is not None:
+                await self._rewrite.run(
+                    record.study, Coercion(patient=now, source=record.source, system=self._house.name)
+                )
+
+    async def _conflict(self, job: ExchangeJob, error: IdentityConflict, fetched: Fetched) -> None:
+        """The study is another's: because its patient was merged meanwhile, or truly."""
+        asked = PatientIdentifier.from_cx(job.patient_id)
+        async with self._store.view() as work:
+            merged = await work.identity.get(asked) is None and await whoever_is(work.identity, asked) is not None
+        if not merged or job.payload.get("merged"):
+            await self._advance(job, Event.PERMANENT, reason=error.detail, cure=cure_of(error))
+            return
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            await work.ledger.advance(
+                job.id, Event.TEMPORARY, now, payload={**job.payload, "merged": True}, due_at=now,
+                reason="the patient was merged meanwhile", cure="It goes on for the surviving patient by itself",
+            )  # fmt: skip
+
     async def _finish(self, job: ExchangeJob, studies: Sequence[Study], fetched: Fetched) -> None:
         now = self._clock.now()
         async with self._store.unit() as work:
@@ -297,7 +333,7 @@ def setback(job: ExchangeJob, at: datetime, reason: str, cure: str, delay: timed
     )  # fmt: skip
 
 
-def _as_asked(wanted: Mapping[str, Named], key: str, head: Part10Head) -> ExchangeError | None:
+async def _as_asked(wanted: Mapping[str, Named], key: str, head: Part10Head) -> ExchangeError | None:
     """Whether a header is the instance that the manifest names."""
     found = wanted.get(key)
     if found is None:

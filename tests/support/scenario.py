@@ -361,6 +361,7 @@ class ScriptedSource:
         self.url = ""
         self._runner: web.AppRunner | None = None
         self._leaving = asyncio.Event()
+        self.may_go_on = asyncio.Event()  # for behaviours that wait for the test
 
     def keep(self, study: SampleStudy) -> None:
         """Have a study's files."""
@@ -569,8 +570,11 @@ class Valley:
             raise AssertionError(f"not {states} but {found['state']}: {found['reason']}; {found['steps']}") from None
 
     @asynccontextmanager
-    async def refusing(self, *, explained: bool = True) -> AsyncIterator[Refusal]:
-        """Whatever happens in the block is refused: nothing clinical changes, and it is noted and audited once."""
+    async def refusing(self, *, explained: bool = True, audits: int = 1) -> AsyncIterator[Refusal]:
+        """Whatever happens in the block is refused: nothing clinical changes, and it is noted and audited once.
+
+        `audits`: a merge is about two patients, and so has two records.
+        """
         before, refusal = self.kept(), Refusal()
         yield refusal
         after = self.kept()
@@ -579,7 +583,7 @@ class Valley:
         assert after.files == before.files
         steps, audit = after.steps[len(before.steps) :], after.audit[len(before.audit) :]
         assert len(steps) == 1, steps
-        assert len(audit) == 1, audit
+        assert len(audit) == audits, audit
         refusal.step, refusal.audit = steps[0], audit[0]
         known = {each["id"] for each in before.exchanges}
         (refusal.exchange,) = (each for each in after.exchanges if each["id"] not in known)
@@ -680,7 +684,9 @@ async def world(folder: Path, *, defects: bool = False, **changes: Any) -> Async
         try:
             async with (
                 running(settings_of(folder / "valley", source.url, **changes)) as addresses,
-                ClientSession(timeout=ClientTimeout(total=60), auto_decompress=False) as http,
+                ClientSession(
+                    timeout=ClientTimeout(total=60), auto_decompress=False, headers={"Accept-Encoding": "identity"}
+                ) as http,
             ):
                 valley = Valley(data=folder / "valley", addresses=addresses, http=http, log=log)
                 yield World(folder=folder, valley=valley, source=source)
