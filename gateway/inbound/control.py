@@ -93,6 +93,7 @@ class Control:
                 web.get("/audit", self._audit_list),
                 web.get("/audit/verify", self._audit_verify),
                 web.get("/audit/export", self._audit_export),
+                web.get("/audit/{number:[0-9]{1,18}}", self._audit_show),
             ]
         )
         runner = web.AppRunner(app, access_log=None)
@@ -195,6 +196,16 @@ class Control:
         records = await self._audit.list(criteria)
         await self._looked(criteria)
         return _reply([audit_json(record, self._names) for record in records])
+
+    async def _audit_show(self, request: web.Request) -> web.Response:
+        """One record, whole: its sentence and the PS3.15 message."""
+        number = int(request.match_info["number"])
+        criteria = AuditCriteria(before=number + 1, limit=1)
+        found = [record for record in await self._audit.list(criteria) if record.number == number]
+        await self._looked(criteria)
+        if not found:
+            raise UnknownDocument("no such audit record", cure="`radgate audit list` shows the last ones")
+        return _reply({**audit_json(found[0], self._names), "xml": found[0].xml.decode()})
 
     async def _audit_verify(self, request: web.Request) -> web.Response:
         faults = await self._audit.verify()

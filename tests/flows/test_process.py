@@ -73,3 +73,15 @@ async def test_every_verb_explains_itself() -> None:
         code, out, _ = await command(*words, "--help")
         assert code == 0
         assert "Usage" in out
+
+
+async def test_one_audit_record_is_shown_whole_and_looking_is_audited(tmp_path: Path) -> None:
+    async with serving(tmp_path) as house:
+        record = await house.ask("GET", "/audit/1")
+        assert record["number"] == 1
+        assert "started" in record["sentence"]
+        assert record["xml"].startswith("<AuditMessage")
+        missing = await house.ask("GET", "/audit/999")
+        assert missing["error"]["condition"] == "unknown document"
+        sentences = [each["sentence"] for each in await house.ask("GET", "/audit")]
+        assert [each for each in sentences if "looked at the audit log" in each]
