@@ -104,7 +104,10 @@ class _Scene:
     def on_behalf(self) -> str:
         """The person for whom two systems acted, and why."""
         moved = self.source is not None and self.destination is not None
-        named = {self.name(self.source), self.name(self.destination)}  # a person may be one end, and is then said already
+        named = {
+            self.name(self.source),
+            self.name(self.destination),
+        }  # a person may be one end, and is then said already
         people = [self.name(who) for who in self.record.participants if moved and not known.is_system(who)]
         said = f" for {', '.join(name for name in people if name not in named)}".removesuffix(" for ")
         purposes = " and ".join(code.text or code.code for code in self.record.purposes)

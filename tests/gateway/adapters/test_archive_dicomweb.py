@@ -229,6 +229,7 @@ async def test_what_the_archive_cannot_decompress_is_missing(archive: DicomwebAr
 async def test_the_index_tells_of_every_instance(archive: DicomwebArchive, ct: SampleStudy, tmp_path: Path) -> None:
     other = small_ct(tmp_path / "other", seed=9, patient=LOCAL)
     outcomes = await stored(archive, pour_of({**bodies_of(ct), **bodies_of(other)}))
+
     async def unknown(study: str, instances: int | None) -> bool:
         return False
 
