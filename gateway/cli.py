@@ -4,45 +4,71 @@ Exit codes: 0 done; 1 the house refused or failed, and said why; 2 the command w
 be used; 4 no house is running on this data folder; 5 verification found something.
 
 Commands that ask a running house find it through `control.json` in its data folder; they have the operator's authority
-because they can read that file.
+because they can read that file. What a newcomer gets wrong: modules that take long to load (the settings, the house) are
+imported where they are used, so that a question costs little more than Python.
 """
 
-import asyncio
 import getpass
 import http.client
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from gateway.settings import Problem, Settings, SettingsError, load
+if TYPE_CHECKING:
+    from gateway.settings import Problem, Settings
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the house refused or failed, and said why; 2 the command was written wrongly; "
+    "3 the settings cannot be used; 4 no house is running on this data folder; 5 a check found something."
+)
+
+
+def _lines(*lines: str) -> str:
+    """An epilog that keeps its lines: typer joins those of a paragraph."""
+    return "\n\n".join(lines)
+
+
+def _examples(*lines: str) -> str:
+    return _lines("Examples:", *(f"$ {line}" for line in lines))
+
 
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,  # a traceback with values in it may name a patient
     help="Imaging-exchange gateway: XDS-I.b, FHIR, HL7 v2, DICOMweb and ATNA around one archive.",
+    epilog=_lines(
+        _examples(
+            "radgate serve  # a house on embedded defaults, all below ./data",
+            "radgate exchange list --state held  # what waits for a person",
+            "radgate audit list --study UID  # the story of a study",
+        ),
+        "Every command takes --help, and --json for programs.",
+        EXIT_CODES,
+    ),
+    pretty_exceptions_enable=False,  # a traceback with values in it may name a patient
 )
 config_cli = typer.Typer(no_args_is_help=True, help="Look at the settings, check them, write a file to start from.")
-study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, share, fetch from elsewhere.")
+study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, show, share, fetch from elsewhere.")
 exchange_cli = typer.Typer(no_args_is_help=True, help="Everything under way or done: look, release, accept, give up.")
 peer_cli = typer.Typer(no_args_is_help=True, help="Whom we exchange with.")
 patient_cli = typer.Typer(no_args_is_help=True, help="Whom we know.")
 audit_cli = typer.Typer(no_args_is_help=True, help="Who did what: read, verify, export.")
 for name, group in (
-    ("config", config_cli), ("study", study_cli), ("exchange", exchange_cli),
-    ("peer", peer_cli), ("patient", patient_cli), ("audit", audit_cli),
+    ("exchange", exchange_cli), ("study", study_cli), ("patient", patient_cli), ("peer", peer_cli),
+    ("audit", audit_cli), ("config", config_cli),
 ):  # fmt: skip
     cli.add_typer(group, name=name)
 
@@ -50,11 +76,20 @@ output = Console()
 errors = Console(stderr=True)
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", envvar="RADGATE_CONFIG", help="radgate.toml; without it, defaults.")
+    Path | None,
+    typer.Option("--config", "-c", envvar="RADGATE_CONFIG", help="The settings, radgate.toml; without it, defaults."),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder of the house; else from the settings.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the exchange rests, and show how it goes.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="RADGATE_DATA", help="The house's data folder; without it, as the settings say."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it rests, and show how it goes.")]
+LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")]
+ExchangeArgument = Annotated[
+    str, typer.Argument(metavar="EXCHANGE", help="Its id, as `radgate exchange list` shows it.")
+]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Its Study Instance UID.")]
 
 
 class Exit(IntEnum):
@@ -68,36 +103,88 @@ class Exit(IntEnum):
     FAULTY = 5
 
 
+RESTING = frozenset({"held", "done", "failed", "cancelled", "abandoned", "incomplete"})
+WATCH_S = 0.25
+TIMEOUT_S = 60.0  # nothing came for so long; an export may take as long as it likes
+TONES = {
+    "done": "green", "stored": "green", "success": "green", "available": "green", "failed": "red", "failure": "red",
+    "held": "yellow", "incomplete": "yellow", "partial": "yellow",
+}  # fmt: skip
+
+
 def main() -> None:
     """Entry point of `radgate`."""
     cli()
 
 
+# --- saying -----------------------------------------------------------------------------------------------------------
+
+
+def _plain(text: object) -> str:
+    """As text that a terminal only shows: peers' words may have control characters in them."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", str(text))
+
+
+def _table(*names: str) -> Table:
+    return Table(*names, box=None, header_style="bold", pad_edge=False)
+
+
+def _row(table: Table, *cells: object) -> None:
+    """Cells are shown as they are, and never read as markup."""
+    table.add_row(*(Text(_plain(cell), TONES.get(str(cell), "")) for cell in cells))
+
+
+def _say(*parts: object) -> None:
+    output.print(Text(" ".join(_plain(part) for part in parts)), highlight=False)
+
+
 def _fail(code: Exit, text: str, cure: str = "") -> NoReturn:
-    errors.print(f"[bold red]{text}[/]", highlight=False)
+    errors.print(Text(_plain(text), "bold red"))
     if cure:
-        errors.print(cure, highlight=False)
+        errors.print(Text(_plain(cure)))
     raise typer.Exit(code)
 
 
-def _settings(path: Path | None) -> Settings:
-    try:
-        return load(path)
-    except SettingsError as error:
-        _complain(error.problems)
-
-
-def _complain(problems: tuple[Problem, ...]) -> NoReturn:
+def _complain(problems: "tuple[Problem, ...]") -> NoReturn:
     for problem in problems:
-        errors.print(f"[bold]{problem.key}[/]: {problem.reason}. {problem.cure}.", highlight=False)
+        told = Text.assemble((_plain(problem.key), "bold"), f": {_plain(problem.reason)}. {_plain(problem.cure)}.")
+        errors.print(told, soft_wrap=True)
     raise typer.Exit(Exit.SETTINGS)
 
 
-def _print(value: object, as_json: bool, table: Table | None = None) -> None:
-    if as_json or table is None:
+def _print(value: object, as_json: bool, table: Table) -> None:
+    if as_json:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-    else:
+    elif table.row_count:
         output.print(table)
+    else:
+        _say("Nothing.")
+
+
+def _facts(pairs: Iterable[tuple[str, object]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for named, value in pairs:
+        table.add_row(Text(named, "bold"), Text(_plain(value), TONES.get(str(value), "")))
+    return table
+
+
+def _when(text: str) -> str:
+    return text[:19].replace("T", " ")
+
+
+def _settings(config: Path | None, data: Path | None = None) -> "Settings":
+    from gateway.settings import SettingsError, load
+
+    try:
+        settings = load(config)
+    except SettingsError as error:
+        _complain(error.problems)
+    if data is None:
+        return settings
+    return settings.model_copy(update={"house": settings.house.model_copy(update={"data": data.absolute()})})
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
 
 
 class Running:
@@ -110,71 +197,121 @@ class Running:
             found = json.loads((folder / "control.json").read_bytes())
         except FileNotFoundError:
             _fail(Exit.NOT_RUNNING, f"No house is running on {folder}.", "Start it with `radgate serve`.")
+        except PermissionError:
+            _fail(Exit.REFUSED, f"{folder} is not yours to read.", "Ask as the user that the house runs as.")
         self._address = urlsplit(found["address"])
         self._token = found["token"]
 
     def ask(self, method: str, path: str, body: object = None, **query: object) -> Any:
         """Ask it; a refusal ends the command with what the house said."""
+        with self._asked(method, path, body, query) as response:
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                _refused(response)
+            return json.loads(response.read() or b"null")
+
+    def look(self, path: str) -> Any:
+        """What is there; None: nothing."""
+        with self._asked("GET", path, None, {}) as response:
+            return json.loads(response.read()) if response.status == http.HTTPStatus.OK else None
+
+    def lines(self, path: str, **query: object) -> Iterator[bytes]:
+        """Ask for many, and take them one by one."""
+        with self._asked("GET", path, None, query) as response:
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                _refused(response)
+            yield from response
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, body: object, query: dict[str, object]
+    ) -> Iterator[http.client.HTTPResponse]:
         named = [
             (key, each) for key, value in query.items() for each in (value if isinstance(value, list) else [value])
         ]
         sent = urlencode([(key, value) for key, value in named if value not in (None, "")])
-        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=60)
+        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=TIMEOUT_S)
         try:
             connection.request(
                 method, f"{path}?{sent}" if sent else path,
                 body=json.dumps(body) if body is not None else None,
                 headers={"Authorization": f"Bearer {self._token}"},
             )  # fmt: skip
-            response = connection.getresponse()
-            answer = response.read()
-        except OSError as error:
+            yield connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
             _fail(Exit.NOT_RUNNING, f"The house does not answer: {error}.", "Is it still running?")
         finally:
             connection.close()
-        if response.getheader("Content-Type", "").startswith("application/x-ndjson"):
-            return [json.loads(line) for line in answer.splitlines()]
-        value = json.loads(answer or b"null")
-        if response.status >= http.HTTPStatus.BAD_REQUEST:
-            said = value.get("error", {}) if isinstance(value, dict) else {}
-            _fail(Exit.REFUSED, str(said.get("detail", "refused")), str(said.get("cure", "")))
-        return value
 
-    def watch(self, exchange_id: str, as_json: bool) -> dict[str, Any]:
+    def watch(self, exchange_id: str, quiet: bool) -> dict[str, Any]:
         """Follow an exchange until it rests."""
-        resting = {"held", "done", "failed", "cancelled", "abandoned", "incomplete"}
-        with _progress(as_json) as say:
+        with _progress(quiet) as show:
             while True:
                 job: dict[str, Any] = self.ask("GET", f"/exchanges/{exchange_id}")
                 last = job["steps"][-1]["text"] if job["steps"] else ""
-                say(f"{job['state']}: {last}")
-                if job["state"] in resting:
+                done, total = self._counts(job)
+                show(f"{job['state']}: {last}", done, total)
+                if job["state"] in RESTING:
                     return job
-                time.sleep(0.1)
+                time.sleep(WATCH_S)
+
+    def _counts(self, job: dict[str, Any]) -> tuple[int, int | None]:
+        """How many instances of its study are here, and how many there will be."""
+        uid = job["study_instance_uid"]
+        study = self.look(f"/studies/{quote(uid)}") if uid else None
+        if study is None:
+            return 0, None
+        return study["instances"], study["instances"] + len(study["missing"])
+
+
+def _refused(response: http.client.HTTPResponse) -> NoReturn:
+    try:
+        said = json.loads(response.read()).get("error", {})
+    except (ValueError, AttributeError):
+        said = {}
+    _fail(Exit.REFUSED, str(said.get("detail") or "The house refused."), str(said.get("cure", "")))
 
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Any]:
+    """A bar on stderr: what is going on, how many of how many, for how long."""
     if quiet:
-        yield lambda text: None
+        yield lambda text, done, total: None
         return
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors) as progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    words = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), words, BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors) as progress:
         task = progress.add_task("", total=None)
-        yield lambda text: progress.update(task, description=text)
+        yield lambda text, done, total: progress.update(task, description=_plain(text), completed=done, total=total)
 
 
 # --- serve, demo, doctor ----------------------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "radgate serve",
+        "radgate serve --config radgate.toml",
+        "RADGATE__LISTEN__HTTP_PORT=0 radgate serve  # port 0 picks a free one",
+    )
+)
 def serve(
     config: ConfigOption = None,
+    data: DataOption = None,
     port_base: Annotated[int, typer.Option(help="Add this to every port: several houses on one machine.")] = 0,
 ) -> None:
-    """Run the house until it is told to stop (Ctrl-C or SIGTERM: it drains first)."""
-    from gateway import app as house_app  # late, as below: a command that only asks need not load the house
+    """Run the house until it is told to stop (Ctrl-C or SIGTERM: it drains first).
 
-    settings = _settings(config)
+    It prints where everything is and, at its first start, the desk's password: that one time only. Whoever has lost it
+    removes desk.json from the data folder and starts the house again.
+    """
+    import asyncio
+
+    from gateway import app as house_app
+    from gateway.settings import SettingsError
+
+    settings = _settings(config, data)
     try:
         asyncio.run(house_app.serve(settings, port_base=port_base))
     except SettingsError as error:
@@ -190,21 +327,25 @@ def demo(context: typer.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "conformance", "demo", *context.args])
 
 
-@cli.command()
-def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check what a house needs before it is started: settings, folder, disk, ports, certificates, peers' names."""
+@cli.command(
+    epilog=_examples("radgate doctor --config radgate.toml", "radgate doctor --json | jq '.[] | select(.good | not)'")
+)
+def doctor(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Check what a house needs before it is started: folder, disk, ports, certificates, peers.
+
+    Ends with 5 if anything is not good.
+    """
+    import asyncio
+
     from gateway import app as house_app
 
-    settings = _settings(config)
-    found = asyncio.run(house_app.examine(settings))
-    table = Table("what", "state", "cure", box=None)
+    found = asyncio.run(house_app.examine(_settings(config, data)))
+    table = _table("", "what", "state", "cure")
     for each in found:
-        table.add_row(each.what, "[green]good[/]" if each.good else f"[red]{each.state}[/]", each.cure)
-    _print(
-        [{"what": each.what, "good": each.good, "state": each.state, "cure": each.cure} for each in found],
-        as_json,
-        table,
-    )
+        mark = Text("✓", "green") if each.good else Text("✗", "bold red")
+        table.add_row(mark, Text(_plain(each.what)), Text(_plain(each.state or "good")), Text(_plain(each.cure)))
+    told = [{"what": each.what, "good": each.good, "state": each.state, "cure": each.cure} for each in found]
+    _print(told, as_json, table)
     if not all(each.good for each in found):
         raise typer.Exit(Exit.FAULTY)
 
@@ -212,91 +353,148 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 # --- config -----------------------------------------------------------------------------------------------------------
 
 
-@config_cli.command("check")
-def config_check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+@config_cli.command("check", epilog=_examples("radgate config check --config radgate.toml"))
+def config_check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Say whether the settings can be used; every problem with its key, the reason and the cure."""
+    from gateway.settings import SettingsError, load
+
+    problems: tuple[Problem, ...] = ()
     try:
         load(config)
     except SettingsError as error:
-        if not as_json:
-            _complain(error.problems)
-        problems = [{"key": each.key, "reason": each.reason, "cure": each.cure} for each in error.problems]
-        _print({"ok": False, "problems": problems}, as_json)
-        raise typer.Exit(Exit.SETTINGS) from None
-    _print({"ok": True, "problems": []}, as_json) if as_json else output.print("The settings can be used.")
+        problems = error.problems
+    if as_json:
+        told = [{"key": each.key, "reason": each.reason, "cure": each.cure} for each in problems]
+        _print({"ok": not problems, "problems": told}, True, _table())
+    elif problems:
+        _complain(problems)
+    else:
+        _say("The settings can be used. Data folder:", _settings(config, data).house.data.absolute())
+    if problems:
+        raise typer.Exit(Exit.SETTINGS)
 
 
-@config_cli.command("show")
-def config_show(config: ConfigOption = None) -> None:
+@config_cli.command("show", epilog=_examples("radgate config show", "radgate config show --json | jq .listen"))
+def config_show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Print the settings in force, defaults and environment included, secrets hidden."""
-    _print(_settings(config).model_dump(mode="json"), as_json=True)
+    shown = _settings(config, data).model_dump(mode="json")
+    _print(shown, as_json, _facts(_leaves("", shown)))
 
 
-@config_cli.command("init")
+def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
+    """`section.key` and value, in the order of the file; what is empty is said to be."""
+    if isinstance(value, dict) and value:
+        for inner, each in value.items():
+            yield from _leaves(f"{key}.{inner}" if key else inner, each)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for place, each in enumerate(value):
+            yield from _leaves(f"{key}.{place}", each)
+    else:
+        yield (
+            key,
+            "—" if value in (None, "", [], {}) else ", ".join(map(str, value)) if isinstance(value, list) else value,
+        )
+
+
+@config_cli.command("init", epilog=_examples("radgate config init", "radgate config init valley/radgate.toml"))
 def config_init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("radgate.toml"),
-    force: Annotated[bool, typer.Option(help="Overwrite a file that is there.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("radgate.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a file with every setting, its default and what it means."""
     from gateway.settings_file import annotated
 
     if path.exists() and not force:
         _fail(Exit.REFUSED, f"{path} is there already.", "Use --force to overwrite it.")
-    path.write_text(annotated(), encoding="utf-8")
-    output.print(f"Wrote {path}. Next: `radgate config check --config {path}`, then `radgate serve --config {path}`.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(annotated(), encoding="utf-8")
+    except OSError as error:
+        _fail(Exit.REFUSED, f"{path} cannot be written: {error.strerror}.")
+    if as_json:
+        _print({"path": str(path)}, True, _table())
+    else:
+        _say(f"Wrote {path}. Next: `radgate config check --config {path}`, then `radgate serve --config {path}`.")
 
 
 # --- exchange ---------------------------------------------------------------------------------------------------------
 
 
 def _exchange_table(jobs: list[dict[str, Any]]) -> Table:
-    table = Table("exchange", "opened", "kind", "state", "peer", "why", box=None)
+    table = _table("exchange", "opened", "kind", "state", "peer", "why")
     for job in jobs:
-        table.add_row(
-            job["id"], job["opened_at"][:19].replace("T", " "), job["kind"], job["state"], job["peer"], job["reason"]
-        )
+        _row(table, job["id"], _when(job["opened_at"]), job["kind"], job["state"], job["peer"], job["reason"])
     return table
 
 
 def _show_exchange(job: dict[str, Any], as_json: bool) -> None:
-    table = Table("time", "transaction", "", "peer", "bytes", "ms", "outcome", "what", box=None)
+    table = _table("time", "transaction", "", "peer", "bytes", "ms", "outcome", "what")
     for step in job.get("steps", []):
         explained = " — ".join(text for text in (step["text"], step["why"], step["cure"]) if text)
-        table.add_row(
-            step["at"][11:19], step["transaction"], step["direction"], step["peer"], f"{step['size_bytes']:,}",
+        _row(
+            table, step["at"][11:19], step["transaction"], step["direction"], step["peer"], f"{step['size_bytes']:,}",
             f"{step['duration_ms']:.0f}", step["outcome"], explained,
         )  # fmt: skip
     if not as_json:
-        output.print(f"[bold]{job['kind']}[/] {job['id']}: [bold]{job['state']}[/] {job['reason']}", highlight=False)
+        pairs = (
+            ("exchange", job["id"]), ("kind", job["kind"]), ("state", job["state"]), ("why", job["reason"]),
+            ("cure", job["cure"]), ("peer", job["peer"]), ("patient", job["patient_id"]),
+            ("study", job["study_instance_uid"]), ("opened", _when(job["opened_at"])),
+        )  # fmt: skip
+        output.print(_facts((key, value) for key, value in pairs if value))
+        output.print()
     _print(job, as_json, table)
 
 
-@exchange_cli.command("list")
+@exchange_cli.command(
+    "list",
+    epilog=_examples(
+        "radgate exchange list --state held --state failed",
+        "radgate exchange list --peer Lakeside --limit 10",
+        "radgate exchange list --json | jq -r '.[].id'",
+    ),
+)
 def exchange_list(
     config: ConfigOption = None,
     data: DataOption = None,
-    state: Annotated[list[str] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Only of this kind; may be repeated.")] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help="Only in this state (held, failed, incomplete, moving, done, …); may be repeated."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only of this kind (receive, store, collect, share, feed, ask, index); may be repeated."),
+    ] = None,
+    peer: Annotated[str, typer.Option(help="Only with this peer.")] = "",
     study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
-    limit: int = 50,
+    limit: LimitOption = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List exchanges, newest first."""
-    jobs = Running(config, data).ask("GET", "/exchanges", state=state or [], kind=kind or [], study=study, limit=limit)
+    jobs = Running(config, data).ask(
+        "GET", "/exchanges", state=state or [], kind=kind or [], peer=peer, study=study, limit=limit
+    )
     _print(jobs, as_json, _exchange_table(jobs))
 
 
 @exchange_cli.command("show")
 def exchange_show(
-    exchange: str, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
+    exchange: ExchangeArgument, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
 ) -> None:
     """Show one exchange with its timeline: every step, with why and cure where something went wrong."""
     _show_exchange(Running(config, data).ask("GET", f"/exchanges/{quote(exchange)}"), as_json)
 
 
-@exchange_cli.command("release")
+@exchange_cli.command(
+    "release",
+    epilog=_examples(
+        "radgate exchange release 019c… --wait  # look again whose it is",
+        "radgate exchange release 019c… --patient 'V123^^^&1.2.3.4&ISO'",
+    ),
+)
 def exchange_release(
-    exchange: str,
+    exchange: ExchangeArgument,
     patient: Annotated[str, typer.Option(help="Whose it is, as ID^^^&OID&ISO; without it, we try to settle it.")] = "",
     config: ConfigOption = None,
     data: DataOption = None,
@@ -309,7 +507,7 @@ def exchange_release(
 
 @exchange_cli.command("accept")
 def exchange_accept(
-    exchange: str,
+    exchange: ExchangeArgument,
     config: ConfigOption = None,
     data: DataOption = None,
     wait: WaitOption = False,
@@ -319,9 +517,9 @@ def exchange_accept(
     _change(Running(config, data), f"/exchanges/{quote(exchange)}/accept", {}, wait, as_json)
 
 
-@exchange_cli.command("give-up")
+@exchange_cli.command("give-up", epilog=_examples("radgate exchange give-up 019c… --reason 'sent twice'"))
 def exchange_give_up(
-    exchange: str,
+    exchange: ExchangeArgument,
     reason: Annotated[str, typer.Option(help="Why; goes to timeline and audit. No patient data.")],
     config: ConfigOption = None,
     data: DataOption = None,
@@ -342,35 +540,56 @@ def _change(house: Running, path: str, body: dict[str, Any], wait: bool, as_json
 # --- study ------------------------------------------------------------------------------------------------------------
 
 
-@study_cli.command("list")
+@study_cli.command(
+    "list", epilog=_examples("radgate study list --patient V123", "radgate study list --modality CT --modality MR")
+)
 def study_list(
     config: ConfigOption = None,
     data: DataOption = None,
     patient: Annotated[str, typer.Option(help="Only of this patient id.")] = "",
     accession: Annotated[str, typer.Option(help="Only with this accession number.")] = "",
-    limit: int = 50,
+    modality: Annotated[list[str] | None, typer.Option(help="Only with this modality; may be repeated.")] = None,
+    limit: LimitOption = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List studies that are here or on their way, newest first."""
-    studies = Running(config, data).ask("GET", "/studies", patient=patient, accession=accession, limit=limit)
-    table = Table("study", "status", "started", "modalities", "series", "description", "from", box=None)
+    studies = Running(config, data).ask(
+        "GET", "/studies", patient=patient, accession=accession, modality=modality or [], limit=limit
+    )
+    table = _table("study", "status", "started", "modalities", "series", "description", "from")
     for study in studies:
-        table.add_row(
-            study["study_instance_uid"], study["status"], study["started"] or "", " ".join(study["modalities"]),
-            str(study["series"]), study["description"], study["source"],
+        _row(
+            table, study["study_instance_uid"], study["status"], _when(study["started"] or ""),
+            " ".join(study["modalities"]), study["series"], study["description"], study["source"],
         )  # fmt: skip
     _print(studies, as_json, table)
 
 
 @study_cli.command("show")
-def study_show(study: str, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = True) -> None:
-    """Show one study, with the instances that a manifest named and that have not come."""
-    _print(Running(config, data).ask("GET", f"/studies/{quote(study)}"), as_json)
+def study_show(
+    study: StudyArgument, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """Show one study with its series, and the instances that a manifest named and that have not come."""
+    told = Running(config, data).ask("GET", f"/studies/{quote(study)}")
+    table = _table("series", "no.", "modality", "instances", "description")
+    for each in told["details"]:
+        number = "" if each["number"] is None else each["number"]
+        _row(table, each["series_instance_uid"], number, each["modality"], each["instances"], each["description"])
+    if not as_json:
+        pairs = (
+            ("study", told["study_instance_uid"]), ("status", told["status"]), ("patient", told["patient_id"]),
+            ("accession", ", ".join(told["accession_numbers"])), ("started", _when(told["started"] or "")),
+            ("description", told["description"]), ("from", told["source"]), ("instances", told["instances"]),
+            ("missing", "\n".join(told["missing"])),
+        )  # fmt: skip
+        output.print(_facts((key, value) for key, value in pairs if value not in ("", None)))
+        output.print()
+    _print(told, as_json, table)
 
 
-@study_cli.command("share")
+@study_cli.command("share", epilog=_examples("radgate study share 1.2.3 --to Region --wait"))
 def study_share(
-    study: str,
+    study: StudyArgument,
     to: Annotated[str, typer.Option(help="The peer.")],
     config: ConfigOption = None,
     data: DataOption = None,
@@ -381,7 +600,9 @@ def study_share(
     _change(Running(config, data), f"/studies/{quote(study)}/share", {"peer": to}, wait, as_json)
 
 
-@study_cli.command("fetch")
+@study_cli.command(
+    "fetch", epilog=_examples("radgate study fetch --patient 'V123^^^&1.2.3.4&ISO' --registry Region --wait")
+)
 def study_fetch(
     patient: Annotated[str, typer.Option(help="Whose studies, as ID^^^&OID&ISO.")],
     registry: Annotated[str, typer.Option(help="The peer whose registry is asked.")],
@@ -401,48 +622,71 @@ def study_fetch(
 
 @peer_cli.command("list")
 def peer_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """List peers, with where they are asked for what."""
+    """List peers, with what they are asked for."""
     peers = Running(config, data).ask("GET", "/peers")
-    table = Table("peer", "home community", "asked for", "unknown patients", box=None)
+    table = _table("peer", "home community", "asked for", "unknown patients")
     for peer in peers:
-        table.add_row(
-            peer["name"], peer["home_community_id"] or "", " ".join(sorted(peer["endpoints"])), peer["unknown_patient"]
-        )
+        _row(
+            table, peer["name"], peer["home_community_id"] or "", " ".join(sorted(peer["endpoints"])),
+            peer["unknown_patient"],
+        )  # fmt: skip
     _print(peers, as_json, table)
 
 
-@patient_cli.command("list")
+@patient_cli.command(
+    "list", epilog=_examples("radgate patient list", "radgate patient list doe", "radgate patient list V123")
+)
 def patient_list(
-    text: Annotated[str, typer.Argument(help="An id, or the beginning of a name.")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The beginning of an id or of a name.")] = "",
     config: ConfigOption = None,
     data: DataOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, by name.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List patients."""
-    patients = Running(config, data).ask("GET", "/patients", text=text)
-    table = Table("ids", "name", "born", "sex", box=None)
+    """List patients by name."""
+    patients = Running(config, data).ask("GET", "/patients", text=text, limit=limit)
+    table = _table("ids", "name", "born", "sex")
     for patient in patients:
-        name = f"{patient['family']}, {patient['given']}"
-        table.add_row("\n".join(patient["identifiers"]), name, patient["birth_date"] or "", patient["sex"])
+        named = ", ".join(part for part in (patient["family"], patient["given"]) if part)
+        _row(table, "\n".join(patient["identifiers"]), named, patient["birth_date"] or "", patient["sex"])
     _print(patients, as_json, table)
 
 
 # --- audit ------------------------------------------------------------------------------------------------------------
 
 
-@audit_cli.command("list")
+PatientFilter = Annotated[str, typer.Option("--patient", help="Only about this patient id.")]
+StudyFilter = Annotated[str, typer.Option("--study", help="Only about this Study Instance UID, exchanges included.")]
+UserFilter = Annotated[str, typer.Option("--user", help="Only with this person.")]
+OrganisationFilter = Annotated[str, typer.Option("--organisation", help="Only with this organisation or system.")]
+EventFilter = Annotated[str, typer.Option("--event", help="Only this event or transaction, such as RAD-69.")]
+OutcomeFilter = Annotated[
+    int | None, typer.Option("--outcome", help="Only this outcome: 0 success; 4, 8, 12 failures, ever worse.")
+]
+SinceFilter = Annotated[str, typer.Option("--since", help="From this time on, such as 2026-01-31 or 2026-01-31T08:00.")]
+UntilFilter = Annotated[str, typer.Option("--until", help="Before this time.")]
+
+
+@audit_cli.command(
+    "list",
+    epilog=_examples(
+        "radgate audit list --study 1.2.3",
+        "radgate audit list --patient V123 --since 2026-01-31",
+        "radgate audit list --event RAD-69 --outcome 8",
+    ),
+)
 def audit_list(
     config: ConfigOption = None,
     data: DataOption = None,
-    patient: Annotated[str, typer.Option(help="Only about this patient id.")] = "",
-    study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
-    user: Annotated[str, typer.Option(help="Only with this person or system.")] = "",
-    organisation: Annotated[str, typer.Option(help="Only with this organisation.")] = "",
-    event: Annotated[str, typer.Option(help="Only this event or transaction, such as RAD-69.")] = "",
-    outcome: Annotated[int | None, typer.Option(help="Only this outcome: 0, 4, 8 or 12.")] = None,
-    since: Annotated[str, typer.Option(help="From this time on (ISO 8601).")] = "",
-    until: Annotated[str, typer.Option(help="Before this time (ISO 8601).")] = "",
-    limit: int = 100,
+    patient: PatientFilter = "",
+    study: StudyFilter = "",
+    user: UserFilter = "",
+    organisation: OrganisationFilter = "",
+    event: EventFilter = "",
+    outcome: OutcomeFilter = None,
+    since: SinceFilter = "",
+    until: UntilFilter = "",
+    limit: LimitOption = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Read the audit trail in plain sentences, newest first. Looking is itself audited."""
@@ -450,13 +694,33 @@ def audit_list(
         "GET", "/audit", patient=patient, study=study, user=user, organisation=organisation, event=event,
         outcome=outcome, since=since, until=until, limit=limit,
     )  # fmt: skip
-    table = Table("no.", "time", "what happened", box=None)
+    table = _table("no.", "time", "what happened")
     for record in records:
-        table.add_row(str(record["number"]), record["received_at"][:19].replace("T", " "), record["sentence"])
+        _row(table, record["number"], _when(record["received_at"]), record["sentence"])
     _print(records, as_json, table)
 
 
-@audit_cli.command("verify")
+@audit_cli.command("show")
+def audit_show(
+    number: Annotated[
+        int, typer.Argument(metavar="NUMBER", min=1, help="Its number, as `radgate audit list` shows it.")
+    ],
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one audit record: the sentence, and the PS3.15 message as it is sent. Looking is itself audited."""
+    record = Running(config, data).ask("GET", f"/audit/{number}")
+    pairs = (
+        ("no.", record["number"]), ("time", _when(record["received_at"])), ("exchange", record["exchange_id"]),
+        ("what happened", record["sentence"]), ("message", record["xml"]),
+    )  # fmt: skip
+    _print(record, as_json, _facts((key, value) for key, value in pairs if value))
+
+
+@audit_cli.command(
+    "verify", epilog=_examples("radgate audit verify", "radgate audit verify --data /backup/data  # a copy")
+)
 def audit_verify(
     config: ConfigOption = None,
     data: Annotated[
@@ -464,38 +728,73 @@ def audit_verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the chain of records: say what was changed, deleted, swapped, cut off or rewritten, and where."""
+    """Walk the chain of records: say what was changed, deleted, swapped, cut off or rewritten, and where.
+
+    Ends with 5 if anything was found.
+    """
     from gateway.adapters.audit_verify import verify_database
+    from profiles.errors import MalformedMessage
 
     folder = data or _settings(config).house.data
-    faults = [
-        {"number": fault.number, "kind": fault.kind, "text": fault.text}
-        for fault in verify_database(folder / "radgate.db", folder / "audit")
-    ]
-    table = Table("no.", "fault", "what", box=None)
+    elsewhere = "Name the data folder of a house with --data."
+    if not (folder / "radgate.db").exists():
+        _fail(Exit.REFUSED, f"There is no audit trail in {folder}.", elsewhere)
+    try:
+        with _progress(as_json) as show:
+            show("walking the chain", 0, None)
+            faults = [
+                {"number": fault.number, "kind": fault.kind, "text": fault.text}
+                for fault in verify_database(folder / "radgate.db", folder / "audit")
+            ]
+    except MalformedMessage as error:
+        _fail(Exit.REFUSED, f"There is no audit trail in {folder}: {error.detail}.", elsewhere)
+    table = _table("no.", "fault", "what")
     for fault in faults:
-        table.add_row(str(fault["number"]), str(fault["kind"]), str(fault["text"]))
+        _row(table, fault["number"], fault["kind"], fault["text"])
     if not faults and not as_json:
-        output.print("[green]The chain is whole.[/]")
+        output.print(Text("The chain is whole.", "green"))
     else:
         _print({"ok": not faults, "faults": faults}, as_json, table)
     if faults:
         raise typer.Exit(Exit.FAULTY)
 
 
-@audit_cli.command("export")
+@audit_cli.command(
+    "export", epilog=_examples("radgate audit export march.ndjson --since 2026-03-01 --until 2026-04-01")
+)
 def audit_export(
-    path: Annotated[Path, typer.Argument(help="The file to write: one JSON object a line, with the PS3.15 message.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="To write: one JSON object a line, with the PS3.15 message in it.")
+    ],
     config: ConfigOption = None,
     data: DataOption = None,
-    patient: str = "",
-    study: str = "",
-    since: str = "",
-    until: str = "",
+    patient: PatientFilter = "",
+    study: StudyFilter = "",
+    user: UserFilter = "",
+    organisation: OrganisationFilter = "",
+    event: EventFilter = "",
+    outcome: OutcomeFilter = None,
+    since: SinceFilter = "",
+    until: UntilFilter = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """Write audit records to a file, oldest first."""
-    lines = Running(config, data).ask("GET", "/audit/export", patient=patient, study=study, since=since, until=until)
-    with path.open("w", encoding="utf-8") as file:
-        for line in lines:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    output.print(f"Wrote {len(lines)} records to {path}.")
+    """Write audit records to a file, oldest first. Exporting is itself audited."""
+    lines = Running(config, data).lines(
+        "/audit/export", patient=patient, study=study, user=user, organisation=organisation, event=event,
+        outcome=outcome, since=since, until=until,
+    )  # fmt: skip
+    count = size = 0
+    try:
+        with path.open("wb") as file, _progress(as_json) as show:
+            for line in lines:
+                count += 1
+                size += file.write(line)
+                if count % 100 == 0:
+                    show("records", count, None)
+            show("records", count, None)
+    except OSError as error:
+        _fail(Exit.REFUSED, f"{path} cannot be written: {error.strerror}.")
+    if as_json:
+        _print({"path": str(path), "records": count, "bytes": size}, True, _table())
+    else:
+        _say(f"Wrote {count} records to {path}.")

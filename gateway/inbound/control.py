@@ -176,7 +176,17 @@ class Control:
             expected = await work.studies.expected(request.match_info["uid"])
         if record is None:
             raise UnknownDocument("no such study", cure="`radgate study list` shows what is here")
-        return _reply({**study_json(record), "missing": sorted(expected)})
+        details = [
+            {
+                "series_instance_uid": series.series_instance_uid,
+                "number": series.number,
+                "modality": series.modality,
+                "description": series.description,
+                "instances": len(series.instances),
+            }
+            for series in record.study.series
+        ]
+        return _reply({**study_json(record), "missing": sorted(expected), "details": details})
 
     async def _patients(self, request: web.Request) -> web.Response:
         async with self._store.view() as work:
