@@ -89,3 +89,13 @@ def test_nothing_is_left_for_later() -> None:
     for module in modules("profiles", "gateway", "conformance"):
         found = later.search(module.text)
         assert found is None, f"{module.below}: {found and found[0]}"
+
+
+NOTES = re.compile(r"(?<![\w/])[a-z][a-z0-9-]*\.md\b|\b[lL]essons? \d+")
+
+
+def test_code_cites_nothing_that_a_reader_cannot_open() -> None:
+    """Sections of standards are for everybody; notes of those who wrote it are not."""
+    for module in modules("profiles", "gateway", "conformance"):
+        for number, line in enumerate(module.text.splitlines(), 1):
+            assert not NOTES.search(line), f"{module.below}:{number} {line.strip()}"
