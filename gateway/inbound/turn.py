@@ -13,7 +13,7 @@ the actor raises is not an exception here any more: it was recorded, and is hand
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,11 +21,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from gateway.actors.answering import Answering
 from gateway.model.cure import cure_of
 from gateway.model.house import House
-from gateway.model.job import Direction, ExchangeJob, Kind, State, Step, StepOutcome
+from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
 from gateway.model.peer import Caller
 from gateway.ports.clock import Clock
-from gateway.ports.objects import INLINE_BYTES, StagedObject
 from gateway.ports.policy import Policy
+from gateway.ports.raw import KEPT_BYTES
 from gateway.ports.store import Store, Work
 from gateway.services.exchange import Exchange, outward
 from gateway.telemetry import BYTES, FINDINGS, TURN_SECONDS, TURNS, logger, where
@@ -40,7 +40,7 @@ from profiles.errors import (
     Unauthenticated,
 )
 from profiles.findings import Decoded, errors_of
-from profiles.model.content import Content, Part, Pour, Poured
+from profiles.model.content import Part, Pour, Poured
 from profiles.transaction import Facts, Party, Side, Transaction, User
 
 Response = TypeVar("Response")
@@ -194,7 +194,7 @@ class Turn:
             await unit.undo(raised)
             if not isinstance(raised, Exception):
                 raise
-            answered.response = None
+            answered.response, record.intent = None, ""  # what was intended was undone with the unit
             answered.error = await self._failed(record, raised)
         answered.exchange_id = exchange.id
         if not isinstance(answered.response, Poured):
@@ -401,10 +401,13 @@ class _Record:
         if self.intent:
             await work.audit.close(self.intent, records)
             await work.ledger.close_step(self.step_id, step)
+            await self._end(work, outcome, error)
             return
         await self._open(work, State.FAILED if outcome is StepOutcome.FAILURE else State.DONE, error)
         if self.raw:
-            step = replace(step, raw_key=await self._keep_raw(work))
+            failed = outcome is StepOutcome.FAILURE
+            await work.raw.keep(self.exchange.id, self.exchange.now, self.raw[:KEPT_BYTES], failed=failed)
+            step = replace(step, raw_key=f"raw:{self.exchange.id}")
         await work.ledger.note(step)
         await work.audit.record(records, self.exchange.id)
 
@@ -430,11 +433,19 @@ class _Record:
             )
         )
 
-    async def _keep_raw(self, work: Work) -> str:
-        key = f"raw:{self.exchange.id}"
-        body = self.raw[:INLINE_BYTES]
-        await work.documents.keep(key, StagedObject(content=Content.of(body), inline=body, path=None))
-        return key
+    async def _end(self, work: Work, outcome: StepOutcome, error: ExchangeError | None) -> None:
+        """What was opened before the pour ends with it."""
+        if self.exchange.id != self.own_id or self.exchange.job is not None:
+            return
+        failed, learned = outcome is StepOutcome.FAILURE, self.exchange.learned
+        with suppress(InvalidTransition):  # another process of the house closed it when it started
+            await work.ledger.advance(
+                self.exchange.id,
+                Event.PERMANENT if failed else Event.ANNOUNCED,
+                self.clock.now(),
+                reason=error.detail if error else learned.why if failed else "",
+                cure=cure_of(error) if error else learned.cure if failed else "",
+            )
 
     def _step(self, outcome: StepOutcome, error: ExchangeError | None, poured_bytes: int) -> Step:
         learned = self.exchange.learned

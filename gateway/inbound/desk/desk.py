@@ -45,7 +45,6 @@ INBOX_PAGE = 20  # each is shown with its study, and with the patients that it m
 FOUND = 20  # patients shown for a search: who sees more asks better
 USER_CHARACTERS = 100
 FORM_BYTES = 64 * 1024  # the longest is a reason of 200 characters
-RAW_BYTES = 1024 * 1024
 WINDOWS = 40  # series whose stored window is looked up before a page is shown
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -273,12 +272,10 @@ class Desk:
 
     async def _raw(self, request: web.Request) -> web.Response:
         """The raw message of an exchange; looking at it is audited."""
-        key = f"raw:{request.match_info['id']}"
         async with self._store.view() as work:
-            content = await work.documents.open(key)
-        if content is None:
-            raise UnknownDocument("no raw message is kept for this exchange")
-        body = await content.read(RAW_BYTES)
+            body = await work.raw.open(request.match_info["id"])
+        if body is None:
+            raise UnknownDocument("no raw message is kept for this exchange", cure="[retention] says for how long")
         async with self._store.unit() as work:
             await work.audit.record(
                 restricted_function_used(

@@ -14,6 +14,7 @@ from PIL import Image
 from yarl import URL
 
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
+from gateway.model.job import ExchangeJob, Kind, State, StepOutcome
 from gateway.ports.archive import Plan, Wanted
 from profiles.errors import PeerUnavailable
 from profiles.model.content import Part, Pour
@@ -404,6 +405,25 @@ async def test_a_pour_that_breaks_is_never_taken_for_complete(
         broken = True
     assert broken
     assert [outcome for *_, outcome in house.audited()][-1] == 8
+    job = await newest(house)
+    assert (job.state, job.due_at) == (State.FAILED, None)
+    assert job.reason
+    assert job.cure
+
+
+async def newest(house: DicomwebHouse) -> ExchangeJob:
+    async with house.store.view() as work:
+        return (await work.ledger.list(kinds=frozenset({Kind.ASK}), limit=1))[0]
+
+
+async def test_a_question_has_ended_when_its_answer_is_poured(house: DicomwebHouse, study: SampleStudy) -> None:
+    status, _, _ = await house.get(f"/studies/{study.study_instance_uid}", ANY)
+    assert status == 200
+    job = await newest(house)
+    assert (job.state, job.reason) == (State.DONE, "")
+    async with house.store.view() as work:
+        (step,) = await work.ledger.timeline(job.id)
+    assert step.outcome is StepOutcome.SUCCESS
 
 
 async def test_a_pour_of_more_than_was_promised_is_cut(

@@ -11,10 +11,8 @@ import pytest
 from gateway.model.job import Direction, Kind, State, Step, StepOutcome
 from gateway.model.peer import Peer
 from gateway.model.study import StudyStatus
-from gateway.ports.objects import StagedObject
 from profiles.atna import operator_decision
 from profiles.model.audit import Outcome
-from profiles.model.content import Content
 from profiles.model.identifiers import Oid
 from profiles.model.patient import Patient, PersonName
 from tests.support.clock import NOON
@@ -378,8 +376,7 @@ async def test_a_raw_message_is_shown_as_text_and_looking_is_audited(desk: Pages
     job = await desk.open(State.DONE, Kind.ASK)
     body = b"MSH|^~\\&|<b>ADT</b>\rPID|||P1\x00"
     async with desk.store.unit() as work:
-        staged = StagedObject(content=Content.of(body), inline=body, path=None)
-        await work.documents.keep(f"raw:{job.id}", staged)
+        await work.raw.keep(job.id, job.opened_at, body, failed=False)
         await work.ledger.note(step(job.id, raw_key=f"raw:{job.id}"))
     assert f"/exchanges/{job.id}/raw" in await desk.page(f"/exchanges/{job.id}")
     text = await desk.page(f"/exchanges/{job.id}/raw")
