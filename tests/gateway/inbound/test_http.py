@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -16,7 +17,8 @@ from yarl import URL
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
 from gateway.model.job import ExchangeJob, Kind, State, StepOutcome
 from gateway.ports.archive import Plan, Wanted
-from profiles.errors import PeerUnavailable
+from gateway.ports.store import Work
+from profiles.errors import Busy, PeerUnavailable
 from profiles.model.content import Part, Pour
 from profiles.wire.dicom.part10 import read_head
 from profiles.wire.multipart import MultipartLimits, parts_of
@@ -424,6 +426,32 @@ async def test_a_question_has_ended_when_its_answer_is_poured(house: DicomwebHou
     async with house.store.view() as work:
         (step,) = await work.ledger.timeline(job.id)
     assert step.outcome is StepOutcome.SUCCESS
+
+
+async def test_a_question_whose_intent_cannot_be_committed_has_failed_and_nothing_is_poured(
+    house: DicomwebHouse, study: SampleStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, refused = house.store.unit, False
+
+    @asynccontextmanager
+    async def busy_once() -> AsyncIterator[Work]:
+        nonlocal refused
+        async with unit() as work:
+            yield work
+            if not refused:
+                refused = True
+                raise Busy("the store is busy")
+
+    records = len(house.audited())
+    monkeypatch.setattr(house.store, "unit", busy_once)
+    status, _, _ = await house.get(f"/studies/{study.study_instance_uid}", ANY)
+    assert status == 503
+    job = await newest(house)
+    assert (job.state, job.reason) == (State.FAILED, "the store is busy")
+    assert [outcome for *_, outcome in house.audited()[records:]] == [8]
+    async with house.store.view() as work:
+        (step,) = await work.ledger.timeline(job.id)
+    assert step.outcome is StepOutcome.FAILURE
 
 
 async def test_a_pour_of_more_than_was_promised_is_cut(
