@@ -89,6 +89,7 @@ from gateway.services.viewing import Viewing
 from gateway.settings import FAILED_TIMES, PeerSection, Problem, RetentionSection, Settings, SettingsError
 from gateway.telemetry import configure, logger, registry
 from profiles.atna import application_started, application_stopped
+from profiles.errors import HouseError
 from profiles.model.identifiers import Oid
 from profiles.pix.iti8 import ITI_8, iti_8
 from profiles.pix.iti30 import ITI_30, iti_30
@@ -375,10 +376,15 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             working.cancel()
             with suppress(asyncio.CancelledError):
                 await working
-            async with store.unit() as work:
-                await work.audit.record(
-                    application_stopped(at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher())
-                )
+            try:
+                async with store.unit() as work:
+                    await work.audit.record(
+                        application_stopped(
+                            at=clock.now(), source_id=house.name, house=house.party(), launcher=_launcher()
+                        )
+                    )
+            except HouseError as full:  # a full disk is no reason not to stop
+                logger().error("the stop cannot be audited", condition=full.condition.value)
             if forwarder is not None:
                 await forwarder.stop()
 

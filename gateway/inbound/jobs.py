@@ -9,14 +9,16 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
+from gateway.model.cure import cure_of
 from gateway.model.job import Event, ExchangeJob, InvalidTransition, State
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.telemetry import EXCHANGES, logger, where
-from profiles.errors import ExchangeError
+from profiles.errors import ExchangeError, HouseError
 
 LEASE = timedelta(seconds=60)
 COUNT = timedelta(seconds=5)  # how old the gauges may be
+PUT_OFF = timedelta(seconds=5)  # after our own store failed
 POLL_S = 1.0  # the longest that something due waits when nobody woke us
 
 
@@ -102,6 +104,11 @@ class JobRunner:
         keeper = asyncio.create_task(self._keep(job), name=f"lease {job.id}")
         try:
             await self._worker.run(job)
+        except (
+            HouseError
+        ) as full:  # how the attempt went could not be written down: a full disk is not the exchange's fault
+            logger().error("put off", exchange=job.id, kind=job.kind.value, condition=full.condition.value)
+            await self._put_off(job, full)
         except Exception as defect:  # the runner outlives any exchange; the defect is named and counted
             detail = defect.detail if isinstance(defect, ExchangeError) else "this house has a defect; it was logged"
             logger().error(
@@ -118,6 +125,15 @@ class JobRunner:
                 async with self._store.unit() as work:
                     if not await work.ledger.extend(job.id, self._owner, self._clock.now() + LEASE):
                         return
+
+    async def _put_off(self, job: ExchangeJob, error: HouseError) -> None:
+        """Later; where not even that can be written, the lease runs out and somebody takes it again."""
+        now = self._clock.now()
+        with suppress(ExchangeError, InvalidTransition):
+            async with self._store.unit() as work:
+                await work.ledger.advance(
+                    job.id, Event.TEMPORARY, now, reason=error.detail, cure=cure_of(error), due_at=now + PUT_OFF
+                )
 
     async def _give_up(self, job: ExchangeJob, detail: str) -> None:
         """A defect must not spin: the exchange fails with its reason and can be released again."""

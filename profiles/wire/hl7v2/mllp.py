@@ -84,6 +84,7 @@ class FrameSplitter:
         self._body = bytearray()
         self._noise = 0
         self._quiet = 0
+        self._spoke = False  # a start block came
 
     @property
     def is_inside(self) -> bool:
@@ -132,6 +133,8 @@ class FrameSplitter:
             self._whole(events)
         elif self.is_inside and self._body:
             events.append(Broken(FramingFault.CUT_OFF, self.head))
+        elif self._noise and not self._spoke and not self.is_finished:
+            events.append(Broken(FramingFault.NOISE))  # somebody who speaks another protocol, and gave up
         self._finish()
         return events
 
@@ -150,6 +153,7 @@ class FrameSplitter:
         if start < 0:
             return len(data)
         self._state = _State.INSIDE
+        self._spoke = True
         self._body.clear()
         return start + 1
 
