@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -79,6 +80,7 @@ LARGE_BYTES: Final = 8 * 1024 * 1024  # from here on a file of its own is faster
 PAGE: Final = 500  # matches asked for at once
 IDLE_TIMEOUT_S: Final = 60.0  # an archive that reads from tape is slow to begin, never slower than this
 READY_TIMEOUT_S: Final = 5.0
+REMEMBERED: Final = 50_000  # transfer syntaxes of instances of which the index does not know it: some 10 MB
 META_BYTES: Final = 1024  # of a file: its meta information begins with what names it
 LIMITS: Final = MultipartLimits(parts=10_000_000)
 
@@ -177,6 +179,7 @@ class DicomwebArchive:
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
         self._limit = asyncio.Semaphore(CONNECTIONS)
         self._decompressing: dict[str, bool] = {}
+        self._syntaxes: dict[str, str] = {}  # by SOP Instance UID; an archive keeps what it got
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -529,6 +532,7 @@ class DicomwebArchive:
         overlays: dict[str, Overlay] = {}
         for (study, asked), listing in zip(by_study.items(), listings, strict=True):
             overlays[study] = await self._overlays.of(study)
+            await self._learn_syntaxes(asked, listing)
             together: list[Wanted] = []
             alone: list[_Source] = []
             for each in asked:
@@ -582,8 +586,37 @@ class DicomwebArchive:
             return _Source(address=f"{self._native}{listed.native}/file", wanted=(uid,), native=True)
         return _Source(address=f"{self._base}{_path(wanted)}", wanted=(uid,))
 
+    async def _learn_syntaxes(self, asked: Sequence[Wanted], listing: Mapping[str, _Listed]) -> None:
+        """Ask for all that are not known at once: one after another, a study of 500 would wait for seconds."""
+        unknown = iter(
+            [
+                each
+                for each in asked
+                if each.instance.transfer_syntax_uid is None
+                and each.instance.sop_instance_uid in listing
+                and each.instance.sop_instance_uid not in self._syntaxes
+            ]
+        )
+
+        async def some() -> None:
+            for each in unknown:
+                await self._stored_syntax(each, listing[each.instance.sop_instance_uid])
+
+        await asyncio.gather(*(some() for _ in range(CONNECTIONS)))
+
     async def _stored_syntax(self, wanted: Wanted, listed: _Listed) -> str:
-        """The transfer syntax, where the index does not know it: the beginning of the file tells."""
+        """The transfer syntax, where the index does not know it."""
+        uid = str(wanted.instance.sop_instance_uid)
+        known = self._syntaxes.get(uid)
+        if known is None:
+            known = intern(await self._asked_syntax(wanted, listed))
+            while len(self._syntaxes) >= REMEMBERED:
+                self._syntaxes.pop(next(iter(self._syntaxes)))
+            self._syntaxes[uid] = known
+        return known
+
+    async def _asked_syntax(self, wanted: Wanted, listed: _Listed) -> str:
+        """The beginning of the file tells, or the archive's own address."""
         if listed.native is not None:
             found = await self._text(f"{self._native}{listed.native}/metadata/TransferSyntax")
             if found:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -17,7 +18,7 @@ from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.dicomweb_answers import StoreAnswer
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.overlays import Overlays
-from gateway.ports.archive import Stored
+from gateway.ports.archive import Stored, Wanted
 from profiles.errors import (
     Duplicate,
     ExchangeError,
@@ -202,6 +203,26 @@ async def test_a_few_of_many_are_fetched_one_by_one(archive: DicomwebArchive, tm
     assert await poured(archive, plan) == {
         uid: bodies[uid] for uid in (str(each.instance.sop_instance_uid) for each in wanted)
     }
+
+
+@judged
+async def test_transfer_syntaxes_that_the_index_does_not_know_are_asked_for_once(
+    archive: DicomwebArchive, ct: SampleStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored(archive, pour_of(bodies_of(ct)))
+    asked: list[str] = []
+    ask = DicomwebArchive._asked_syntax
+
+    async def counted(self: DicomwebArchive, wanted: Wanted, listed: Any) -> str:
+        asked.append(wanted.instance.sop_instance_uid)
+        return await ask(self, wanted, listed)
+
+    monkeypatch.setattr(DicomwebArchive, "_asked_syntax", counted)
+    unknown = [replace(each, instance=replace(each.instance, transfer_syntax_uid=None)) for each in wanted_of(ct)]
+    for _ in range(2):
+        plan = await archive.plan(unknown, None)
+        assert {each.transfer_syntax_uid for each in plan.available} == {ExplicitVRLittleEndian}
+    assert sorted(asked) == sorted(each.instance.sop_instance_uid for each in unknown)
 
 
 @judged
