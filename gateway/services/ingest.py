@@ -453,6 +453,6 @@ def study_fact(fragments: Sequence[Study], patient: Patient) -> StudyFact:
 
 
 async def expect(work: Work, studies: Iterable[Study], patient: Patient, source: str, at: datetime) -> None:
-    """A manifest's studies are ours from now on: registered, their instances on the way (decision 7)."""
+    """A manifest's studies are ours from now on: registered, their instances on the way."""
     for study in studies:
         await work.studies.expect(replace(study, patient=patient), source, at)

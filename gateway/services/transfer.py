@@ -1,7 +1,7 @@
 """Transfer: run a job that fetches. Take the manifest, ask where it says, archive, verify, say what is missing.
 
 State is the job's; what has arrived is in the index, so a worker that dies loses nothing: the next one asks only for what
-is not here yet (decision 8). Comparison is of sets: SOP classes, UIDs, nothing foreign (decision 5).
+is not here yet. Comparison is of sets: SOP classes, UIDs, nothing foreign.
 """
 
 from collections.abc import Mapping, Sequence

@@ -91,7 +91,7 @@ def test_nothing_is_left_for_later() -> None:
         assert found is None, f"{module.below}: {found and found[0]}"
 
 
-NOTES = re.compile(r"(?<![\w/])[a-z][a-z0-9-]*\.md\b|\b[lL]essons? \d+")
+NOTES = re.compile(r"(?<![\w/])[a-z][a-z0-9-]*\.md\b|\b([dD]ecision|[lL]esson)s? \d+")
 
 
 def test_code_cites_nothing_that_a_reader_cannot_open() -> None:
