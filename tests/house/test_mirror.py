@@ -69,6 +69,7 @@ PROVED_BY = {
     "gateway/services/publish": "tests/conformance/test_demo.py",
     "gateway/services/reconcile": "tests/conformance/test_demo.py",
     "gateway/services/retrieve": "tests/gateway/inbound/test_http.py",
+    "gateway/services/rewrite": "tests/flows/test_faults_identity.py",
     "gateway/services/screen": "tests/flows/test_faults_submission.py",
     "gateway/services/search": "tests/gateway/actors/test_fhir_server.py",
     "gateway/services/stored_query": "tests/conformance/test_demo.py",
