@@ -53,6 +53,8 @@ from gateway.adapters.tls import (
     ClientCertificate,
     TlsIdentity,
     client_context,
+    expiry_of_file,
+    fault_of,
     fingerprint_of_file,
     peer_fingerprint,
     server_context,
@@ -144,8 +146,23 @@ async def serve(settings: Settings, *, port_base: int = 0) -> None:
 
 
 def _say(settings: Settings, addresses: dict[str, str]) -> None:
-    lines = [f"{settings.house.name} is ready. Everything of it is below {settings.house.data.absolute()}"]
-    lines += [f"  {name:<10} {address}" for name, address in addresses.items()]
+    """Where everything is."""
+    data, http = settings.house.data.absolute(), addresses["http"]
+    database = "as store.url says" if settings.store.url else str(data / "radgate.db")
+    archive = str(data / "archive") if settings.archive.kind == "files" else settings.archive.url
+    places = {
+        "desk": f"{http}/",
+        "SOAP": f"{http}/soap/",
+        "FHIR": f"{http}/fhir/r4",
+        "DICOMweb": f"{http}/dicomweb",
+        "health": f"{http}/readyz and {http}/metrics",
+        **{name: address for name, address in addresses.items() if name != "http"},
+        "data": str(data),
+        "database": database,
+        "archive": archive,
+        "audit": f"{data / 'audit'}" + (f", and sent to {settings.audit.syslog}" if settings.audit.syslog else ""),
+    }
+    lines = [f"{settings.house.name} is ready."] + [f"  {name:<10} {place}" for name, place in places.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
@@ -407,6 +424,17 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _is_running(lock: Path) -> bool:
+    """Whether a house holds the data folder."""
+    if not lock.exists():
+        return False
+    try:
+        with _locked(lock):
+            return False
+    except AlreadyRunning:
+        return True
+
+
 def _shifted(port: int, port_base: int) -> int:
     return port + port_base if port else 0
 
@@ -603,13 +631,14 @@ async def _recover(store: SqlStore, objects: FileObjects, archive: Archive, cloc
 # --- examining --------------------------------------------------------------------------------------------------------
 
 LEAST_FREE_BYTES = 2 * 1024**3
+ENDS_SOON = timedelta(days=30)  # time to get a new one signed
 
 
 async def examine(settings: Settings) -> list[Examined]:
     """What a house needs, looked at without starting it: folder, disk, ports, certificates, peers."""
-    found = [_folder(settings), _disk(settings)]
+    found = [_folder(settings), _disk(settings), *_certificates(settings, datetime.now(UTC))]
     for key, port in (("http_port", settings.listen.http_port), ("mllp_port", settings.listen.mllp_port)):
-        found.append(_port(settings.listen.host, key, port))
+        found.append(_port(settings, key, port))
     for peer in settings.peer:
         for service, address in peer.endpoint.items():
             found.append(await _reachable(f"{peer.name}, {service}", address))
@@ -621,7 +650,10 @@ def _folder(settings: Settings) -> Examined:
     existing = next(each for each in (data, *data.parents) if each.exists())
     good = os.access(existing, os.W_OK)
     return Examined(
-        what=f"data folder {data}", good=good, state="" if good else "it cannot be written", cure="Change owner or path"
+        what=f"data folder {data}",
+        good=good,
+        state="" if good else "it cannot be written",
+        cure="" if good else "Change owner or path",
     )
 
 
@@ -637,11 +669,46 @@ def _disk(settings: Settings) -> Examined:
     )
 
 
-def _port(host: str, key: str, port: int) -> Examined:
+def _certificates(settings: Settings, now: datetime) -> Iterator[Examined]:
+    """Ours, those that we trust, those of peers: readable, the key fits, and not about to end."""
+    tls = settings.tls
+    if tls.certificate is not None and tls.key is not None:
+        fault = fault_of(TlsIdentity(certificate=tls.certificate, key=tls.key))
+        cure = "Put the key of this certificate there" if fault else ""
+        yield Examined(what="tls.key", good=not fault, state=fault, cure=cure)
+    named = {
+        "tls.certificate": tls.certificate,
+        **{f"tls.trust {path.name}": path for path in tls.trust},
+        **{f"audit.syslog_trust {path.name}": path for path in settings.audit.syslog_trust},
+        **{f"certificate of {peer.name}": peer.certificate for peer in settings.peer},
+    }
+    for what, path in named.items():
+        if path is not None:
+            yield _certificate(what, path, now)
+
+
+def _certificate(what: str, path: Path, now: datetime) -> Examined:
     try:
-        with _bound(host, port, 0):
+        ends = expiry_of_file(path)
+    except ValueError:
+        return Examined(
+            what=what, good=False, state="there is no certificate in it", cure="Put a PEM certificate there"
+        )
+    if ends <= now:
+        return Examined(what=what, good=False, state=f"ended on {ends:%Y-%m-%d}", cure="Renew it")
+    if ends <= now + ENDS_SOON:
+        left = (ends - now).days
+        return Examined(what=what, good=False, state=f"ends on {ends:%Y-%m-%d}, in {left} days", cure="Renew it")
+    return Examined(what=what, good=True, state=f"until {ends:%Y-%m-%d}")
+
+
+def _port(settings: Settings, key: str, port: int) -> Examined:
+    try:
+        with _bound(settings.listen.host, port, 0):
             return Examined(what=f"listen.{key} {port}", good=True)
     except SettingsError as error:
+        if _is_running(settings.house.data / LOCK_FILE):
+            return Examined(what=f"listen.{key} {port}", good=True, state="in use; a house is running on this folder")
         return Examined(
             what=f"listen.{key} {port}", good=False, state=error.problems[0].reason, cure=error.problems[0].cure
         )

@@ -84,7 +84,7 @@ DataOption = Annotated[
     typer.Option("--data", envvar="RADGATE_DATA", help="The house's data folder; without it, as the settings say."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it rests, and show how it goes.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it rests, and show how it goes; 1 if not done.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")]
 ExchangeArgument = Annotated[
     str, typer.Argument(metavar="EXCHANGE", help="Its id, as `radgate exchange list` shows it.")
@@ -531,10 +531,13 @@ def exchange_give_up(
 
 def _change(house: Running, path: str, body: dict[str, Any], wait: bool, as_json: bool) -> None:
     job = house.ask("POST", path, {**body, "person": getpass.getuser()})
-    if wait:
-        _show_exchange(house.watch(job["id"], as_json), as_json)
-    else:
+    if not wait:
         _print(job, as_json, _exchange_table([job]))
+        return
+    job = house.watch(job["id"], as_json)
+    _show_exchange(job, as_json)
+    if job["state"] != "done":
+        raise typer.Exit(Exit.REFUSED)
 
 
 # --- study ------------------------------------------------------------------------------------------------------------
