@@ -75,14 +75,14 @@ async def serving(folder: Path, settings: str = LOOPBACK) -> AsyncIterator[House
         await house.process.wait()
 
 
-async def start(folder: Path, wrap: Sequence[str] = ()) -> HouseProcess:
-    """Start it; `wrap` is a program to run it under."""
+async def start(folder: Path, wrap: Sequence[str] = (), program: Sequence[str] = ("-m", "gateway")) -> HouseProcess:
+    """Start it; `wrap` is a program to run it under, `program` what Python runs."""
     (folder / "data" / "control.json").unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(BYTECODE)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling everything again is most of a start
     with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *wrap, sys.executable, "-m", "gateway", "serve", "--config", str(folder / "radgate.toml"),
+            *wrap, sys.executable, *program, "serve", "--config", str(folder / "radgate.toml"),
             stdout=log, stderr=log, cwd=Path(__file__).resolve().parents[2],
             env=environment,
         )  # fmt: skip

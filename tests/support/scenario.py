@@ -499,10 +499,9 @@ class Valley:
 
     async def push(self, bodies: Iterable[bytes], *, study: str = "", peer: str = "Lakeside") -> tuple[int, Any]:
         """STOW-RS."""
-        headers = {
-            "Content-Type": 'multipart/related; type="application/dicom"; boundary=bbb',
-            "Authorization": f"Bearer {TOKENS[peer]}",
-        }
+        headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=bbb'}
+        if peer:
+            headers["Authorization"] = f"Bearer {TOKENS[peer]}"
         path = f"/dicomweb/studies/{study}" if study else "/dicomweb/studies"
         async with self.http.post(self.url + path, data=multipart(bodies), headers=headers) as answer:
             body = await answer.read()
