@@ -6,6 +6,7 @@ Used by RAD-69, ITI-43 and WADO-RS alike: what differs is how the request names 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.archive import Archive, Plan, Wanted
@@ -182,7 +183,7 @@ class Retrieve:
         exchange.learned.failed = not found
         if failed:
             first = next(iter(failed.values()))
-            exchange.learned.why, exchange.learned.cure = first.detail, first.cure
+            exchange.learned.why, exchange.learned.cure = first.detail, cure_of(first)
         exchange.learned.text = f"{len(found)} of {len(found) + len(failed)} document(s) handed out"
         return found, failed
 
@@ -197,7 +198,7 @@ class Retrieve:
         exchange.learned.text = f"{there} of {asked} instances handed out"
         if planned.failed:
             first = next(iter(planned.failed.values()))
-            exchange.learned.why, exchange.learned.cure = first.detail, first.cure
+            exchange.learned.why, exchange.learned.cure = first.detail, cure_of(first)
 
 
 async def pour_of(contents: Mapping[str, Content]) -> AsyncIterator[Part]:

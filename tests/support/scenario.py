@@ -568,6 +568,12 @@ class Valley:
         except TimeoutError:
             raise AssertionError(f"not {states} but {found['state']}: {found['reason']}; {found['steps']}") from None
 
+    async def closed(self, transaction: str, within_s: float = 10.0) -> None:
+        """Wait until no step of this transaction is open: a pour is closed after its last byte, so a little later."""
+        async with asyncio.timeout(within_s):
+            while any(step["outcome"] == "open" for step in self.kept().steps if step["transaction"] == transaction):
+                await asyncio.sleep(0.02)
+
     @asynccontextmanager
     async def refusing(self, *, explained: bool = True, audits: int = 1) -> AsyncIterator[Refusal]:
         """Whatever happens in the block is refused: nothing clinical changes, and it is noted and audited once.
