@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,15 +54,17 @@ def machine() -> str:
 
 def run(name: str, rows: Path) -> str:
     """One benchmark to its end; "" or how it broke."""
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-m", *BENCHES[name]], cwd=ROOT, env={**os.environ, ROWS_FILE: str(rows)},
-            capture_output=True, text=True, timeout=LIMIT_S, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"took more than {LIMIT_S:g} s"
-    if "Traceback" in ended.stderr or ended.returncode not in (0, 1):
-        return ended.stderr.strip()[-2000:] or f"ended with {ended.returncode}"
+    with subprocess.Popen(
+        [sys.executable, "-m", *BENCHES[name]], cwd=ROOT, env={**os.environ, ROWS_FILE: str(rows)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as running:  # fmt: skip
+        try:
+            _, said = running.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)  # and the servers that it started
+            return f"took more than {LIMIT_S:g} s"
+    if "Traceback" in said or running.returncode not in (0, 1):
+        return said.strip()[-2000:] or f"ended with {running.returncode}"
     return ""
 
 
