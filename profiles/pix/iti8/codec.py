@@ -16,6 +16,9 @@ RULES = FeedRules(
         FeedEvent.REGISTER: "ADT_A01",
         FeedEvent.PRE_ADMIT: "ADT_A01",
         FeedEvent.UPDATE: "ADT_A01",
+        # Spec ambiguity: ITI-8 names no A28 and A31; interface engines send them by 2.3.1 all the same. Read, never sent.
+        FeedEvent.ADD_PERSON: "ADT_A05",
+        FeedEvent.UPDATE_PERSON: "ADT_A05",
         FeedEvent.MERGE: "ADT_A39",
     },
     names_event=True,

@@ -214,13 +214,20 @@ def test_what_real_senders_leave_out_is_told_and_not_refused(_: str, wire: str, 
         "",
         MSH_231.format("A01"),
         MSH_231.format("A47") + PID,
-        MSH_231.format("A28") + PID,  # of ITI-30
         MSH_231.format("A01").replace("ADT^", "ORU^") + PID,
     ],
 )
 def test_what_is_no_message_of_the_transaction_is_malformed(wire: str) -> None:
     with pytest.raises(MalformedMessage):
         ITI_8.decode_request(wire.encode())
+
+
+@pytest.mark.parametrize("event", [FeedEvent.ADD_PERSON, FeedEvent.UPDATE_PERSON])
+def test_a_person_added_or_updated_by_2_3_1_is_taken_in(event: FeedEvent) -> None:
+    decoded = ITI_8.decode_request(
+        (MSH_231.format(f"{event}^ADT_A05") + f"EVN|{event}|20260314120000\r" + PID + "PV1||O\r").encode()
+    )
+    assert decoded.value.event is event
 
 
 def test_a_merge_pairs_the_ids_of_each_authority() -> None:
