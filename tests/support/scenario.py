@@ -586,13 +586,13 @@ class Valley:
         for table, rows in before.rows.items():
             assert after.rows[table] == rows, f"{table} changed"
         assert after.files == before.files
-        steps, audit = after.steps[len(before.steps) :], after.audit[len(before.audit) :]
+        audit = after.audit[len(before.audit) :]
+        steps = [step for step in after.steps[len(before.steps) :] if step["direction"] == "in"]
         assert len(steps) == 1, steps
         assert len(audit) == audits, audit
         refusal.step, refusal.audit = steps[0], audit[0]
-        known = {each["id"] for each in before.exchanges}
-        (refusal.exchange,) = (each for each in after.exchanges if each["id"] not in known)
-        assert refusal.step["exchange_id"] == refusal.exchange["id"]
+        (refusal.exchange,) = (each for each in after.exchanges if each["id"] == refusal.step["exchange_id"])
+        assert refusal.exchange["id"] not in {each["id"] for each in before.exchanges}
         assert refusal.step["outcome"] == "failure"
         assert outcome_of(refusal.audit) != 0
         if explained:
