@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from conformance.demo.houses import CommandFailed, Neighbourhood, build
-from conformance.demo.steps import STEPS, Scene, StepFailed
+from conformance.demo.steps import STEPS, Scene, Step, StepFailed
 from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
 from conformance.simulators.hl7_listener import Hl7Receiver
 from profiles.errors import ExchangeError
@@ -100,11 +100,11 @@ def _make(folder: Path, seed: int, authority: Oid, instances: int) -> SampleStud
     return write_ct_study(folder, seed=seed, patient=patient, series=2, instances=instances, rows=256)
 
 
-async def _run(scene: Scene, name: str, transaction: str, step: object) -> Line:
+async def _run(scene: Scene, name: str, transaction: str, step: Step) -> Line:
     started = time.perf_counter()
     size, ok = 0, False
     try:
-        seen = await step(scene)  # type: ignore[operator]  # a Step of the table
+        seen = await step(scene)
         detail, size, ok = seen.detail, seen.size_bytes, True
     except TimeoutError:
         detail = "nothing happened for too long"
