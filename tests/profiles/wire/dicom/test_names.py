@@ -1,7 +1,7 @@
 """PN and PersonName."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from profiles.model.patient import NO_NAME, PersonName
@@ -41,6 +41,8 @@ def test_what_is_too_much_is_kept_in_the_suffix() -> None:
 
 
 @given(st.text(max_size=40))
+@example("\\")
+@example("=a^\\")
 def test_any_text_is_read_and_settles(text: str) -> None:
     once = to_pn(from_pn(text))
     assert to_pn(from_pn(once)) == once
