@@ -252,9 +252,7 @@ async def same_studies(
             ]
 
 
-PLENTY = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False, print_blob=True
-)
+PLENTY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 SOME = settings(PLENTY, max_examples=8)
 document_cases = given(documents(), st.lists(sparse(document_questions), min_size=1, max_size=12))
 study_asked = st.one_of(
