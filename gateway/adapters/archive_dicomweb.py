@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from sys import intern
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
 
@@ -80,7 +80,7 @@ LARGE_BYTES: Final = 8 * 1024 * 1024  # from here on a file of its own is faster
 PAGE: Final = 500  # matches asked for at once
 IDLE_TIMEOUT_S: Final = 60.0  # an archive that reads from tape is slow to begin, never slower than this
 READY_TIMEOUT_S: Final = 5.0
-REMEMBERED: Final = 50_000  # transfer syntaxes of instances of which the index does not know it: some 10 MB
+REMEMBERED: Final = 50_000  # instances whose place is remembered, or their transfer syntax: some 10 MB of each
 META_BYTES: Final = 1024  # of a file: its meta information begins with what names it
 LIMITS: Final = MultipartLimits(parts=10_000_000)
 
@@ -100,6 +100,10 @@ class _Listed:
     series: str = ""
     native: str | None = None
     size: int | None = None
+
+
+_Listing: TypeAlias = dict[str, _Listed]
+"""By SOP Instance UID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,7 @@ class _Call:
     """What one `store` knows and has under way."""
 
     coercion: Coercion | None
-    here: dict[str, dict[str, _Listed]] = field(default_factory=dict)
+    here: dict[str, _Listing] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     batch: list[_Ready] = field(default_factory=list)
     batch_bytes: int = 0
@@ -180,6 +184,7 @@ class DicomwebArchive:
         self._limit = asyncio.Semaphore(CONNECTIONS)
         self._decompressing: dict[str, bool] = {}
         self._syntaxes: dict[str, str] = {}  # by SOP Instance UID; an archive keeps what it got
+        self._listings: dict[tuple[str, str | None], _Listing] = {}  # by study and series, the oldest first
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -216,13 +221,13 @@ class DicomwebArchive:
         async with self._get(address, JSON, idle_s=idle_s) as response:
             return await json_of(response, address)
 
-    async def _listing(self, study: str, series: str | None = None) -> dict[str, _Listed]:
+    async def _listing(self, study: str, series: str | None = None) -> _Listing:
         """What the archive has of a study or a series, by SOP Instance UID."""
         async with self._limit:
             if self._native is not None:
                 return await self._native_listing(study, series)
             below = f"/series/{series}" if series is not None else ""
-            found: dict[str, _Listed] = {}
+            found: _Listing = {}
             while True:
                 address = (
                     f"{self._base}/studies/{study}{below}/instances"
@@ -239,11 +244,11 @@ class DicomwebArchive:
                 if len(page) < PAGE or len(found) == before:
                     return found
 
-    async def _native_listing(self, study: str, series: str | None) -> dict[str, _Listed]:
+    async def _native_listing(self, study: str, series: str | None) -> _Listing:
         """The same by Orthanc's own interface, with sizes: some milliseconds where QIDO-RS takes hundreds."""
         wanted, uid = ("Series", series) if series is not None else ("Study", study)
         path = {"Series": "series", "Study": "studies"}[wanted]
-        found: dict[str, _Listed] = {}
+        found: _Listing = {}
         for each in await self._lookup(str(uid)):
             if each.get("Type") != wanted:
                 continue
@@ -253,6 +258,43 @@ class DicomwebArchive:
                     str(instance["ParentSeries"]), f"/instances/{instance['ID']}", int(instance["FileSize"])
                 )
         return found
+
+    async def _remembered(self, study: str, series: str | None) -> _Listing:
+        """The same for a plan: the last listing, as long as the archive tells the same number of instances.
+
+        Listing 500 instances takes an archive longer than sending them. One that went while another came is not noticed
+        here: then the pour breaks, and what was remembered is forgotten.
+        """
+        before = self._listings.get((study, series))
+        if before is not None and await self._count(study, series) == len(before):
+            return before
+        listing = await self._listing(study, series)
+        self._listings.pop((study, series), None)
+        held = sum(map(len, self._listings.values()))
+        while self._listings and held + len(listing) > REMEMBERED:
+            held -= len(self._listings.pop(next(iter(self._listings))))
+        self._listings[study, series] = listing
+        return listing
+
+    def _forget(self, plan: Plan) -> None:
+        studies = {each.wanted.study_instance_uid for each in plan.available}
+        for key in [each for each in self._listings if each[0] in studies]:
+            del self._listings[key]
+
+    async def _count(self, study: str, series: str | None) -> int | None:
+        """How many instances the archive tells of a study or a series (0020,1208; 0020,1209). None: it does not tell."""
+        if series is None:
+            address, tag = f"{self._base}/studies?StudyInstanceUID={study}&includefield=00201208", "00201208"
+        else:
+            address = f"{self._base}/studies/{study}/series?SeriesInstanceUID={series}&includefield=00201209"
+            tag = "00201209"
+        try:
+            async with self._limit:
+                found = await self._json(address)
+        except (UnknownDocument, PeerRefused):  # not every archive searches by UID; the listing will tell
+            return None
+        told = first_value(found[0], tag) if isinstance(found, list) and len(found) == 1 else ""
+        return int(told) if told.isdecimal() else None
 
     async def _lookup(self, uid: str) -> list[dict[str, Any]]:
         address = f"{self._native}/tools/lookup"
@@ -524,7 +566,7 @@ class DicomwebArchive:
         for each in wanted:
             by_study.setdefault(each.study_instance_uid, []).append(each)
         listings = await asyncio.gather(
-            *(self._listing(study, _one_series(asked)) for study, asked in by_study.items())
+            *(self._remembered(study, _one_series(asked)) for study, asked in by_study.items())
         )
         available: list[PlannedInstance] = []
         missing: dict[str, ExchangeError] = {}
@@ -675,6 +717,8 @@ class DicomwebArchive:
             for gone in await asyncio.gather(*opening, return_exceptions=True):
                 if isinstance(gone, _Opened):
                     await gone.close()
+            if planned:
+                self._forget(plan)
         if planned:
             raise PeerProtocolError(
                 f"{hop_of(self._base)} left out {len(planned)} instances that it lists", cure="ask again"

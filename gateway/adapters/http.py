@@ -18,6 +18,7 @@ from profiles.errors import ExchangeError, PeerProtocolError, PeerRefused, PeerT
 CONNECT_TIMEOUT_S = 10.0
 CONNECTIONS_PER_HOST = 16  # a peer's jobs run side by side; its listener is not to be flooded
 BUFFER_BYTES = 256 * 1024  # of what came and was not read yet, per connection
+BROKEN = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class HttpSessions:
@@ -69,7 +70,7 @@ def calling(address: str) -> Iterator[None]:
     """
     try:
         yield
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+    except BROKEN as error:
         raise told(error, address) from error
 
 
@@ -143,8 +144,10 @@ def _reason(error: BaseException) -> str:
 async def body_of(response: aiohttp.ClientResponse, address: str) -> AsyncIterator[bytes]:
     """The body as it comes, errors of the connection translated."""
     while True:
-        with calling(address):
+        try:  # not `calling`: a context manager for each chunk is felt
             chunk = await response.content.readany()
+        except BROKEN as error:
+            raise told(error, address) from error
         if not chunk:
             return
         yield chunk

@@ -226,6 +226,62 @@ async def test_transfer_syntaxes_that_the_index_does_not_know_are_asked_for_once
 
 
 @judged
+async def test_an_archive_that_changed_is_listed_again(
+    archive: DicomwebArchive, judge: Orthanc, ct: SampleStudy
+) -> None:
+    bodies = bodies_of(ct)
+    first, *rest = bodies
+    await stored(archive, pour_of({uid: bodies[uid] for uid in rest}))
+    assert set((await archive.plan(wanted_of(ct), None)).missing) == {first}
+    await stored(archive, pour_of({first: bodies[first]}))
+    assert await fetched(archive, wanted_of(ct)) == bodies
+    (gone,) = judge.ask("/tools/lookup", method="POST", body=first.encode())  # type: ignore[misc]
+    judge.ask(f"/instances/{gone['ID']}", method="DELETE")
+    plan = await archive.plan(wanted_of(ct), None)
+    assert set(plan.missing) == {first}
+    assert set(await poured(archive, plan)) == set(rest)
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["it tells how many", "it does not count"])
+async def test_a_study_is_listed_once_while_the_archive_tells_the_same_number(
+    sessions: HttpSessions, overlays: Overlays, ct: SampleStudy, counted: bool
+) -> None:
+    listings = 0
+    some = wanted_of(ct)[:2]
+
+    async def listing(_: web.Request) -> web.Response:
+        nonlocal listings
+        listings += 1
+        each = b'{"00080018":{"vr":"UI","Value":["%b"]}}'
+        body = b"[" + b",".join(each % one.instance.sop_instance_uid.encode() for one in some) + b"]"
+        return web.Response(body=body, content_type="application/dicom+json")
+
+    async def count(_: web.Request) -> web.Response:
+        told = b'"00201209":{"vr":"IS","Value":[2]}' if counted else b""
+        return web.Response(body=b"[{%b}]" % told, content_type="application/dicom+json")
+
+    async def broken(_: web.Request) -> web.Response:
+        return web.Response(
+            body=b"--x--\r\n", headers={"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'}
+        )
+
+    async with answering(
+        web.get("/dicom-web/studies/{study}/series/{series}/instances", listing),
+        web.get("/dicom-web/studies/{study}/series", count),
+        web.get("/dicom-web/studies/{study}/series/{series}", broken),
+    ) as address:
+        archive = behind(address, sessions, overlays)
+        for _ in range(3):
+            plan = await archive.plan(some, None)
+            assert len(plan.available) == 2
+        assert listings == (1 if counted else 3)
+        with pytest.raises(PeerProtocolError, match="left out 2"):
+            await poured(archive, plan)
+        await archive.plan(some, None)  # what a pour has shown to be wrong is not believed again
+        assert listings == (2 if counted else 4)
+
+
+@judged
 async def test_most_of_a_series_comes_in_one_answer(archive: DicomwebArchive, ct: SampleStudy) -> None:
     await stored(archive, pour_of(bodies_of(ct)))
     wanted = wanted_of(ct)[:2]
