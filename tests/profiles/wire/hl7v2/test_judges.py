@@ -1,12 +1,13 @@
 """hl7apy as a second judge: it knows the structure of every message, segment and field of each version.
 
-It is no dependency of ours; where it can be imported it judges what we build.
+It is a dependency of the tests only: it judges what we build.
 """
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hl7apy import consts, parser, validation
 
 from profiles.pix.iti8 import ITI_8, FeedEvent, PatientFeedRequest
 from profiles.pix.iti30 import ITI_30
@@ -14,10 +15,6 @@ from profiles.swf.oru_r01 import ORU_R01, StudyAvailable
 from profiles.wire.hl7v2.ack import ACCEPTED, AckCode, AckError, Acknowledgement, write_acknowledgement
 from tests.profiles.swf.oru_r01.announced import AVAILABLE
 from tests.support.hl7 import SUBSUMED, feed, registration, sent
-
-parser: Any = pytest.importorskip("hl7apy.parser", reason="hl7apy is not installed: not judged")
-validation: Any = pytest.importorskip("hl7apy.validation")
-consts: Any = pytest.importorskip("hl7apy.consts")
 
 
 def valid(data: bytes) -> Any:
@@ -33,7 +30,12 @@ def _request(event: FeedEvent) -> PatientFeedRequest:
 
 @pytest.mark.parametrize(
     ("transaction", "event"),
-    [(transaction, FeedEvent(event)) for transaction in (ITI_8, ITI_30) for _, event in transaction.triggers],
+    [
+        (transaction, FeedEvent(event))
+        for transaction in (ITI_8, ITI_30)
+        for _, event in transaction.triggers
+        if not (transaction is ITI_8 and event in {"A28", "A31"})  # read and never sent; 2.3.1 has no ADT_A05
+    ],
 )
 def test_every_feed_message_is_of_the_structure_that_it_names(transaction: Any, event: FeedEvent) -> None:
     data = transaction.encode_request(_request(event), sent())
