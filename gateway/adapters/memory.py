@@ -32,7 +32,13 @@ from gateway.adapters.registry_rules import (
     check_associations,
     check_document,
     check_within,
+    coded,
+    folder_fits,
+    like,
+    one_of,
     reference_text,
+    set_fits,
+    within,
 )
 from gateway.adapters.sequence import Sequence as Numbers
 from gateway.adapters.stored import STATUSES, interval, micros
@@ -53,7 +59,6 @@ from gateway.ports.store import Work
 from gateway.ports.studies import ArrivedInstance
 from profiles.errors import Duplicate, IdentityConflict, RuleViolation, UnknownDocument
 from profiles.model.audit import AuditRecord
-from profiles.model.codes import Code
 from profiles.model.content import Content
 from profiles.model.document import (
     Association,
@@ -69,7 +74,7 @@ from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Instance, Study
 from profiles.model.moment import Moment
 from profiles.model.patient import IdentityLink, Patient
-from profiles.model.query import DocumentCriteria, StudyCriteria, TimeRange
+from profiles.model.query import DocumentCriteria, FolderCriteria, StudyCriteria, SubmissionSetCriteria
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +243,30 @@ class MemoryRegistry:
         folders = self._reader.state.folders
         return [folders[each] for each in dict.fromkeys(entry_uuids) if each in folders]
 
+    async def find_submission_sets(self, criteria: SubmissionSetCriteria) -> Sequence[SubmissionSet]:
+        """The sets that fit."""
+        fitting = [each for each in self._reader.state.sets.values() if set_fits(each, criteria)]
+        return sorted(fitting, key=lambda each: (each.submission_time.at, each.entry_uuid))
+
+    async def find_folders(self, criteria: FolderCriteria) -> Sequence[Folder]:
+        """The folders that fit."""
+        fitting = [each for each in self._reader.state.folders.values() if folder_fits(each, criteria)]
+        return sorted(fitting, key=lambda each: each.entry_uuid)
+
+    async def held(self, entry_uuids: Sequence[str]) -> frozenset[str]:
+        """Those that nobody may see yet."""
+        state = self._reader.state
+
+        def pending(entry_uuid: str) -> bool:
+            known = state.entries.get(entry_uuid) or state.sets.get(entry_uuid) or state.folders.get(entry_uuid)
+            return known is not None and known.availability_status is AvailabilityStatus.PENDING
+
+        def hidden(entry_uuid: str) -> bool:
+            arrow = state.associations.get(entry_uuid)
+            return pending(entry_uuid) if arrow is None else pending(arrow.source) or pending(arrow.target)
+
+        return frozenset(each for each in entry_uuids if hidden(each))
+
     async def set_status(self, entry_uuid: str, status: AvailabilityStatus) -> None:
         """Approve, deprecate or hold an object; an approval carries out the replacements that waited for it."""
         state = self._reader.change()
@@ -317,43 +346,23 @@ def entry_fits(entry: DocumentEntry, asked: DocumentCriteria) -> bool:
     statuses = asked.statuses or (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
     return (
         entry.availability_status in statuses
-        and _one_of(entry.patient_id, asked.patient_ids)
-        and _one_of(entry.entry_type, asked.entry_types)
-        and _one_of(entry.entry_uuid, asked.entry_uuids)
-        and _one_of(entry.unique_id, asked.unique_ids)
-        and _coded((entry.class_code,), asked.class_codes)
-        and _coded((entry.type_code,), asked.type_codes)
-        and _coded((entry.format_code,), asked.format_codes)
-        and _coded((entry.practice_setting_code,), asked.practice_setting_codes)
-        and _coded((entry.healthcare_facility_type_code,), asked.healthcare_facility_type_codes)
-        and all(_coded(entry.event_codes, group) for group in asked.event_codes)
-        and all(_coded(entry.confidentiality_codes, group) for group in asked.confidentiality_codes)
-        and _like([author.person for author in entry.authors if author.person], asked.author_persons)
-        and all(_like([reference_text(each) for each in entry.reference_ids], group) for group in asked.reference_ids)
-        and (entry.entry_type is EntryType.ON_DEMAND or _within(entry.creation_time, asked.creation_time))
-        and _within(entry.service_start_time, asked.service_start_time)
-        and _within(entry.service_stop_time, asked.service_stop_time)
+        and one_of(entry.patient_id, asked.patient_ids)
+        and one_of(entry.entry_type, asked.entry_types)
+        and one_of(entry.entry_uuid, asked.entry_uuids)
+        and one_of(entry.unique_id, asked.unique_ids)
+        and coded((entry.class_code,), asked.class_codes)
+        and coded((entry.type_code,), asked.type_codes)
+        and coded((entry.format_code,), asked.format_codes)
+        and coded((entry.practice_setting_code,), asked.practice_setting_codes)
+        and coded((entry.healthcare_facility_type_code,), asked.healthcare_facility_type_codes)
+        and all(coded(entry.event_codes, group) for group in asked.event_codes)
+        and all(coded(entry.confidentiality_codes, group) for group in asked.confidentiality_codes)
+        and like([author.person for author in entry.authors if author.person], asked.author_persons)
+        and all(like([reference_text(each) for each in entry.reference_ids], group) for group in asked.reference_ids)
+        and (entry.entry_type is EntryType.ON_DEMAND or within(entry.creation_time, asked.creation_time))
+        and within(entry.service_start_time, asked.service_start_time)
+        and within(entry.service_stop_time, asked.service_stop_time)
     )
-
-
-def _one_of(value: object, alternatives: Sequence[object]) -> bool:
-    return not alternatives or value in alternatives
-
-
-def _coded(codes: Iterable[Code], alternatives: Sequence[Code]) -> bool:
-    """Display names never decide."""
-    wanted = {(code.value, code.system) for code in alternatives}
-    return not alternatives or any((code.value, code.system) in wanted for code in codes)
-
-
-def _like(texts: Iterable[str], patterns: Sequence[str]) -> bool:
-    return not patterns or any(Pattern.from_like(pattern).fits(text) for text in texts for pattern in patterns)
-
-
-def _within(moment: Moment | None, asked: TimeRange) -> bool:
-    if moment is None:
-        return True
-    return (asked.start is None or asked.start.at <= moment.at) and (asked.end is None or moment.at < asked.end.at)
 
 
 class MemoryStudies:
@@ -534,7 +543,7 @@ def study_fits(record: StudyRecord, asked: StudyCriteria) -> bool:
     study = record.study
     updated_at = micros(record.updated_at)
     return (
-        _one_of(study.study_instance_uid, asked.study_instance_uids)
+        one_of(study.study_instance_uid, asked.study_instance_uids)
         and _any_of((each.series_instance_uid for each in study.series), asked.series_instance_uids)
         and _any_of((instance.sop_instance_uid for _, instance in study.instances()), asked.sop_instance_uids)
         and _identified(((each.value, each.authority) for each in study.patient.identifiers), asked.patient_ids)
@@ -555,7 +564,7 @@ def study_fits(record: StudyRecord, asked: StudyCriteria) -> bool:
         and all(
             compares(comparison, interval(moment), (updated_at, updated_at + 1)) for comparison, moment in asked.updated
         )
-        and _one_of(record.status.value, asked.statuses)
+        and one_of(record.status.value, asked.statuses)
     )
 
 

@@ -4,21 +4,29 @@ Source: ITI TF-2 3.42.4.1.3; TF-3 4.2.2.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.adapters.patterns import Pattern
 from gateway.adapters.stored import STATUS_OF
 from profiles.errors import Duplicate, RuleViolation
+from profiles.model.codes import Code
 from profiles.model.document import (
     Association,
     AssociationType,
     AvailabilityStatus,
     DocumentEntry,
+    Folder,
     ReferenceId,
     Submission,
+    SubmissionSet,
 )
+from profiles.model.moment import Moment
+from profiles.model.query import FolderCriteria, SubmissionSetCriteria, TimeRange
 from profiles.wire.ebxml.datatypes import cxi
 
+VISIBLE = (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
+"""What is meant where no status is asked for."""
 REPLACES = frozenset({AssociationType.REPLACE, AssociationType.TRANSFORM_REPLACE})
 RELATIONS = frozenset({*REPLACES, AssociationType.TRANSFORM, AssociationType.APPEND})
 """From a document to the one that it replaces, transforms or adds to: that one must be Approved."""
@@ -168,3 +176,58 @@ def _unresolved(association: Association, end: str) -> RuleViolation:
         f"an association names an object that is not there ({association.type.name.lower()})",
         code="UnresolvedReferenceException", location=end,
     )  # fmt: skip
+
+
+# --- what fits ---------------------------------------------------------------------------------------------------------
+
+
+def one_of(value: object, alternatives: Sequence[object]) -> bool:
+    """Whether it is one of these; no alternatives are no condition."""
+    return not alternatives or value in alternatives
+
+
+def coded(codes: Iterable[Code], alternatives: Sequence[Code]) -> bool:
+    """Display names never decide."""
+    wanted = {(code.value, code.system) for code in alternatives}
+    return not alternatives or any((code.value, code.system) in wanted for code in codes)
+
+
+def like(texts: Iterable[str], patterns: Sequence[str]) -> bool:
+    """Whether a text fits a SQL LIKE pattern."""
+    return not patterns or any(Pattern.from_like(pattern).fits(text) for text in texts for pattern in patterns)
+
+
+def within(moment: Moment | None, asked: TimeRange) -> bool:
+    """From <= t < to; what has no such time is not filtered by it (ITI TF-2 3.18.4.1.2.3.7)."""
+    if moment is None:
+        return True
+    return (asked.start is None or asked.start.at <= moment.at) and (asked.end is None or moment.at < asked.end.at)
+
+
+def set_fits(submission_set: SubmissionSet, asked: SubmissionSetCriteria) -> bool:
+    """Whether a submission set is meant (ITI TF-2 3.18.4.1.2.3.7.2)."""
+    return (
+        submission_set.availability_status in (asked.statuses or VISIBLE)
+        and one_of(submission_set.patient_id, asked.patient_ids)
+        and one_of(submission_set.entry_uuid, asked.entry_uuids)
+        and one_of(submission_set.unique_id, asked.unique_ids)
+        and one_of(submission_set.source_id, asked.source_ids)
+        and within(submission_set.submission_time, asked.submission_time)
+        and like(
+            [author.person for author in submission_set.authors if author.person],
+            (asked.author_person,) if asked.author_person else (),
+        )
+        and coded((submission_set.content_type_code,), asked.content_type_codes)
+    )
+
+
+def folder_fits(folder: Folder, asked: FolderCriteria) -> bool:
+    """Whether a folder is meant (ITI TF-2 3.18.4.1.2.3.7.3)."""
+    return (
+        folder.availability_status in (asked.statuses or VISIBLE)
+        and one_of(folder.patient_id, asked.patient_ids)
+        and one_of(folder.entry_uuid, asked.entry_uuids)
+        and one_of(folder.unique_id, asked.unique_ids)
+        and within(folder.last_update_time, asked.last_update_time)
+        and all(coded(folder.codes, group) for group in asked.codes)
+    )

@@ -16,11 +16,14 @@ from gateway.adapters.executor import Executor, Fixed, Row, insert, insert_new
 from gateway.adapters.patterns import Pattern
 from gateway.adapters.registry_rules import (
     REPLACES,
+    VISIBLE,
     Target,
     check_associations,
     check_document,
     check_within,
+    folder_fits,
     reference_text,
+    set_fits,
 )
 from gateway.adapters.sequence import Sequence as Numbers
 from gateway.adapters.stored import (
@@ -59,7 +62,7 @@ from profiles.model.document import (
 )
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
-from profiles.model.query import DocumentCriteria, TimeRange
+from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSetCriteria, TimeRange
 
 PAGE = 100  # entries read and decoded between two turns of the loop: about 2 ms
 MANY = 500  # ids in one IN list: SQLite's default limit of parameters is 32,766, PostgreSQL's 32,767
@@ -394,6 +397,49 @@ class SqlRegistry:
         """The folders with these entryUUIDs, in their order."""
         return [folder_of(*row) for row in await self._objects(folders, entry_uuids)]
 
+    async def find_submission_sets(self, criteria: SubmissionSetCriteria) -> Sequence[SubmissionSet]:
+        """The sets that fit: columns narrow, the bodies of what is left decide."""
+        column = submission_sets.c
+        where = _package_conditions(submission_sets, criteria)
+        if criteria.source_ids:
+            where.append(_among(column.source_id, criteria.source_ids))
+        where += _within(column.submission_at, criteria.submission_time)
+        rows = await self._packages(submission_sets, where, criteria, (column.submission_at, column.entry_uuid))
+        return [each for each in (set_of(*row) for row in rows) if set_fits(each, criteria)]
+
+    async def find_folders(self, criteria: FolderCriteria) -> Sequence[Folder]:
+        """The folders that fit: columns narrow, the bodies of what is left decide."""
+        where = _package_conditions(folders, criteria)
+        where += _within(folders.c.last_update_at, criteria.last_update_time)
+        rows = await self._packages(folders, where, criteria, (folders.c.entry_uuid,))
+        return [each for each in (folder_of(*row) for row in rows) if folder_fits(each, criteria)]
+
+    async def _packages(
+        self,
+        table: Table,
+        where: Sequence[ColumnElement[bool]],
+        criteria: SubmissionSetCriteria | FolderCriteria,
+        order: Sequence[ColumnElement[Any]],
+    ) -> list[tuple[bytes, str, PatientIdentifier, str]]:
+        statement = select(table.c.body, table.c.entry_uuid, table.c.patient_id, table.c.status).where(*where)
+        rows = await self._db.rows(statement.order_by(*order), slow=not _selective(criteria))
+        return [(body, id_, PatientIdentifier.from_cx(patient_id), status) for body, id_, patient_id, status in rows]
+
+    async def held(self, entry_uuids: Sequence[str]) -> frozenset[str]:
+        """Those that nobody may see yet."""
+        arrows: dict[str, tuple[str, str]] = {}
+        for some in _batches(tuple(dict.fromkeys(entry_uuids))):
+            statement = select(associations.c.entry_uuid, associations.c.source, associations.c.target)
+            for entry_uuid, source, target in await self._db.rows(statement.where(associations.c.entry_uuid.in_(some))):
+                arrows[entry_uuid] = source, target
+        pending: set[str] = set()
+        for some in _batches(tuple({*entry_uuids, *(end for ends in arrows.values() for end in ends)})):
+            for table in (entries, submission_sets, folders):
+                where = table.c.entry_uuid.in_(some), table.c.status == _PENDING
+                pending.update(row[0] for row in await self._db.rows(select(table.c.entry_uuid).where(*where)))
+        hidden = {each for each, ends in arrows.items() if not pending.isdisjoint(ends)}
+        return frozenset((pending | hidden).intersection(entry_uuids))
+
     async def _objects(self, table: Table, entry_uuids: Sequence[str]) -> list[tuple[Any, ...]]:
         wanted = tuple(dict.fromkeys(entry_uuids))
         found: dict[str, tuple[Any, ...]] = {}
@@ -506,8 +552,7 @@ def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
 def _conditions(criteria: DocumentCriteria, dialect: str) -> list[ColumnElement[bool]]:
     """Criteria in SQL, one condition for each field that says something."""
     column = entries.c
-    statuses = criteria.statuses or (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
-    found: list[ColumnElement[bool]] = [column.status.in_([STATUSES[status] for status in statuses])]
+    found: list[ColumnElement[bool]] = [column.status.in_([STATUSES[each] for each in criteria.statuses or VISIBLE])]
     if criteria.patient_ids:
         found.append(_among(column.patient_id, [str(each) for each in criteria.patient_ids]))
     if criteria.entry_types:
@@ -542,7 +587,19 @@ def _conditions(criteria: DocumentCriteria, dialect: str) -> list[ColumnElement[
     return found
 
 
-def _selective(criteria: DocumentCriteria) -> bool:
+def _package_conditions(table: Table, criteria: SubmissionSetCriteria | FolderCriteria) -> list[ColumnElement[bool]]:
+    """What submission sets and folders have in common."""
+    found: list[ColumnElement[bool]] = [table.c.status.in_([STATUSES[each] for each in criteria.statuses or VISIBLE])]
+    if criteria.patient_ids:
+        found.append(_among(table.c.patient_id, [str(each) for each in criteria.patient_ids]))
+    if criteria.entry_uuids:
+        found.append(_among(table.c.entry_uuid, criteria.entry_uuids))
+    if criteria.unique_ids:
+        found.append(_among(table.c.unique_id, criteria.unique_ids))
+    return found
+
+
+def _selective(criteria: DocumentCriteria | SubmissionSetCriteria | FolderCriteria) -> bool:
     """Whether the answer is found among few rows: a patient's, or those that are named."""
     return bool(criteria.patient_ids or criteria.entry_uuids or criteria.unique_ids)
 

@@ -106,6 +106,7 @@ submission_sets = Table(
     _time("submission_at"),
     Column("body", LargeBinary, nullable=False),
     Index(None, "entry_uuid"),
+    Index(None, "unique_id"),
 )
 
 folders = Table(
@@ -118,6 +119,7 @@ folders = Table(
     _time("last_update_at", nullable=True),
     Column("body", LargeBinary, nullable=False),
     Index(None, "entry_uuid"),
+    Index(None, "unique_id"),
 )
 
 associations = Table(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from profiles.model.document import Association, AvailabilityStatus, DocumentEntry, Folder, Submission, SubmissionSet
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.query import DocumentCriteria
+from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSetCriteria
 
 
 class Registry(Protocol):
@@ -47,6 +47,18 @@ class Registry(Protocol):
 
     async def folders(self, entry_uuids: Sequence[str]) -> Sequence[Folder]:
         """The folders with these entryUUIDs."""
+        ...
+
+    async def find_submission_sets(self, criteria: SubmissionSetCriteria) -> Sequence[SubmissionSet]:
+        """The sets that fit, in the order of submissionTime, then entryUUID. PENDING ones only when asked for by status."""
+        ...
+
+    async def find_folders(self, criteria: FolderCriteria) -> Sequence[Folder]:
+        """The folders that fit, in the order of entryUUID. PENDING ones only when asked for by status."""
+        ...
+
+    async def held(self, entry_uuids: Sequence[str]) -> frozenset[str]:
+        """Those of these objects that nobody may see yet: PENDING ones, and associations that start or end at one."""
         ...
 
     async def set_status(self, entry_uuid: str, status: AvailabilityStatus) -> None:

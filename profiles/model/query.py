@@ -49,6 +49,38 @@ class DocumentCriteria:
     service_stop_time: TimeRange = TimeRange()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionSetCriteria:
+    """Which submission sets are meant; all conditions hold together.
+
+    Source: ITI TF-2 3.18.4.1.2.3.7.2.
+    """
+
+    patient_ids: tuple[PatientIdentifier, ...] = ()
+    statuses: tuple[AvailabilityStatus, ...] = ()
+    entry_uuids: tuple[str, ...] = ()
+    unique_ids: tuple[str, ...] = ()
+    source_ids: tuple[str, ...] = ()
+    submission_time: TimeRange = TimeRange()
+    author_person: str = ""  # a SQL LIKE pattern
+    content_type_codes: tuple[Code, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderCriteria:
+    """Which folders are meant; all conditions hold together, `codes` are AND of OR.
+
+    Source: ITI TF-2 3.18.4.1.2.3.7.3.
+    """
+
+    patient_ids: tuple[PatientIdentifier, ...] = ()
+    statuses: tuple[AvailabilityStatus, ...] = ()
+    entry_uuids: tuple[str, ...] = ()
+    unique_ids: tuple[str, ...] = ()
+    last_update_time: TimeRange = TimeRange()
+    codes: tuple[tuple[Code, ...], ...] = ()
+
+
 Identified = tuple[str, str | None]
 """A value and the OID of its authority; None: any authority."""
 

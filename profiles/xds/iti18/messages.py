@@ -7,55 +7,16 @@ GetDocuments, say, names entries in `criteria.entry_uuids` or `criteria.unique_i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiles.model.codes import Code
-from profiles.model.document import (
-    Association,
-    AssociationType,
-    AvailabilityStatus,
-    DocumentEntry,
-    Folder,
-    SubmissionSet,
-)
-from profiles.model.identifiers import Oid, PatientIdentifier
-from profiles.model.query import DocumentCriteria, TimeRange
+from profiles.model.document import Association, AssociationType, DocumentEntry, Folder, SubmissionSet
+from profiles.model.identifiers import Oid
+from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSetCriteria
 from profiles.wire.ebxml.query import ReturnType, StoredQuery
 from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.ebxml.submission import ObjectRef
 
-ANY_TIME = TimeRange()
 ANY_DOCUMENT = DocumentCriteria()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionSetCriteria:
-    """Which submission sets are meant; all conditions hold together.
-
-    Source: ITI TF-2 3.18.4.1.2.3.7.2.
-    """
-
-    patient_ids: tuple[PatientIdentifier, ...] = ()
-    statuses: tuple[AvailabilityStatus, ...] = ()
-    entry_uuids: tuple[str, ...] = ()
-    unique_ids: tuple[str, ...] = ()
-    source_ids: tuple[str, ...] = ()
-    submission_time: TimeRange = ANY_TIME
-    author_person: str = ""  # a SQL LIKE pattern
-    content_type_codes: tuple[Code, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderCriteria:
-    """Which folders are meant; all conditions hold together, `codes` are AND of OR.
-
-    Source: ITI TF-2 3.18.4.1.2.3.7.3.
-    """
-
-    patient_ids: tuple[PatientIdentifier, ...] = ()
-    statuses: tuple[AvailabilityStatus, ...] = ()
-    entry_uuids: tuple[str, ...] = ()
-    unique_ids: tuple[str, ...] = ()
-    last_update_time: TimeRange = ANY_TIME
-    codes: tuple[tuple[Code, ...], ...] = ()
+ANY_SUBMISSION_SET = SubmissionSetCriteria()
+ANY_FOLDER = FolderCriteria()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +31,8 @@ class StoredQueryRequest:
     return_type: ReturnType = ReturnType.LEAF_CLASS
     home_community_id: Oid | None = None
     criteria: DocumentCriteria = ANY_DOCUMENT
-    submission_sets: SubmissionSetCriteria = SubmissionSetCriteria()
-    folders: FolderCriteria = FolderCriteria()
+    submission_sets: SubmissionSetCriteria = ANY_SUBMISSION_SET
+    folders: FolderCriteria = ANY_FOLDER
     uuids: tuple[str, ...] = ()
     association_types: tuple[AssociationType, ...] = ()
 

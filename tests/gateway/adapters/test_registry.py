@@ -19,7 +19,7 @@ from profiles.model.document import (
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import PersonName
-from profiles.model.query import DocumentCriteria, TimeRange
+from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSetCriteria, TimeRange
 from tests.support.registered import (
     ANN,
     BEN,
@@ -611,3 +611,76 @@ async def test_finding_can_be_left_off_at_any_entry(store: Store) -> None:
 
     async with store.view() as work:
         assert await first(work.registry) == await first(work.registry)
+
+
+# --- submission sets and folders --------------------------------------------------------------------------------------
+
+
+async def sets_found(store: Store, **criteria: object) -> list[str]:
+    async with store.view() as work:
+        found = await work.registry.find_submission_sets(SubmissionSetCriteria(**criteria))  # type: ignore[arg-type]
+    return [each.unique_id for each in found]
+
+
+async def folders_found(store: Store, **criteria: object) -> list[str]:
+    async with store.view() as work:
+        found = await work.registry.find_folders(FolderCriteria(**criteria))  # type: ignore[arg-type]
+    return sorted(each.unique_id for each in found)
+
+
+async def test_submission_sets_are_found_by_each_of_their_parameters(store: Store) -> None:
+    early = submission(unique_id="1.1", authors=(Author(person="11^Welby"),), content_type_code=CT)
+    late = submission(
+        unique_id="1.2", source_id="1.2.3.56", submission_time=Moment(LATER), availability_status=DEPRECATED
+    )
+    held = submission(unique_id="1.3", availability_status=PENDING)
+    other = submission(unique_id="1.4", patient_id=BEN)
+    await put(store, late, early, held, other)
+    assert await sets_found(store, patient_ids=(ANN,)) == ["1.1", "1.2"]
+    assert await sets_found(store, patient_ids=(ANN,), statuses=(DEPRECATED,)) == ["1.2"]
+    assert await sets_found(store, statuses=(PENDING,)) == ["1.3"]
+    assert await sets_found(store, patient_ids=(ANN,), source_ids=("1.2.3.56", "1.9")) == ["1.2"]
+    assert await sets_found(store, patient_ids=(ANN,), submission_time=TimeRange(start=Moment(LATER))) == ["1.2"]
+    assert await sets_found(store, patient_ids=(ANN,), submission_time=TimeRange(end=Moment(LATER))) == ["1.1"]
+    assert await sets_found(store, patient_ids=(ANN,), author_person="%Welby") == ["1.1"]
+    assert await sets_found(store, patient_ids=(ANN,), author_person="welby%") == []
+    assert await sets_found(store, patient_ids=(ANN,), content_type_codes=(replace(CT, display="x"), MR)) == ["1.1"]
+    assert await sets_found(store, unique_ids=("1.4", "1.2")) == ["1.4", "1.2"]
+    assert await sets_found(store, entry_uuids=(early.submission_set.entry_uuid,)) == ["1.1"]
+
+
+async def test_folders_are_found_by_each_of_their_parameters(store: Store) -> None:
+    first = folder(unique_id="1.1", codes=(CT, HEAD), last_update_time=Moment(NOW))
+    second = folder(unique_id="1.2", codes=(MR,), last_update_time=Moment(LATER), availability_status=DEPRECATED)
+    held = folder(unique_id="1.3", availability_status=PENDING)
+    other = folder(BEN, unique_id="1.4")
+    await put(store, submission(folders=(first, second, held)), submission(folders=(other,), patient_id=BEN))
+    assert await folders_found(store, patient_ids=(ANN,)) == ["1.1", "1.2"]
+    assert await folders_found(store, patient_ids=(ANN, BEN), statuses=(APPROVED,)) == ["1.1", "1.4"]
+    assert await folders_found(store, statuses=(PENDING,)) == ["1.3"]
+    assert await folders_found(store, patient_ids=(ANN,), last_update_time=TimeRange(end=Moment(LATER))) == ["1.1"]
+    assert await folders_found(store, patient_ids=(ANN,), codes=((CT, MR),)) == ["1.1", "1.2"]
+    assert await folders_found(store, patient_ids=(ANN,), codes=((CT, MR), (HEAD,))) == ["1.1"]
+    assert await folders_found(store, unique_ids=("1.4", "1.9")) == ["1.4"]
+    assert await folders_found(store, entry_uuids=(second.entry_uuid,)) == ["1.2"]
+
+
+async def test_what_is_held_is_told_of_objects_and_of_associations_that_lead_to_them(store: Store) -> None:
+    seen, hidden, hidden_folder = entry(), entry(availability_status=PENDING), folder(availability_status=PENDING)
+    arrow = relation(RPLC, hidden.entry_uuid, seen.entry_uuid)
+    shown = submission(seen)
+    waiting = submission(hidden, folders=(hidden_folder,), associations=(arrow,), availability_status=PENDING)
+    await put(store, shown, waiting)
+    asked = [
+        seen.entry_uuid,
+        shown.submission_set.entry_uuid,
+        shown.associations[0].entry_uuid,
+        hidden.entry_uuid,
+        hidden_folder.entry_uuid,
+        waiting.submission_set.entry_uuid,
+        arrow.entry_uuid,
+        entry_uuid(),
+    ]
+    async with store.view() as work:
+        assert await work.registry.held(asked) == frozenset(asked[3:7])
+        assert await work.registry.held([]) == frozenset()
