@@ -12,12 +12,16 @@ from profiles.pix import profile as pix
 from profiles.swf import profile as swf
 from profiles.transaction import Hl7Transaction, SoapTransaction, Transaction
 from profiles.wia import profile as wia
+from profiles.xca import profile as xca
+from profiles.xcai import profile as xcai
 from profiles.xds import profile as xds
 from profiles.xdsi import profile as xdsi
 
 PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
     "XDS.b": xds.TRANSACTIONS,
     "XDS-I.b": xdsi.TRANSACTIONS,
+    "XCA": xca.TRANSACTIONS,
+    "XCA-I": xcai.TRANSACTIONS,
     "WIA": wia.TRANSACTIONS,
     "PIX": pix.TRANSACTIONS,
     "SWF.b": swf.TRANSACTIONS,
