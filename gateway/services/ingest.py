@@ -225,6 +225,7 @@ class Ingest:
             payload={
                 "manifests": [each.entry.unique_id for each in kept if each.manifest is not None],
                 "entries": [each.entry.entry_uuid for each in kept],
+                "folders": [each.entry_uuid for each in submission.folders],
                 "set": submission.submission_set.entry_uuid,
             },
         )  # fmt: skip
@@ -431,6 +432,7 @@ def _pending(submission: Submission) -> Submission:
         submission,
         submission_set=replace(submission.submission_set, availability_status=AvailabilityStatus.PENDING),
         entries=tuple(replace(each, availability_status=AvailabilityStatus.PENDING) for each in submission.entries),
+        folders=tuple(replace(each, availability_status=AvailabilityStatus.PENDING) for each in submission.folders),
     )
 
 

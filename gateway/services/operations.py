@@ -239,8 +239,8 @@ class Operations:
         raise UnknownDocument("what was held is not kept here any more", cure="Give the exchange up")
 
     async def _unveil(self, work: Work, job: ExchangeJob) -> None:
-        """Queries may see the entries from now on; they stay as they were received."""
-        for entry_uuid in (*job.texts("entries"), *job.texts("set")):
+        """Queries may see entries and folders from now on; they stay as they were received."""
+        for entry_uuid in (*job.texts("entries"), *job.texts("folders"), *job.texts("set")):
             await work.registry.set_status(entry_uuid, AvailabilityStatus.APPROVED)
 
 

@@ -1,6 +1,7 @@
 """Stored queries: what ITI-18 asks of the registry, answered from criteria and associations.
 
-Each query that is answered has a function in `ANSWERS`; any other is UnknownQuery. Held objects are never found.
+Each query has a function in `ANSWERS`. Held objects are never found, nor is any association that leads to one: who asks
+must not learn that there is something to come.
 
 Source: ITI TF-2 3.18.4.1.2.3.7.
 """
@@ -12,7 +13,7 @@ from gateway.model.house import House
 from gateway.ports.registry import Registry
 from gateway.ports.store import Store
 from gateway.services.exchange import Exchange
-from profiles.errors import RuleViolation, TooManyResults, UnknownPatient, UnknownQuery
+from profiles.errors import RuleViolation, TooManyResults, UnknownCommunity, UnknownPatient
 from profiles.model.document import (
     Association,
     AssociationType,
@@ -24,6 +25,9 @@ from profiles.model.document import (
 from profiles.model.query import DocumentCriteria
 from profiles.xds.iti18 import ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 
+REFERENCES = 10
+"""References that weigh as much as one object: an entry takes some 4 KiB on the wire, a reference 100 bytes."""
+
 Answer = Callable[[Registry, StoredQueryRequest], Awaitable[StoredQueryResponse]]
 
 
@@ -31,7 +35,7 @@ class StoredQueries:
     """The registry, asked."""
 
     def __init__(self, *, house: House, store: Store, limit: int) -> None:
-        """`limit`: more objects than this are not answered (XDSTooManyResults); ask for references, then by UUID."""
+        """`limit`: more objects than this, or ten times as many references, are not answered (XDSTooManyResults)."""
         self._house = house
         self._store = store
         self._limit = limit
@@ -40,42 +44,48 @@ class StoredQueries:
         """Find what was asked for.
 
         Raises:
-            UnknownQuery: We do not answer this query (XDSUnknownStoredQuery).
+            UnknownCommunity: The question is to another community than ours (XDSUnknownCommunity).
             UnknownPatient: The id is not of our domain, or nobody has it (XDSUnknownPatientId).
             TooManyResults: More than one answer may hold.
             RuleViolation: The answer would span several patients (XDSResultNotSinglePatient).
         """
-        answer = ANSWERS.get(request.query)
-        if answer is None:
-            raise UnknownQuery("this stored query is not answered here", location=request.query)
-        exchange.learned.patients = request.criteria.patient_ids
+        if request.home_community_id not in (None, self._house.home_community_id):
+            raise UnknownCommunity("this registry is of another community", location=request.home_community_id or "")
+        exchange.learned.patients = named = tuple(
+            dict.fromkeys(
+                (*request.criteria.patient_ids, *request.submission_sets.patient_ids, *request.folders.patient_ids)
+            )
+        )
         async with self._store.view() as work:
-            for identifier in request.criteria.patient_ids:
+            for identifier in named:
                 if await work.identity.get(identifier) is None:
                     raise UnknownPatient(
                         "the patient id is not known in this affinity domain", code="XDSUnknownPatientId"
                     )
-            response = await answer(work.registry, request)
-        response = _visible(response)
-        if response.count > self._limit:
+            response = await _visible(work.registry, await ANSWERS[request.query](work.registry, request))
+        limit = self._limit * (REFERENCES if request.return_type is ReturnType.OBJECT_REF else 1)
+        if response.count > limit:
             raise TooManyResults(
-                f"more than {self._limit} objects match", cure="Ask for ObjectRef, then GetDocuments in portions"
+                f"more than {limit} objects match", cure="Ask for ObjectRef, then GetDocuments in portions"
             )
-        patients = {entry.patient_id for entry in response.entries}
+        patients = {each.patient_id for each in _objects(response)}
         if len(patients) > 1 and request.return_type is ReturnType.LEAF_CLASS:
             raise RuleViolation("the result would span several patients", code="XDSResultNotSinglePatient")
         exchange.learned.text = f"{response.count} registry objects found"
         return response.as_references() if request.return_type is ReturnType.OBJECT_REF else response
 
 
-def _visible(response: StoredQueryResponse) -> StoredQueryResponse:
+def _objects(response: StoredQueryResponse) -> tuple[DocumentEntry | SubmissionSet | Folder, ...]:
+    return (*response.entries, *response.submission_sets, *response.folders)
+
+
+async def _visible(registry: Registry, response: StoredQueryResponse) -> StoredQueryResponse:
     """Without what is held, and without associations that lead to it."""
-    objects: list[DocumentEntry | SubmissionSet | Folder] = [
-        *response.entries,
-        *response.submission_sets,
-        *response.folders,
-    ]
-    held = {each.entry_uuid for each in objects if each.availability_status is AvailabilityStatus.PENDING}
+    held = {each.entry_uuid for each in _objects(response) if each.availability_status is AvailabilityStatus.PENDING}
+    if response.associations:
+        held |= await registry.held(
+            _unique(end for each in response.associations for end in (each.source, each.target))
+        )
     if not held:
         return response
     return replace(
@@ -124,26 +134,49 @@ async def _get_submission_sets(registry: Registry, request: StoredQueryRequest) 
 
 
 async def _get_submission_set_and_contents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    sets = await registry.submission_sets(request.submission_sets.entry_uuids)
-    if not sets:
+    sets = await registry.find_submission_sets(request.submission_sets)
+    contents = await _contents(registry, request, [each.entry_uuid for each in sets])
+    return replace(contents, submission_sets=sets)
+
+
+async def _get_folder_and_contents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
+    folders = await registry.find_folders(request.folders)
+    contents = await _contents(registry, request, [each.entry_uuid for each in folders])
+    return replace(contents, folders=folders)
+
+
+async def _contents(registry: Registry, request: StoredQueryRequest, containers: Sequence[str]) -> StoredQueryResponse:
+    """Members of these sets or folders: entries that fit, folders, and the associations that make them members."""
+    if not containers:
         return StoredQueryResponse()
     members = [
         each
-        for each in _of_type(
-            await registry.associations([each.entry_uuid for each in sets]), AssociationType.HAS_MEMBER
-        )
-        if each.source in {found.entry_uuid for found in sets}
+        for each in _of_type(await registry.associations(containers), AssociationType.HAS_MEMBER)
+        if each.source in set(containers)
     ]
     targets = tuple(each.target for each in members)
-    criteria = replace(request.criteria, entry_uuids=targets, statuses=(), unique_ids=())
-    entries = await _entries(registry, criteria) if targets else ()
-    return StoredQueryResponse(
-        submission_sets=sets, entries=entries, folders=await registry.folders(targets), associations=tuple(members)
-    )
+    if not targets:
+        return StoredQueryResponse()
+    entries = await _entries(registry, replace(request.criteria, entry_uuids=targets))
+    folders = await registry.folders(targets)
+    return StoredQueryResponse(entries=entries, folders=folders, associations=tuple(members))
 
 
-async def _get_folders(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    return StoredQueryResponse(folders=await registry.folders(request.folders.entry_uuids))
+async def _named_folders(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
+    return StoredQueryResponse(folders=await registry.find_folders(request.folders))
+
+
+async def _find_submission_sets(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
+    return StoredQueryResponse(submission_sets=await registry.find_submission_sets(request.submission_sets))
+
+
+async def _get_all(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
+    entries = await _entries(registry, request.criteria)
+    sets = await registry.find_submission_sets(request.submission_sets)
+    folders = await registry.find_folders(request.folders)
+    found = StoredQueryResponse(entries=entries, submission_sets=sets, folders=folders)
+    uuids = [each.entry_uuid for each in _objects(found)]
+    return replace(found, associations=await registry.associations(uuids) if uuids else ())
 
 
 async def _get_folders_for_document(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
@@ -177,12 +210,16 @@ def _unique(texts: Iterable[str]) -> tuple[str, ...]:
 ANSWERS: Mapping[StoredQuery, Answer] = {
     StoredQuery.FIND_DOCUMENTS: _find_documents,
     StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID: _find_documents,
+    StoredQuery.FIND_SUBMISSION_SETS: _find_submission_sets,
+    StoredQuery.FIND_FOLDERS: _named_folders,
+    StoredQuery.GET_ALL: _get_all,
     StoredQuery.GET_DOCUMENTS: _get_documents,
-    StoredQuery.GET_FOLDERS: _get_folders,
+    StoredQuery.GET_FOLDERS: _named_folders,
     StoredQuery.GET_ASSOCIATIONS: _get_associations,
     StoredQuery.GET_DOCUMENTS_AND_ASSOCIATIONS: _get_documents_and_associations,
     StoredQuery.GET_SUBMISSION_SETS: _get_submission_sets,
     StoredQuery.GET_SUBMISSION_SET_AND_CONTENTS: _get_submission_set_and_contents,
+    StoredQuery.GET_FOLDER_AND_CONTENTS: _get_folder_and_contents,
     StoredQuery.GET_FOLDERS_FOR_DOCUMENT: _get_folders_for_document,
     StoredQuery.GET_RELATED_DOCUMENTS: _get_related_documents,
 }
