@@ -474,6 +474,8 @@ class AuditTrail:
                 if self._shared:
                     await work.audit.be_seen()
                 left = await work.audit.close_left_open()
+                if self._shared:
+                    await work.ledger.close_open_steps(self._clock.now())
 
     async def _compare(self) -> Sequence[ChainFault]:
         assert self._store is not None

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 
+from gateway.adapters.audit_tables import open_intents
 from gateway.adapters.executor import Executor, Fixed, Row, insert
 from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, check_ended, claimable_at, claimed, moved
 from gateway.adapters.sequence import Sequence as Numbers
@@ -73,12 +74,20 @@ _END_LEASES = Fixed(
 )
 _CLOSE_OPEN = Fixed(
     update(steps)
-    .where(steps.c.outcome == "open")
+    .where(
+        steps.c.outcome == "open",
+        # A step is opened and closed in the commit of its audit intent, so whose intent is still open lives.
+        ~exists().where(open_intents.c.exchange_id == steps.c.exchange_id),
+    )
     .values(outcome=bindparam("failed"), why=bindparam("why"), cure=bindparam("cure"))
 )
 _FAIL_QUESTIONS = Fixed(
     update(exchanges)
-    .where(exchanges.c.kind == Kind.ASK.value, exchanges.c.state == State.RECEIVED.value)
+    .where(
+        exchanges.c.kind == Kind.ASK.value,
+        exchanges.c.state == State.RECEIVED.value,
+        ~exists().where(steps.c.exchange_id == exchanges.c.id, steps.c.outcome == "open"),
+    )
     .values(state=bindparam("failed"), updated_at=bindparam("now"), reason=bindparam("why"), cure=bindparam("cure_too"))
 )
 _ENDED = Fixed(
@@ -215,7 +224,7 @@ class SqlLedger:
         return await self._db.run(_END_LEASES, {"nobody": "", "none": None})
 
     async def close_open_steps(self, at: datetime) -> int:
-        """Every OPEN step becomes a failure that says the house went down."""
+        """Every OPEN step without a living owner becomes a failure that says the house went down."""
         parameters = {"failed": StepOutcome.FAILURE.value, "why": WENT_DOWN, "cure": WENT_DOWN_CURE}
         closed = await self._db.run(_CLOSE_OPEN, parameters)
         ended = {"failed": State.FAILED.value, "now": micros(at), "why": WENT_DOWN, "cure_too": WENT_DOWN_CURE}

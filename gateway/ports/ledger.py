@@ -86,8 +86,9 @@ class Ledger(Protocol):
         ...
 
     async def close_open_steps(self, at: datetime) -> int:
-        """At start-up: every OPEN step becomes a failure that says the house went down; answers how many.
+        """Every OPEN step of a process that is gone becomes a failure that says so; answers how many.
 
+        Gone is whose audit intents were answered for it. On a shared exchange it may take until the others' intents end.
         Questions whose answers were still being poured have failed with them.
         """
         ...

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.audit_folder import CHECKPOINTS, KEY, MARK, PUBLIC_KEY, AuditFolder
+from gateway.adapters.audit_sql import ALIVE_S
 from gateway.adapters.audit_verify import verify_database
+from gateway.model.job import Kind, State, StepOutcome
 from gateway.ports.audit import AuditCriteria
 from profiles.errors import MalformedMessage
 from profiles.wire.audit.chain import GENESIS, Link, sealed
@@ -21,6 +23,7 @@ from tests.gateway.adapters.stores import emptied
 from tests.gateway.adapters.trails import Trail, started
 from tests.profiles.wire.audit.records import KINDS
 from tests.support.clock import FixedClock
+from tests.support.registered import LATER, exchange, step
 
 SUBMISSION = KINDS["a submission"]
 RETRIEVE = KINDS["imaging retrieved"]
@@ -134,6 +137,39 @@ async def test_a_house_does_not_answer_for_another_that_lives(tmp_path: Path, da
     assert [each.exchange_id for each in await second.archive.list(AuditCriteria())] == ["e2", "e1"]
     assert await second.archive.verify() == []
     await second.stop()
+
+
+@pytest.mark.judge_program
+async def test_open_steps_of_a_process_that_lives_are_left_alone_and_of_one_that_died_are_closed(
+    tmp_path: Path, database: str
+) -> None:
+    await emptied(database)
+    first = await started(tmp_path / "one", database)
+    async with first.store.unit() as work:
+        await work.ledger.open(exchange("1", kind=Kind.ASK))
+        await work.ledger.note(step("1", outcome=StepOutcome.OPEN))
+        await work.audit.intend([FAILURE], "1")
+    second = await started(tmp_path / "two", database)  # starting is not to end what the first is doing
+    async with second.store.unit() as work:
+        await work.ledger.open(exchange("2", kind=Kind.ASK))
+        await work.ledger.note(step("2", outcome=StepOutcome.OPEN))
+        await work.audit.intend([FAILURE], "2")
+        assert await work.ledger.close_open_steps(LATER) == 0
+
+    async def seen(id_: str) -> tuple[StepOutcome, State]:
+        async with second.store.view() as work:
+            job = await work.ledger.get(id_)
+            assert job is not None
+            return (await work.ledger.timeline(id_))[0].outcome, job.state
+
+    assert [await seen(id_) for id_ in "12"] == [(StepOutcome.OPEN, State.RECEIVED)] * 2
+    second.clock.advance(ALIVE_S + 1)  # and the first has not been seen since
+    await second.trail._look_after_intents()
+    assert await seen("1") == (StepOutcome.FAILURE, State.FAILED)
+    assert await seen("2") == (StepOutcome.OPEN, State.RECEIVED)
+    assert await second.archive.verify() == []
+    await second.stop()
+    await first.stop()
 
 
 async def test_units_side_by_side_make_one_chain(house: Trail) -> None:
