@@ -32,7 +32,11 @@ from gateway.actors.fhir_server import FhirServer
 from gateway.actors.image_manager import ImageManager
 from gateway.actors.image_server import ImageServer
 from gateway.actors.imaging_document_source import ImagingDocumentSource
+from gateway.actors.initiating_gateway import InitiatingGateway
+from gateway.actors.initiating_imaging_gateway import InitiatingImagingGateway
 from gateway.actors.patient_identity_consumer import PatientIdentityConsumer
+from gateway.actors.responding_gateway import RespondingGateway
+from gateway.actors.responding_imaging_gateway import RespondingImagingGateway
 from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.arrival import Reading
@@ -75,6 +79,7 @@ from gateway.model.house import House
 from gateway.model.peer import Peer
 from gateway.ports.archive import Archive
 from gateway.services.collect import Collect
+from gateway.services.federate import Federate
 from gateway.services.feed import Feed
 from gateway.services.follow import Follow, Rule
 from gateway.services.ingest import Ingest
@@ -309,6 +314,18 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         soap.add("/soap/repository", answers_of(repository))
         soap.add("/soap/document-recipient", answers_of(recipient))
         soap.add("/soap/imaging-source", answers_of(source))
+        federate = Federate(
+            house=house, store=store, peers=calls, directory=directory,
+            deadline_s=settings.limits.community_deadline_s,
+        )  # fmt: skip
+        queries = StoredQueries(house=house, store=store, limit=settings.limits.results)
+        for path, actor in (
+            ("responding-gateway", RespondingGateway(house=house, queries=queries, repository=repository)),
+            ("initiating-gateway", InitiatingGateway(federate=federate, queries=queries, repository=repository)),
+            ("imaging-responding-gateway", RespondingImagingGateway(house=house, source=source)),
+            ("imaging-initiating-gateway", InitiatingImagingGateway(federate=federate, source=source)),
+        ):
+            soap.add(f"/soap/{path}", answers_of(actor))
         soap.routes(app)
         ehr = FhirListener(
             turns=turns, identify=identifier.of_request, base=house.fhir_url,

@@ -139,6 +139,7 @@ class LimitsSection(Section):
     hl7_message_bytes: int = 64 * 1024 * 1024  # HL7 allows base64 reports
     idle_timeout_s: float = 30.0  # nothing moved for so long; never a limit on a whole exchange
     results: int = 10_000  # entries in one answer
+    community_deadline_s: float = Field(default=20.0, gt=0)  # to the head of its answer; a person waits for all of them
 
 
 def _file(path: object) -> object:

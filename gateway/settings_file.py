@@ -66,6 +66,7 @@ mllp_port = 2575
 # hl7_message_bytes = 67108864
 # idle_timeout_s = 30.0             # nothing moved for so long; never a limit on a whole exchange
 # results = 10000                   # objects in one answer to a query
+# community_deadline_s = 20.0       # what another community may take until it begins to answer
 
 [retention]
 # raw_days = 30                     # the beginning of each message, for operators; ten times as long where it failed

@@ -62,6 +62,7 @@ PROVED_BY = {
     "gateway/adapters/stored": "tests/gateway/adapters/test_registry.py",
     # --- services and actors: use cases, proved by whole conversations ---
     "gateway/services/collect": "tests/conformance/test_demo.py",
+    "gateway/services/federate": "tests/flows/test_cross_community.py",
     "gateway/services/follow": "tests/gateway/services/test_synchronise.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",
@@ -81,6 +82,10 @@ PROVED_BY = {
     "gateway/actors/image_manager": "tests/gateway/inbound/test_http.py",
     "gateway/actors/image_server": "tests/gateway/inbound/test_http.py",
     "gateway/actors/imaging_document_source": "tests/conformance/test_demo.py",
+    "gateway/actors/initiating_gateway": "tests/flows/test_cross_community.py",
+    "gateway/actors/initiating_imaging_gateway": "tests/flows/test_cross_community.py",
+    "gateway/actors/responding_gateway": "tests/flows/test_cross_community.py",
+    "gateway/actors/responding_imaging_gateway": "tests/flows/test_cross_community.py",
     "gateway/actors/patient_identity_consumer": "tests/gateway/services/test_feed.py",
     "gateway/inbound/control": "tests/flows/test_process.py",
     "gateway/inbound/flow": "tests/gateway/inbound/test_soap.py",

@@ -3,7 +3,7 @@
 Source: ITI TF-2 3.38.
 """
 
-from profiles.xca.iti38.messages import StoredQueryRequest, StoredQueryResponse
+from profiles.xca.iti38.messages import StoredQueryRequest, StoredQueryResponse, names_a_patient
 from profiles.xca.iti38.spec import ITI_38
 
-__all__ = ["ITI_38", "StoredQueryRequest", "StoredQueryResponse"]
+__all__ = ["ITI_38", "StoredQueryRequest", "StoredQueryResponse", "names_a_patient"]

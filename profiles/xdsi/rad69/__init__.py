@@ -14,6 +14,7 @@ from profiles.xdsi.rad69.messages import (
     RetrieveImagingDocumentSetRequest,
     SeriesRequest,
     StudyRequest,
+    of_instances,
     to_retrieve_requests,
     unlocated,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "RetrievedDocument",
     "SeriesRequest",
     "StudyRequest",
+    "of_instances",
     "to_retrieve_requests",
     "unlocated",
 ]

@@ -3,7 +3,7 @@
 Also the way from a manifest to requests: one per place where instances can be had.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from profiles.model.identifiers import Oid
@@ -125,6 +125,15 @@ def to_retrieve_requests(
     )
 
 
+def of_instances(
+    request: RetrieveImagingDocumentSetRequest, instances: Sequence[RequestedInstance]
+) -> RetrieveImagingDocumentSetRequest:
+    """The same request for some of its instances only: a gateway's share for one community (RAD69-002)."""
+    return RetrieveImagingDocumentSetRequest(
+        studies=_tree(instances), transfer_syntax_uids=request.transfer_syntax_uids
+    )
+
+
 def unlocated(manifest: Manifest) -> tuple[str, ...]:
     """SOP Instance UIDs of which the manifest does not say where they are."""
     return tuple(
@@ -135,7 +144,7 @@ def unlocated(manifest: Manifest) -> tuple[str, ...]:
     )
 
 
-def _tree(instances: list[RequestedInstance]) -> tuple[StudyRequest, ...]:
+def _tree(instances: Sequence[RequestedInstance]) -> tuple[StudyRequest, ...]:
     """Instances grouped by study and series, in the order in which those first appear."""
     studies: dict[str, dict[str, list[DocumentRequest]]] = {}
     for each in instances:
@@ -163,6 +172,7 @@ __all__ = [
     "RetrievedDocument",
     "SeriesRequest",
     "StudyRequest",
+    "of_instances",
     "to_retrieve_requests",
     "unlocated",
 ]

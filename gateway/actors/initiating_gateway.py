@@ -1,0 +1,76 @@
+"""Initiating Gateway: our own people ask all communities as if they were one registry and repository.
+
+ITI-18 goes out as ITI-38, ITI-43 as ITI-39; what is ours is answered here, with our home on it.
+"""
+
+from dataclasses import replace
+
+from gateway.actors.answering import answers
+from gateway.actors.document_repository import DocumentRepository
+from gateway.services.exchange import Exchange
+from gateway.services.federate import Federate
+from gateway.services.stored_query import StoredQueries
+from profiles.errors import RuleViolation
+from profiles.model.content import Poured
+from profiles.model.identifiers import Oid
+from profiles.wire.ebxml.retrieve import DocumentRequest, RetrieveDocumentSetResponse
+from profiles.xca.iti38 import ITI_38, names_a_patient
+from profiles.xca.iti39 import ITI_39
+from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+
+
+class InitiatingGateway:
+    """ITI TF-1 18.1.1.1."""
+
+    def __init__(self, *, federate: Federate, queries: StoredQueries, repository: DocumentRepository) -> None:
+        """Stand on the communities, and on what is ours."""
+        self._federate = federate
+        self._queries = queries
+        self._repository = repository
+
+    @answers(ITI_18)
+    async def registry_stored_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
+        """Find registry objects: of the community that is named, else of all that we know and of ours.
+
+        Raises:
+            RuleViolation: No patient and no home is named (XDSMissingHomeCommunityId).
+            UnknownCommunity: The home that is named is nobody's.
+
+        Source: ITI TF-2 3.18.4.1.3.
+        """
+        home = request.home_community_id
+        if home is None and not names_a_patient(request):
+            raise RuleViolation(
+                "a query without a patient id needs a homeCommunityId", code="XDSMissingHomeCommunityId",
+                location="AdhocQuery/@home",
+            )  # fmt: skip
+        exchange.learned.patients = request.criteria.patient_ids
+        named = home is not None and not self._federate.is_here(home)
+        if named and home is not None:
+            communities, here = (self._federate.community(home, ITI_38),), None
+        else:
+            communities = () if home is not None else self._federate.communities(ITI_38)
+            here = lambda: self._queries.answer(request, exchange)  # noqa: E731  # asked while the others are
+        return await self._federate.query(request, here, communities, exchange)
+
+    @answers(ITI_43)
+    async def retrieve_document_set(
+        self, request: RetrieveDocumentSetRequest, exchange: Exchange
+    ) -> Poured[RetrieveDocumentSetResponse]:
+        """Hand out documents, each from the community that its request names."""
+        ours: list[DocumentRequest] = []
+        theirs: dict[Oid, list[DocumentRequest]] = {}
+        for each in request.documents:
+            home = each.home_community_id
+            if home is None or self._federate.is_here(home):
+                ours.append(each)
+            else:
+                theirs.setdefault(home, []).append(each)
+        here = None
+        if ours or not theirs:
+            here = await self._repository.retrieve_document_set(replace(request, documents=tuple(ours)), exchange)
+        if here is not None and not theirs:
+            return here
+        asked = {home: replace(request, documents=tuple(each)) for home, each in theirs.items()}
+        return await self._federate.retrieve(ITI_39, asked, here, exchange)

@@ -1,0 +1,78 @@
+"""Responding Gateway: what other communities ask of ours (ITI-38, ITI-39), answered from our registry and repository.
+
+Our home community id stands on every object and document, and every error points at us.
+"""
+
+from dataclasses import replace
+
+from gateway.actors.answering import answers
+from gateway.actors.document_repository import DocumentRepository
+from gateway.model.cure import cure_of
+from gateway.model.house import House
+from gateway.services.exchange import Exchange
+from gateway.services.federate import refused_at, with_home
+from gateway.services.stored_query import StoredQueries
+from profiles.errors import ExchangeError, UnknownCommunity
+from profiles.model.content import Poured
+from profiles.wire.ebxml.response import RegistryError, status_of
+from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse, nothing
+from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
+from profiles.xca.iti39 import ITI_39, RetrieveDocumentSetRequest
+
+
+class RespondingGateway:
+    """ITI TF-1 18.1.1.2."""
+
+    def __init__(self, *, house: House, queries: StoredQueries, repository: DocumentRepository) -> None:
+        """Stand on the registry's service and the repository."""
+        self._house = house
+        self._queries = queries
+        self._repository = repository
+
+    @answers(ITI_38)
+    async def cross_gateway_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
+        """Find registry objects of our community."""
+        home = self._house.home_community_id
+        try:
+            if request.home_community_id not in (None, home):
+                raise UnknownCommunity("this home community id is not ours")
+            return with_home(await self._queries.answer(request, exchange), home)
+        except ExchangeError as error:
+            exchange.learned.failed, exchange.learned.why, exchange.learned.cure = True, error.detail, cure_of(error)
+            return refused_at(error, home)
+
+    @answers(ITI_39)
+    async def cross_gateway_retrieve(
+        self, request: RetrieveDocumentSetRequest, exchange: Exchange
+    ) -> Poured[RetrieveDocumentSetResponse]:
+        """Hand out documents of our repository; errors name the document and our home (ITI TF-2 3.39.4.1.3)."""
+        home = self._house.home_community_id
+        ours = tuple(each for each in request.documents if each.home_community_id == home)
+        found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
+        if ours:
+            found = await self._repository.retrieve_document_set(replace(request, documents=ours), exchange)
+        strangers = tuple(
+            foreign_home(each.document_unique_id) for each in request.documents if each.home_community_id != home
+        )
+        errors = tuple(
+            # How id and home stand together is not said (3.39.4.1.3); a space is in neither.
+            replace(each, location=f"{each.location} {home.urn}".strip())
+            for each in (*found.head.errors, *strangers)
+        )
+        return with_errors(found, errors, exchange)
+
+
+def foreign_home(unique_id: str) -> RegistryError:
+    """What is said of something that names a home which is not ours."""
+    return RegistryError(code="XDSUnknownCommunity", context="this home community id is not ours", location=unique_id)
+
+
+def with_errors(
+    found: Poured[RetrieveDocumentSetResponse], errors: tuple[RegistryError, ...], exchange: Exchange
+) -> Poured[RetrieveDocumentSetResponse]:
+    """The same answer with this error list, and the status that it adds up to."""
+    documents = found.head.documents
+    exchange.learned.partial = bool(errors and documents)
+    exchange.learned.failed = not documents
+    head = replace(found.head, errors=errors, status=status_of(errors, len(documents)))
+    return Poured(head=head, pour=found.pour)

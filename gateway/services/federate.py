@@ -1,0 +1,446 @@
+"""Federate: ask other communities, merge what they say, keep homes apart.
+
+All communities are asked at once, each within the same deadline: one that stalls is given up alone, and delays nobody
+longer. Of a retrieval the deadline ends with the head of the answer; the bytes behind it may take as long as they move.
+
+Plan, then pour: the heads of all communities are read before the first byte of our own answer, so its status is true.
+Then the communities' parts go out as they come, whole parts in the order of arrival. Each community holds a few chunks
+and waits for its turn, so memory does not depend on sizes.
+
+What a newcomer gets wrong: a community that breaks *after* its head was read breaks our whole answer, and the listener
+cuts the connection. The status that is out already promised its documents, and a cut body cannot be mistaken for a
+complete one. Whoever asks again finds it unavailable, and gets a partial success of the others.
+
+Source: ITI TF-2 3.38.4.1.3, 3.39.4.1.3; RAD TF-2 4.75.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from gateway.model.cure import cure_of
+from gateway.model.house import House
+from gateway.model.peer import Peer
+from gateway.ports.peers import Directory, Peers
+from gateway.ports.store import Store
+from gateway.services.exchange import Exchange
+from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
+from profiles.model.content import Part, Pour, Poured
+from profiles.model.identifiers import Oid
+from profiles.transaction import Transaction
+from profiles.wire.ebxml.response import RegistryError, status_of
+from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
+from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
+
+CHUNKS_AHEAD = 2  # of each community, while another one's part goes out
+
+T = TypeVar("T")
+Request = TypeVar("Request")
+Retrieved = Poured[RetrieveDocumentSetResponse]
+
+
+class Federate:
+    """The other communities, as one."""
+
+    def __init__(self, *, house: House, store: Store, peers: Peers, directory: Directory, deadline_s: float) -> None:
+        """`deadline_s`: how long a community may take to answer, to the head of a retrieval."""
+        self._house = house
+        self._store = store
+        self._peers = peers
+        self._directory = directory
+        self._deadline_s = deadline_s
+
+    def is_here(self, home: Oid | None) -> bool:
+        """Whether a home is ours; none named is."""
+        return home is None or home == self._house.home_community_id
+
+    def communities(self, transaction: Transaction[Any, Any]) -> tuple[Peer, ...]:
+        """All that can be asked this: those with a home and an address for it, in the order of the settings."""
+        return tuple(
+            peer
+            for peer in self._directory.all()
+            if peer.home_community_id is not None and transaction.id in peer.endpoints
+        )
+
+    def community(self, home: Oid, transaction: Transaction[Any, Any]) -> Peer:
+        """Who answers for a home.
+
+        Raises:
+            UnknownCommunity: Nobody.
+        """
+        found = next((each for each in self.communities(transaction) if each.home_community_id == home), None)
+        if found is None:
+            raise UnknownCommunity(
+                "this home community is not known here", location=home.urn,
+                cure="Add a [[peer]] with this home_community_id and an endpoint",
+            )  # fmt: skip
+        return found
+
+    # --- queries ------------------------------------------------------------------------------------------------------
+
+    async def query(
+        self,
+        request: StoredQueryRequest,
+        here: Callable[[], Awaitable[StoredQueryResponse]] | None,
+        communities: Sequence[Peer],
+        exchange: Exchange,
+    ) -> StoredQueryResponse:
+        """Ask our registry (`here`; None: not) and these communities, and merge.
+
+        A patient whom somebody does not know is no error of the whole, and is left out (ITI TF-2 3.38.4.1.3). Objects of
+        a community that do not say their home are dropped, and it is said (XDSMissingHomeCommunityId).
+        """
+        own = asyncio.create_task(_local(here, self._house.home_community_id)) if here is not None else None
+        asked = [(peer, asyncio.create_task(self._query_one(request, peer, exchange))) for peer in communities]
+        try:
+            await _until([task for _, task in asked], self._deadline_s)
+            answers = [] if own is None else [await own]
+        finally:
+            for task in (*(task for _, task in asked), *((own,) if own is not None else ())):
+                task.cancel()
+        for peer, task in asked:
+            answers.append(_settled(task, peer))
+        merged = _merged(answers)
+        exchange.learned.text = f"{merged.count} registry objects found in {len(answers)} communities"
+        exchange.learned.partial = bool(merged.errors) and merged.count > 0
+        exchange.learned.failed = bool(merged.errors) and not merged.count
+        return merged
+
+    async def _query_one(self, request: StoredQueryRequest, peer: Peer, exchange: Exchange) -> StoredQueryResponse:
+        asked = await self._as_known_there(request, peer)
+        async with self._peers.call(ITI_38, peer, asked, exchange_id=exchange.id, user=exchange.user) as call:
+            return _checked(call.response, peer)
+
+    async def _as_known_there(self, request: StoredQueryRequest, peer: Peer) -> StoredQueryRequest:
+        """With the patient id that the community gave, where we know one."""
+        authority = peer.patient_authority
+        if authority is None or not request.criteria.patient_ids:
+            return request
+        found = []
+        async with self._store.view() as work:
+            for identifier in request.criteria.patient_ids:
+                patient = await work.identity.get(identifier)
+                known = () if patient is None else patient.identifiers
+                found.append(next((each for each in known if each.authority == authority), identifier))
+        return replace(request, criteria=replace(request.criteria, patient_ids=tuple(found)))
+
+    # --- retrievals ---------------------------------------------------------------------------------------------------
+
+    async def retrieve(
+        self,
+        transaction: Transaction[Request, Retrieved],
+        asked: Mapping[Oid, Request],
+        here: Retrieved | None,
+        exchange: Exchange,
+    ) -> Retrieved:
+        """Ask each home for its part, and merge with what is `here`.
+
+        A home that nobody answers for is XDSUnknownCommunity; one that does not answer is XDSUnavailableCommunity; each
+        with the home as location.
+        """
+        sources: list[_Source] = []
+        errors: list[RegistryError] = [] if here is None else list(here.head.errors)
+        documents: list[RetrievedDocument] = [] if here is None else list(here.head.documents)
+        for home, request in asked.items():
+            try:
+                peer = self.community(home, transaction)
+            except UnknownCommunity as error:
+                errors.append(_error("XDSUnknownCommunity", error, home.urn))
+                exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
+                continue
+            sources.append(_Source(peer, self._peers, transaction, request, exchange))
+        merge = _Merge(sources, None if here is None else here.pour)
+        try:
+            await _until([source.head for source in sources], self._deadline_s)
+            kept = []
+            for source in sources:
+                try:
+                    head = _head_of(source)
+                except ExchangeError as error:
+                    errors.append(_unavailable(error, source.peer))
+                    exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
+                    source.stop()
+                    continue
+                errors.extend(head.errors)
+                documents.extend(
+                    replace(each, home_community_id=each.home_community_id or source.peer.home_community_id)
+                    for each in head.documents
+                )
+                kept.append(source)
+        except BaseException:
+            merge.stop()
+            raise
+        merge.keep(kept)
+        exchange.learned.text = f"{len(documents)} document(s) of {len(kept) + (here is not None)} communities"
+        exchange.learned.partial = bool(errors and documents)
+        exchange.learned.failed = not documents
+        head = RetrieveDocumentSetResponse(
+            status=status_of(errors, len(documents)), errors=tuple(errors), documents=tuple(documents)
+        )
+        return Poured(head=head, pour=merge)
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+async def _until(waiting: Iterable["asyncio.Future[Any]"], deadline_s: float) -> None:
+    """Wait until all are done, or the deadline is over."""
+    futures = list(waiting)
+    if futures:
+        await asyncio.wait(futures, timeout=deadline_s)
+
+
+def _late(peer: Peer) -> PeerTimeout:
+    return PeerTimeout(
+        f"{peer.name} did not answer within the deadline for communities",
+        cure="Ask the peer; or raise limits.community_deadline_s",
+    )
+
+
+async def _local(here: Callable[[], Awaitable[StoredQueryResponse]], home: Oid) -> StoredQueryResponse:
+    try:
+        return with_home(await here(), home)
+    except ExchangeError as error:
+        return refused_at(error, home)
+
+
+def refused_at(error: ExchangeError, home: Oid) -> StoredQueryResponse:
+    """An error of a community's registry, pointing at the community (ITI TF-2 3.38.4.1.3)."""
+    refused: StoredQueryResponse = ITI_38.refuse(error)
+    return replace(refused, errors=tuple(replace(each, location=home.urn) for each in refused.errors))
+
+
+def with_home(response: StoredQueryResponse, home: Oid) -> StoredQueryResponse:
+    """Every object that can say where it is at home says it."""
+    return replace(
+        response,
+        entries=tuple(replace(each, home_community_id=home) for each in response.entries),
+        submission_sets=tuple(replace(each, home_community_id=home) for each in response.submission_sets),
+        folders=tuple(replace(each, home_community_id=home) for each in response.folders),
+        object_refs=tuple(replace(each, home_community_id=home) for each in response.object_refs),
+        errors=tuple(replace(each, location=home.urn) for each in response.errors),
+    )
+
+
+def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer) -> StoredQueryResponse:
+    home = peer.home_community_id
+    assert home is not None
+    error: ExchangeError
+    if task.done() and not task.cancelled():
+        raised = task.exception()
+        if raised is None:
+            return task.result()
+        if not isinstance(raised, ExchangeError):
+            raise raised
+        error = raised
+    else:
+        error = _late(peer)
+    failed = refused_at(error, home)
+    return replace(failed, errors=(_unavailable(error, peer),))
+
+
+def _checked(response: StoredQueryResponse, peer: Peer) -> StoredQueryResponse:
+    """A community's answer without objects that do not say their home."""
+    home = peer.home_community_id
+    assert home is not None
+    kept = replace(
+        response,
+        entries=tuple(each for each in response.entries if each.home_community_id),
+        submission_sets=tuple(each for each in response.submission_sets if each.home_community_id),
+        folders=tuple(each for each in response.folders if each.home_community_id),
+        object_refs=tuple(each for each in response.object_refs if each.home_community_id),
+        errors=tuple(each if each.location else replace(each, location=home.urn) for each in response.errors),
+    )
+    if kept.count == response.count:
+        return kept
+    missing = RegistryError(
+        code="XDSMissingHomeCommunityId",
+        context="objects of this community did not say their home and were left out",
+        location=home.urn,
+    )
+    return replace(kept, errors=(*kept.errors, missing))
+
+
+def _merged(answers: Sequence[StoredQueryResponse]) -> StoredQueryResponse:
+    errors = tuple(each for answer in answers for each in answer.errors if each.code != "XDSUnknownPatientId")
+    merged = StoredQueryResponse(
+        errors=errors,
+        entries=tuple(each for answer in answers for each in answer.entries),
+        submission_sets=tuple(each for answer in answers for each in answer.submission_sets),
+        folders=tuple(each for answer in answers for each in answer.folders),
+        associations=tuple(each for answer in answers for each in answer.associations),
+        object_refs=tuple(each for answer in answers for each in answer.object_refs),
+    )
+    # Somebody who answered with nothing found answered all the same: with errors beside it is a partial success.
+    answered = any(answer.count or not answer.errors for answer in answers)
+    return replace(merged, status=status_of(errors, 1 if answered else 0))
+
+
+def _error(code: str, error: ExchangeError, location: str) -> RegistryError:
+    return RegistryError(code=code, context=error.detail, location=location)
+
+
+def _unavailable(error: ExchangeError, peer: Peer) -> RegistryError:
+    """What strangers are told of a community that failed: which one, and no more of the way to it."""
+    home = peer.home_community_id
+    assert home is not None
+    code = "XDSUnavailableCommunity" if error.condition is Condition.PEER_UNAVAILABLE else "XDSRepositoryError"
+    return RegistryError(code=code, context="this community could not be asked, or did not answer", location=home.urn)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Offer:
+    """A part of a community, its chunks by a short queue; None ends them, an error breaks them."""
+
+    part: Part
+    chunks: "asyncio.Queue[bytes | ExchangeError | None]" = field(
+        default_factory=lambda: asyncio.Queue(maxsize=CHUNKS_AHEAD)
+    )
+
+    async def read(self) -> AsyncIterator[bytes]:
+        while (chunk := await self.chunks.get()) is not None:
+            if isinstance(chunk, ExchangeError):
+                raise chunk
+            yield chunk
+
+
+class _Source:
+    """One community under way, in a task of its own: it owns the call, from the question to the last byte."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        peers: Peers,
+        transaction: Transaction[Any, Retrieved],
+        request: object,
+        exchange: Exchange,
+    ) -> None:
+        self.peer = peer
+        self._stopped = False
+        self.head: asyncio.Future[RetrieveDocumentSetResponse] = asyncio.get_running_loop().create_future()
+        self.offers: asyncio.Queue[_Offer | ExchangeError | None] = asyncio.Queue(maxsize=1)
+        self.task = asyncio.create_task(self._run(peers, transaction, request, exchange), name=f"ask {peer.name}")
+
+    def stop(self) -> None:
+        """Give it up: the connection is closed, and step and audit with it. Once: a second time would disturb that."""
+        if not self._stopped:
+            self._stopped = True
+            self.task.cancel()
+
+    async def _run(
+        self, peers: Peers, transaction: Transaction[Any, Retrieved], request: object, exchange: Exchange
+    ) -> None:
+        under_way: _Offer | None = None
+        try:
+            async with peers.call(transaction, self.peer, request, exchange_id=exchange.id, user=exchange.user) as call:
+                self.head.set_result(call.response.head)
+                came: list[str] = []
+                async for part in call.response.pour:
+                    under_way = _Offer(part)
+                    await self.offers.put(under_way)
+                    async for chunk in part.chunks:
+                        await under_way.chunks.put(chunk)
+                    await under_way.chunks.put(None)
+                    under_way = None
+                    came.append(part.key)
+                call.learned(
+                    delivered=tuple(came), text=f"{len(came)} document(s) came", partial=bool(call.response.head.errors)
+                )
+        except ExchangeError as error:
+            if not self.head.done():
+                self.head.set_exception(error)
+                self.head.exception()  # seen
+                return
+            told = PeerUnavailable("a community broke off its answer", cure=error.cure)
+            await (under_way.chunks if under_way is not None else self.offers).put(told)
+            return
+        except asyncio.CancelledError:
+            self.head.cancel()
+            raise
+        except Exception as defect:
+            if not self.head.done():
+                self.head.set_exception(defect)
+                return
+            raise
+        await self.offers.put(None)
+
+
+def _head_of(source: _Source) -> RetrieveDocumentSetResponse:
+    if not source.head.done() or source.head.cancelled():
+        raise _late(source.peer)
+    raised = source.head.exception()
+    if raised is not None:
+        raise raised
+    head = source.head.result()
+    if len({each.document_unique_id for each in head.documents}) != len(head.documents):
+        raise PeerProtocolError(f"{source.peer.name} names a document twice", cure="Ask the peer")
+    return head
+
+
+class _Merge:
+    """The pour of all communities: whoever has a part ready is next. Closing it, or the end of who asks, stops all."""
+
+    def __init__(self, sources: Sequence[_Source], here: Pour | None) -> None:
+        self._sources = list(sources)
+        self._parts = self._run(here)
+        asking = asyncio.current_task()
+        if asking is not None:  # whoever never reads us may be gone: nobody is left asking for them
+            asking.add_done_callback(lambda _: self.stop())
+
+    def keep(self, sources: Sequence[_Source]) -> None:
+        """Pour these only."""
+        self._sources = list(sources)
+
+    def stop(self) -> None:
+        """Give up every community that is still under way."""
+        for source in self._sources:
+            source.stop()
+
+    def __aiter__(self) -> "_Merge":
+        return self
+
+    async def __anext__(self) -> Part:
+        return await anext(self._parts)
+
+    async def aclose(self) -> None:
+        """Nobody reads on."""
+        await self._parts.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await self._ended()
+
+    async def _ended(self) -> None:
+        self.stop()
+        await asyncio.gather(*(source.task for source in self._sources), return_exceptions=True)
+
+    async def _run(self, here: Pour | None) -> AsyncIterator[Part]:
+        try:
+            if here is not None:
+                async for part in here:
+                    yield part
+            waiting = {_next(source): source for source in self._sources}
+            try:
+                while waiting:
+                    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    for ready in done:
+                        source = waiting.pop(ready)
+                        offer = ready.result()
+                        if offer is None:
+                            await source.task  # step and audit are closed when the pour ends
+                            continue
+                        if isinstance(offer, ExchangeError):
+                            raise offer
+                        yield replace(offer.part, chunks=offer.read())
+                        waiting[_next(source)] = source
+            finally:
+                for task in waiting:
+                    task.cancel()
+        finally:
+            await self._ended()
+
+
+def _next(source: _Source) -> "asyncio.Task[_Offer | ExchangeError | None]":
+    coming: Coroutine[Any, Any, _Offer | ExchangeError | None] = source.offers.get()
+    return asyncio.create_task(coming)

@@ -1,0 +1,414 @@
+"""Three communities on loopback: Region asks Valley and Lakeside across gateways, and answers as one.
+
+Source: ITI TF-2 3.38, 3.39; RAD TF-2 4.75; notes on error locations 1.5.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+
+from conformance.samples import SampleStudy
+from gateway.app import running
+from gateway.settings import Settings
+from profiles.model.document import AvailabilityStatus
+from profiles.model.identifiers import Oid
+from profiles.model.query import DocumentCriteria
+from profiles.wire.ebxml.retrieve import DocumentRequest, RetrieveDocumentSetResponse
+from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
+from profiles.xca.iti39 import ITI_39
+from profiles.xcai.rad75 import RAD_75
+from profiles.xds.iti18 import ITI_18, ReturnType, StoredQuery
+from profiles.xds.iti43 import ITI_43, ResponseStatus, RetrieveDocumentSetRequest
+from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
+from tests.support.ebxml import sample, soap_in
+from tests.support.scenario import (
+    DOMAIN,
+    DOMAIN_ID,
+    REPOSITORY,
+    VALLEY,
+    ZEBEDIAH,
+    SoapReply,
+    Valley,
+    logged,
+    message_of,
+    nothing_leaked,
+    offer_of,
+    rad69_request,
+    read_soap,
+    write_study,
+)
+
+REGION_HOME, VALLEY_HOME, LAKESIDE_HOME, NOBODY = Oid("1.2.5.1"), Oid("1.2.3.1"), Oid("1.2.4.1"), Oid("1.2.99.1")
+HOMES = {"Region": REGION_HOME, "Valley": VALLEY_HOME, "Lakeside": LAKESIDE_HOME}
+LOCATIONS = {name: Oid(f"{home}.3") for name, home in HOMES.items()}
+REPOSITORIES = {name: Oid(f"{home}.2") for name, home in HOMES.items()}
+GATEWAY, IMAGING_GATEWAY = "/soap/initiating-gateway", "/soap/imaging-initiating-gateway"
+RESPONDING, IMAGING_RESPONDING = "/soap/responding-gateway", "/soap/imaging-responding-gateway"
+
+
+def settings_of(data: Path, name: str, peers: Mapping[str, str] | None = None, deadline_s: float = 10.0) -> Settings:
+    """A house that knows other communities by base address."""
+    return Settings.model_validate(
+        {
+            "house": {
+                "name": name, "data": data, "home_community_id": HOMES[name],
+                "repository_unique_id": REPOSITORIES[name], "retrieve_location_uid": LOCATIONS[name],
+                "patient_authority": VALLEY,
+            },
+            "affinity_domain": {"patient_authority": DOMAIN},
+            "listen": {"http_port": 0, "mllp_port": 0, "drain_timeout_s": 1.0},
+            "access": {"anonymous_loopback": True},
+            "limits": {"idle_timeout_s": 5.0, "community_deadline_s": deadline_s},
+            "peer": [
+                {
+                    "name": other,
+                    "home_community_id": HOMES[other],
+                    "endpoint": {
+                        "ITI-38": f"{url}{RESPONDING}",
+                        "ITI-39": f"{url}{RESPONDING}",
+                        "RAD-75": f"{url}{IMAGING_RESPONDING}",
+                    },
+                }
+                for other, url in (peers or {}).items()
+            ],
+        }
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Communities:
+    """Region, and whom it knows."""
+
+    folder: Path
+    houses: Mapping[str, Valley]
+
+    def __getitem__(self, name: str) -> Valley:
+        return self.houses[name]
+
+
+@asynccontextmanager
+async def communities(folder: Path, *, deadline_s: float = 10.0, **instead: str) -> AsyncIterator[Communities]:
+    """Valley and Lakeside stand, and Region beside them; `instead` of a house, Region finds another address."""
+    async with logged() as log, AsyncExitStack() as stack:
+        http = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(total=60), auto_decompress=False))
+        houses: dict[str, Valley] = {}
+
+        async def start(settings: Settings) -> None:
+            addresses = await stack.enter_async_context(running(settings))
+            houses[settings.house.name] = Valley(data=settings.house.data, addresses=addresses, http=http, log=log)
+
+        for name in ("Valley", "Lakeside"):
+            if name not in instead:
+                await start(settings_of(folder / name, name))
+        known = {name: house.url for name, house in houses.items()} | instead
+        await start(settings_of(folder / "Region", "Region", known, deadline_s))
+        yield Communities(folder=folder, houses=houses)
+        nothing_leaked(log.getvalue())
+        assert b'"defect"' not in log.getvalue(), log.getvalue()[-3000:]
+
+
+async def ask(house: Valley, path: str, transaction: Any, request: object) -> SoapReply:
+    return await house.post(path, await message_of(transaction, request), peer="")
+
+
+async def queried(house: Valley, path: str, transaction: Any, request: object) -> StoredQueryResponse:
+    reply = await ask(house, path, transaction, request)
+    message = await read_soap(reply.content_type, reply.body)
+    assert message.fault is None, reply.body
+    answer: StoredQueryResponse = transaction.decode_response(message.to_codec()).value
+    return answer
+
+
+async def keeps(here: Communities, name: str, *, seed: int = 1) -> SampleStudy:
+    """A study that a house has in its archive."""
+    await here[name].tell(ZEBEDIAH)
+    study = write_study(here.folder / f"kept-{name}", seed=seed, series=2, instances=2)
+    status, _ = await here[name].push((one.path.read_bytes() for one in study.instances), peer="")
+    assert status == 200
+    await here[name].rests("done", kind="store")
+    return study
+
+
+def at_home(request: RetrieveImagingDocumentSetRequest, home: Oid | None) -> RetrieveImagingDocumentSetRequest:
+    """The same request with a home on every instance."""
+    return replace(
+        request,
+        studies=tuple(
+            replace(
+                study,
+                series=tuple(
+                    replace(
+                        series,
+                        documents=tuple(replace(each, home_community_id=home) for each in series.documents),
+                    )
+                    for series in study.series
+                ),
+            )
+            for study in request.studies
+        ),
+    )
+
+
+def of(study: SampleStudy, name: str) -> RetrieveImagingDocumentSetRequest:
+    return at_home(rad69_request(study, location=LOCATIONS[name]), HOMES[name])
+
+
+def together(*requests: RetrieveImagingDocumentSetRequest) -> RetrieveImagingDocumentSetRequest:
+    return replace(requests[0], studies=tuple(study for request in requests for study in request.studies))
+
+
+def complaints(head: RetrieveDocumentSetResponse | StoredQueryResponse) -> set[tuple[str, str]]:
+    return {(error.code, error.location) for error in head.errors}
+
+
+async def served(house: Valley, study: SampleStudy, name: str) -> dict[str, bytes]:
+    """What the house itself hands out by RAD-69."""
+    reply = await ask(house, "/soap/imaging-source", RAD_69, rad69_request(study, location=LOCATIONS[name]))
+    _, bodies = await reply.retrieved()
+    return bodies
+
+
+# --- instances --------------------------------------------------------------------------------------------------------
+
+
+async def test_region_fetches_instances_of_two_communities_bit_for_bit(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        valleys, lakesides = await keeps(here, "Valley", seed=1), await keeps(here, "Lakeside", seed=2)
+        reply = await ask(
+            here["Region"], IMAGING_GATEWAY, RAD_69, together(of(valleys, "Valley"), of(lakesides, "Lakeside"))
+        )
+        head, bodies = await reply.retrieved()
+        assert (head.status, head.errors) == (ResponseStatus.SUCCESS, ())
+        assert {each.home_community_id for each in head.documents} == {VALLEY_HOME, LAKESIDE_HOME}
+        expected = {
+            **await served(here["Valley"], valleys, "Valley"),
+            **await served(here["Lakeside"], lakesides, "Lakeside"),
+        }
+        assert len(bodies) == 8
+        assert bodies == expected
+        await here["Region"].closed("RAD-75")
+        asked = [step for step in here["Region"].kept().steps if step["transaction"] == "RAD-75"]
+        assert {(step["peer"], step["outcome"]) for step in asked if step["outcome"] != "open"} >= {
+            ("Valley", "success"),
+            ("Lakeside", "success"),
+        }
+        assert sum(b'"RAD-75"' in record for record in here["Region"].kept().audit) == 2
+        assert sum(b'"RAD-75"' in record for record in here["Valley"].kept().audit) >= 1
+
+
+async def test_one_community_down_makes_a_partial_success(tmp_path: Path) -> None:
+    async with communities(tmp_path, Lakeside="http://127.0.0.1:1") as here:
+        study = await keeps(here, "Valley")
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=1)
+        request = together(of(study, "Valley"), of(other, "Lakeside"))
+        head, bodies = await (await ask(here["Region"], IMAGING_GATEWAY, RAD_69, request)).retrieved()
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert complaints(head) == {("XDSUnavailableCommunity", LAKESIDE_HOME.urn)}
+        assert bodies == await served(here["Valley"], study, "Valley")
+
+
+async def test_an_unknown_home_is_named_and_the_rest_is_handed_out(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        study = await keeps(here, "Valley")
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=1)
+        stranger = at_home(rad69_request(other), NOBODY)
+        head, bodies = await (
+            await ask(here["Region"], IMAGING_GATEWAY, RAD_69, together(of(study, "Valley"), stranger))
+        ).retrieved()
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert complaints(head) == {("XDSUnknownCommunity", NOBODY.urn)}
+        assert len(bodies) == 4
+        head, bodies = await (await ask(here["Region"], IMAGING_GATEWAY, RAD_69, stranger)).retrieved()
+        assert (head.status, bodies) == (ResponseStatus.FAILURE, {})
+
+
+@asynccontextmanager
+async def stalling() -> AsyncIterator[str]:
+    """A community that takes every question and says nothing."""
+    leaving = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        await leaving.wait()
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", hang)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        leaving.set()
+        await runner.cleanup()
+
+
+async def test_a_community_that_stalls_delays_nobody_beyond_its_deadline(tmp_path: Path) -> None:
+    async with stalling() as url, communities(tmp_path, deadline_s=1.0, Lakeside=url) as here:
+        study = await keeps(here, "Valley")
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=1)
+        began = time.monotonic()
+        request = together(of(study, "Valley"), of(other, "Lakeside"))
+        head, bodies = await (await ask(here["Region"], IMAGING_GATEWAY, RAD_69, request)).retrieved()
+        assert time.monotonic() - began < 4.0  # below the idle timeout of 5 s
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert complaints(head) == {("XDSUnavailableCommunity", LAKESIDE_HOME.urn)}
+        assert len(bodies) == 4
+        began = time.monotonic()
+        answer = await queried(here["Region"], GATEWAY, ITI_18, FIND)
+        assert time.monotonic() - began < 4.0
+        assert ("XDSUnavailableCommunity", LAKESIDE_HOME.urn) in complaints(answer)
+
+
+async def test_a_responding_gateway_points_every_error_at_its_home(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        study = await keeps(here, "Valley")
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=1)
+        request = together(of(study, "Valley"), of(other, "Valley"))
+        reply = await ask(here["Valley"], IMAGING_RESPONDING, RAD_75, request)
+        head, bodies = await reply.retrieved()
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert complaints(head) == {("XDSDocumentUniqueIdError", VALLEY_HOME.urn)}
+        assert len(bodies) == 4
+        homeless = at_home(request, None)
+        head, _ = await (await ask(here["Valley"], IMAGING_RESPONDING, RAD_75, homeless)).retrieved()
+        assert head.status is ResponseStatus.FAILURE
+        assert {error.code for error in head.errors} == {"XDSMissingHomeCommunityId"}
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+FIND = StoredQueryRequest(
+    query=StoredQuery.FIND_DOCUMENTS,
+    criteria=DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,)),
+)
+
+
+async def publishes(here: Communities, name: str, *, seed: int) -> bytes:
+    """A manifest in a house's registry and repository."""
+    await here[name].tell(ZEBEDIAH)
+    study = write_study(here.folder / f"published-{name}", seed=seed, series=1, instances=1)
+    offer = offer_of(study, patient_id=DOMAIN_ID)
+    assert await (await here[name].provide(offer, door=REPOSITORY, peer="")).codes() == ()
+    return offer.body
+
+
+async def test_region_finds_and_fetches_documents_of_every_community(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        await here["Region"].tell(ZEBEDIAH)
+        bodies = {name: await publishes(here, name, seed=index) for index, name in enumerate(("Valley", "Lakeside"), 1)}
+        answer = await queried(here["Region"], GATEWAY, ITI_18, FIND)
+        assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
+        assert {each.home_community_id for each in answer.entries} == {VALLEY_HOME, LAKESIDE_HOME}
+        wanted = tuple(
+            DocumentRequest(
+                repository_unique_id=str(each.repository_unique_id),
+                document_unique_id=each.unique_id,
+                home_community_id=each.home_community_id,
+            )
+            for each in answer.entries
+        )
+        reply = await ask(here["Region"], GATEWAY, ITI_43, RetrieveDocumentSetRequest(documents=wanted))
+        head, found = await reply.retrieved()
+        assert head.status is ResponseStatus.SUCCESS
+        assert sorted(found.values()) == sorted(bodies.values())
+
+
+async def test_references_carry_their_home_too(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        await publishes(here, "Valley", seed=1)
+        answer = await queried(here["Valley"], RESPONDING, ITI_38, replace(FIND, return_type=ReturnType.OBJECT_REF))
+        assert [each.home_community_id for each in answer.object_refs] == [VALLEY_HOME]
+
+
+async def test_a_patient_whom_one_community_does_not_know_is_no_error(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        await publishes(here, "Valley", seed=1)
+        answer = await queried(here["Region"], GATEWAY, ITI_18, FIND)
+        assert (answer.status, len(answer.entries)) == (ResponseStatus.SUCCESS, 1)
+
+
+async def test_a_query_without_patient_wants_a_home_that_is_known(tmp_path: Path) -> None:
+    by_uuid = StoredQueryRequest(
+        query=StoredQuery.GET_DOCUMENTS, criteria=DocumentCriteria(entry_uuids=(f"urn:uuid:{uuid.uuid4()}",))
+    )
+    async with communities(tmp_path) as here:
+        for house, path, transaction in (
+            (here["Region"], GATEWAY, ITI_18),
+            (here["Valley"], RESPONDING, ITI_38),
+        ):
+            answer = await queried(house, path, transaction, by_uuid)
+            assert answer.status is ResponseStatus.FAILURE
+            assert {error.code for error in answer.errors} == {"XDSMissingHomeCommunityId"}
+            answer = await queried(house, path, transaction, replace(by_uuid, home_community_id=NOBODY))
+            assert answer.status is ResponseStatus.FAILURE
+            assert {error.code for error in answer.errors} == {"XDSUnknownCommunity"}
+        answer = await queried(here["Region"], GATEWAY, ITI_18, replace(by_uuid, home_community_id=VALLEY_HOME))
+        assert (answer.status, answer.count) == (ResponseStatus.SUCCESS, 0)
+
+
+async def test_a_document_of_a_foreign_home_is_refused_with_document_and_home(tmp_path: Path) -> None:
+    request = RetrieveDocumentSetRequest(
+        documents=(
+            DocumentRequest(
+                repository_unique_id=REPOSITORIES["Valley"], document_unique_id="1.2.3", home_community_id=VALLEY_HOME
+            ),
+            DocumentRequest(repository_unique_id="1.2.3.2", document_unique_id="1.2.4", home_community_id=NOBODY),
+        )
+    )
+    async with communities(tmp_path) as here:
+        head, _ = await (await ask(here["Valley"], RESPONDING, ITI_39, request)).retrieved()
+        assert head.status is ResponseStatus.FAILURE
+        assert complaints(head) == {
+            ("XDSDocumentUniqueIdError", f"1.2.3 {VALLEY_HOME.urn}"),
+            ("XDSUnknownCommunity", f"1.2.4 {VALLEY_HOME.urn}"),
+        }
+
+
+@pytest.mark.judge_standard
+@pytest.mark.parametrize(
+    ("path", "transaction", "names"),
+    [
+        (RESPONDING, ITI_38, ("iti-38", "soap-xcq-req.xml")),
+        (RESPONDING, ITI_39, ("iti-39", "soap-xcr-req.xml")),
+        (IMAGING_RESPONDING, RAD_75, ("rad-75", "rig_5420-request.xml")),
+        (IMAGING_RESPONDING, RAD_75, ("rad-75", "rig_5429-request.xml")),
+    ],
+    ids=lambda value: "/".join(value) if isinstance(value, tuple) else "",
+)
+async def test_what_others_send_is_read_and_answered_in_the_words_of_its_transaction(
+    tmp_path: Path, path: str, transaction: Any, names: tuple[str, ...]
+) -> None:
+    request = transaction.decode_request(soap_in(sample(*names))).value
+    async with communities(tmp_path) as here:
+        reply = await ask(here["Valley"], path, transaction, request)
+        message = await read_soap(reply.content_type, reply.body)
+        assert message.fault is None
+        answer = transaction.decode_response(message.to_codec()).value
+        head = getattr(answer, "head", answer)
+        assert head.status is ResponseStatus.FAILURE
+        assert {error.code for error in head.errors} <= {
+            "XDSUnknownCommunity", "XDSUnknownPatientId", "XDSMissingHomeCommunityId"
+        }  # fmt: skip
+        assert head.errors
+
+
+async def test_each_gateway_describes_itself(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        for path, action in (
+            (RESPONDING, b"urn:ihe:iti:2007:CrossGatewayQuery"),
+            (IMAGING_RESPONDING, b"urn:ihe:rad:2011:CrossGatewayRetrieveImagingDocumentSet"),
+            (GATEWAY, b"urn:ihe:iti:2007:RegistryStoredQuery"),
+            (IMAGING_GATEWAY, b"urn:ihe:rad:2009:RetrieveImagingDocumentSet"),
+        ):
+            status, body = await here["Valley"].get(f"{path}?wsdl")
+            assert (status, action in body) == (200, True)
