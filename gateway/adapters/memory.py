@@ -53,6 +53,7 @@ from gateway.adapters.studies_rules import (
 )
 from gateway.model.job import Event, ExchangeJob, Kind, State, Step, StepOutcome
 from gateway.model.study import StudyPage, StudyRecord, StudyStatus
+from gateway.ports.answers import Given, MessageName
 from gateway.ports.audit import AuditSink
 from gateway.ports.objects import StagedObject
 from gateway.ports.store import Work
@@ -107,6 +108,7 @@ class MemoryState:
     steps: dict[int, Step] = field(default_factory=dict)
     documents: dict[str, Content] = field(default_factory=dict)
     raw: dict[str, RawMessage] = field(default_factory=dict)
+    answers: dict[MessageName, Given] = field(default_factory=dict)
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 
     def copy(self) -> "MemoryState":
@@ -917,6 +919,33 @@ class MemoryRawMessages:
         return sorted((each for each in self._reader.state.raw.values() if each.failed is failed), key=lambda x: x.at)
 
 
+class MemoryAnswers:
+    """`Answers` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, given: Given, *, replace: bool = False) -> bool:
+        """Keep it."""
+        state = self._reader.change()
+        if given.name in state.answers and not replace:
+            return False
+        state.answers[given.name] = given
+        return True
+
+    async def get(self, name: MessageName) -> Given | None:
+        """What was answered."""
+        return self._reader.state.answers.get(name)
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Let go of the oldest."""
+        state = self._reader.change()
+        old = sorted((each for each in state.answers.values() if each.at < before), key=lambda each: each.at)[:limit]
+        for each in old:
+            del state.answers[each.name]
+        return len(old)
+
+
 async def _whole(content: Content) -> bytes:
     return b"".join([chunk async for chunk in content.open()])
 
@@ -955,6 +984,7 @@ class MemoryWork:
         self.identity = MemoryIdentity(reader)
         self.documents = MemoryDocuments(reader)
         self.raw = MemoryRawMessages(reader)
+        self.answers = MemoryAnswers(reader)
         self.audit: AuditSink = MemoryAudit(reader)
 
 

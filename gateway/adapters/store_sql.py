@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, make_url, select
 
+from gateway.adapters.answers_sql import SqlAnswers
 from gateway.adapters.documents_sql import Kept, SqlDocuments
 from gateway.adapters.executor import Executor
 from gateway.adapters.identity_sql import SqlIdentity
@@ -99,6 +100,11 @@ class SqlWork:
         if self._raw is None:
             self._raw = SqlRawMessages(self.executor, self._store.raw_key)
         return self._raw
+
+    @property
+    def answers(self) -> SqlAnswers:
+        """What was said to messages that may come again."""
+        return SqlAnswers(self.executor)
 
 
 class SqlStore:

@@ -23,6 +23,8 @@ EVERY = timedelta(hours=1)
 PAUSE_S = 0.05  # between steps: they take a tenth of the time at most
 MESSAGES = 100  # in one step: up to 64 KiB each
 QUESTIONS = 200  # in one step, with their steps
+ANSWERS = 500  # in one step: a row of some 300 bytes
+ANSWERS_KEPT = timedelta(days=7)  # a sender that was down over a weekend sends again what it had no answer to
 
 ASKED = frozenset({Kind.ASK})
 DONE = frozenset({State.DONE})
@@ -68,6 +70,7 @@ class Housekeeping:
         for outcome in (StepOutcome.SUCCESS, StepOutcome.FAILURE):
             await self._messages(outcome)
             await self._questions(outcome)
+        await self._answers()
         returned = 0
         while given := await self._give_back():
             returned += given
@@ -97,6 +100,15 @@ class Housekeeping:
             return await work.ledger.prune(ASKED, FAILED if failed else DONE, oldest, QUESTIONS)
 
         await self._in_steps("ask", outcome, some)
+
+    async def _answers(self) -> None:
+        """What was said to messages that nobody sends again."""
+        oldest = self._clock.now() - ANSWERS_KEPT
+
+        async def some(work: Work) -> int:
+            return await work.answers.prune(oldest, ANSWERS)
+
+        await self._in_steps("answer", StepOutcome.SUCCESS, some)
 
     async def _in_steps(self, kind: str, outcome: StepOutcome, some: Callable[[Work], Awaitable[int]]) -> None:
         """Until nothing is left to let go; each step commits by itself."""

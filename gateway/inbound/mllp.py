@@ -23,8 +23,9 @@ from typing import Any
 from gateway.actors.answering import Answering
 from gateway.inbound.mllp_connection import Connection
 from gateway.inbound.mllp_connection import MllpListenerLimits as MllpListenerLimits
-from gateway.inbound.turn import Turns
+from gateway.inbound.turn import Once, Turns
 from gateway.model.peer import Caller
+from gateway.ports.answers import MessageName
 from gateway.ports.clock import Clock
 from gateway.telemetry import logger, where
 from profiles.errors import (
@@ -64,12 +65,16 @@ class _Remembered:
     answer: asyncio.Future[bytes | None]
 
 
+SpokenBy = Callable[[Answering[Any, Any], Caller], Answering[Any, Any]]
+"""The same answering, as a caller's messages are to be read."""
+
+
 @dataclass(slots=True, kw_only=True)
 class MllpCounts:
     """What a listener has seen since it started."""
 
     messages: int = 0
-    repeated: int = 0  # answered from memory
+    repeated: int = 0  # came before: answered as then
     control_ids_reused: int = 0  # the same MSH-10 with another content
     broken: int = 0
 
@@ -87,8 +92,13 @@ class MllpListener:
         limits: MllpListenerLimits | None = None,
         ssl: tls.SSLContext | None = None,
         processing_ids: frozenset[str] = frozenset("PDT"),
+        spoken_by: SpokenBy = lambda answering, _: answering,
     ) -> None:
-        """Of `answerings` those of `Hl7Transaction`s are served; the others are somebody else's wire."""
+        """Of `answerings` those of `Hl7Transaction`s are served; the others are somebody else's wire.
+
+        `spoken_by` gives the answering for a caller, who may mean something of its own by a namespace.
+        """
+        self._spoken_by = spoken_by
         self._turns = turns
         self._identify = identify
         self._clock = clock
@@ -183,7 +193,7 @@ class MllpListener:
             answering = self._route(header)
         except Unsupported as unsupported:
             return await self._refuse(caller, unsupported, message)
-        return await self._once(answering, caller, header, message)
+        return await self._once(self._spoken_by(answering, caller), caller, header, message)
 
     def _route(self, header: Header) -> Answering[Any, Any]:
         """Source: ITI TF-2x Appendix C.2.3; the order is that of the table: type, event, processing id, version."""
@@ -208,8 +218,7 @@ class MllpListener:
         large = len(message) > INLINE_BYTES
         digest = (await asyncio.to_thread(_digest, message)) if large else _digest(message)
         address = header.address
-        sender = caller.peer.name if caller.peer is not None else caller.network_address
-        key = (sender, address.sending_application, address.sending_facility, header.control_id)
+        key = (_sender(caller), address.sending_application, address.sending_facility, header.control_id)
         now = asyncio.get_running_loop().time()
         reused = False
         while (known := self._memory.get(key)) is not None and known.until > now:
@@ -228,7 +237,7 @@ class MllpListener:
             self._memory.popitem(last=False)
         done: bytes | None = None
         try:
-            ack, is_done = await self._turn(answering, caller, header, message, reused=reused)
+            ack, is_done = await self._turn(answering, caller, header, message, digest, reused=reused)
             done = ack if is_done else None
             return ack
         finally:
@@ -237,10 +246,27 @@ class MllpListener:
             remembered.answer.set_result(done)
 
     async def _turn(
-        self, answering: Answering[Any, Any], caller: Caller, header: Header, message: bytes, *, reused: bool
+        self,
+        answering: Answering[Any, Any],
+        caller: Caller,
+        header: Header,
+        message: bytes,
+        digest: bytes,
+        *,
+        reused: bool,
     ) -> tuple[bytes, bool]:
         transaction = answering.transaction
         assert isinstance(transaction, Hl7Transaction)
+        address, out = header.address, self._out(header.address)
+        once = Once(
+            name=MessageName(
+                sender=_sender(caller), application=address.sending_application, facility=address.sending_facility,
+                control_id=header.control_id,
+            ),
+            digest=digest,
+            answer=lambda response: transaction.respond(response, message, out),
+            reused=reused,
+        )  # fmt: skip
         decode = await _decoder(transaction, message)
 
         def decode_and_tell() -> Decoded[Any]:
@@ -255,14 +281,22 @@ class MllpListener:
                 raw=message,
                 received_bytes=len(message),
                 message_id=header.control_id,
+                once=once,
             ) as answered:
-                out = self._out(header.address)
-                if answered.error is None:
-                    ack = transaction.respond(answered.response, message, out)
+                if answered.given is not None:
+                    if answered.given.digest == digest:
+                        self.counts.repeated += 1
+                        return answered.given.answer, True
+                elif answered.error is None:
+                    ack = once.answer(answered.response)
+                    answered.sent_bytes = len(ack)
+                    return ack, True
                 else:
                     ack = transaction.refuse(answered.error, message, out)
-                answered.sent_bytes = len(ack)
-                return ack, answered.error is None
+                    answered.sent_bytes = len(ack)
+                    return ack, False
+            self.counts.control_ids_reused += 1
+            return await self._turn(answering, caller, header, message, digest, reused=True)
         except ExchangeError as failed:
             return transaction.refuse(failed, message, self._out(header.address)), False
         except Exception as defect:
@@ -335,6 +369,10 @@ _REUSED = Finding(
     code="205",
     location="MSH^1^10",
 )
+
+
+def _sender(caller: Caller) -> str:
+    return caller.peer.name if caller.peer is not None else caller.network_address
 
 
 def _digest(message: bytes) -> bytes:

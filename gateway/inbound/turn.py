@@ -23,6 +23,7 @@ from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
 from gateway.model.peer import Caller
+from gateway.ports.answers import Given, MessageName
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Policy
 from gateway.ports.raw import KEPT_BYTES
@@ -32,6 +33,7 @@ from gateway.telemetry import BYTES, FINDINGS, TURN_SECONDS, TURNS, logger, wher
 from profiles.atna import node_authentication_failed
 from profiles.errors import (
     AccessDenied,
+    Busy,
     ExchangeError,
     HouseError,
     InternalFault,
@@ -56,6 +58,20 @@ class Answered(Generic[Response]):
     response: Response | None = None
     error: ExchangeError | None = None
     sent_bytes: int = 0  # the listener adds what it wrote
+    given: Given | None = None  # the message came before: nothing was done, and neither of the other two is there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """A message that may come again: its name and digest, and how it is answered when it was done.
+
+    `reused`: a message with other content had the name before; its answer gives way.
+    """
+
+    name: MessageName
+    digest: bytes
+    answer: Callable[[Any], bytes]
+    reused: bool = False
 
 
 class Turns(Protocol):
@@ -72,11 +88,13 @@ class Turns(Protocol):
         received_bytes: int = 0,
         user: User | None = None,
         message_id: str = "",
+        once: Once | None = None,
     ) -> AbstractAsyncContextManager[Answered[Response]]:
         """Take one request from decoding to its committed answer.
 
         `decode` may raise; that too is a turn, audited and noted. `query` is the request as audit quotes it, `raw` what
-        operators may look at later (size-capped, may be empty).
+        operators may look at later (size-capped, may be empty). A message that is to be done `once` and came before is
+        not noted again; `Answered.given` says what was answered then.
         """
         ...
 
@@ -165,6 +183,7 @@ class Turn:
         received_bytes: int = 0,
         user: User | None = None,
         message_id: str = "",
+        once: Once | None = None,
     ) -> AsyncIterator[Answered[Response]]:
         """Take one request from decoding to its committed answer; see `Turns.answer`."""
         started = time.perf_counter()
@@ -189,12 +208,23 @@ class Turn:
                 await record.intend(await unit.begin())
             else:
                 await record.close(await unit.begin(), answered.response, None)
+                if once is not None:
+                    given = Given(
+                        name=once.name, digest=once.digest, at=exchange.now, answer=once.answer(answered.response)
+                    )
+                    if not await (await unit.begin()).answers.keep(given, replace=once.reused):
+                        raise Busy("a message of this name is being answered", cure="It may be sent again")
             await unit.commit()
         except BaseException as raised:
             await unit.undo(raised)
             if not isinstance(raised, Exception):
                 raise
             answered.response, record.intent = None, ""  # what was intended was undone with the unit
+            if once is not None and not once.reused:  # what was done the first time may be why it fails now
+                answered.given = await self._given(once.name)
+            if answered.given is not None:
+                yield answered
+                return
             answered.error = await self._failed(record, raised)
         answered.exchange_id = exchange.id
         if not isinstance(answered.response, Poured):
@@ -252,6 +282,13 @@ class Turn:
         if errors:
             raise RuleViolation(errors[0].text, code=errors[0].code, location=errors[0].location, findings=errors)
         return await answering.method(decoded.value, exchange)
+
+    async def _given(self, name: MessageName) -> Given | None:
+        try:
+            async with self._store.view() as work:
+                return await work.answers.get(name)
+        except HouseError:
+            return None
 
     async def _failed(self, record: "_Record", raised: Exception) -> ExchangeError:
         error = raised if isinstance(raised, ExchangeError) else InternalFault("this house has a defect; it was logged")
@@ -381,7 +418,8 @@ class _Record:
     async def intend(self, work: Work) -> None:
         """Before the first byte: what is to be believed if we do not come back."""
         await self._open(work, State.RECEIVED)
-        self.step_id = await work.ledger.note(self._step(StepOutcome.OPEN, None, 0))
+        step = await self._keep_raw(work, self._step(StepOutcome.OPEN, None, 0))
+        self.step_id = await work.ledger.note(step)
         gone = HouseError("the house went down before the transfer ended", cure="The peer may ask again")
         records = self.transaction.audit(Side.RESPONDER, self.request, None, self._facts(gone, None))
         self.intent = await work.audit.intend(records, self.exchange.id)
@@ -400,16 +438,23 @@ class _Record:
         step = self._step(outcome, error, delivery.sent_bytes if delivery else 0)
         if self.intent:
             await work.audit.close(self.intent, records)
-            await work.ledger.close_step(self.step_id, step)
+            await work.ledger.close_step(self.step_id, await self._keep_raw(work, step))
             await self._end(work, outcome, error)
             return
         await self._open(work, State.FAILED if outcome is StepOutcome.FAILURE else State.DONE, error)
-        if self.raw:
-            failed = outcome is StepOutcome.FAILURE
-            await work.raw.keep(self.exchange.id, self.exchange.now, self.raw[:KEPT_BYTES], failed=failed)
-            step = replace(step, raw_key=f"raw:{self.exchange.id}")
-        await work.ledger.note(step)
+        await work.ledger.note(await self._keep_raw(work, step))
         await work.audit.record(records, self.exchange.id)
+
+    async def _keep_raw(self, work: Work, step: Step) -> Step:
+        """Keep the beginning of the request for operators, if there is one; answers the step that names it.
+
+        A pour keeps it twice: before the first byte, and again when it is known whether it failed, which is another class.
+        """
+        if not self.raw:
+            return step
+        failed = step.outcome is StepOutcome.FAILURE
+        await work.raw.keep(self.exchange.id, self.exchange.now, self.raw[:KEPT_BYTES], failed=failed)
+        return replace(step, raw_key=f"raw:{self.exchange.id}")
 
     async def _open(self, work: Work, state: State, error: ExchangeError | None = None) -> None:
         """Open an exchange for this turn, unless the actor's job has this id or the turn belongs to an older one."""

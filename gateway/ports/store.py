@@ -8,6 +8,7 @@ several of them may share one commit.
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from gateway.ports.answers import Answers
 from gateway.ports.audit import AuditSink
 from gateway.ports.identity import Identity
 from gateway.ports.ledger import Ledger
@@ -34,6 +35,8 @@ class Work(Protocol):
     def documents(self) -> Documents: ...
     @property
     def raw(self) -> RawMessages: ...
+    @property
+    def answers(self) -> Answers: ...
 
 
 class Store(Protocol):

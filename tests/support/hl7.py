@@ -94,6 +94,7 @@ class RecordingTurns:
         received_bytes: int = 0,
         user: User | None = None,
         message_id: str = "",
+        once: object = None,
     ) -> AsyncIterator[Answered[Any]]:
         answered: Answered[Any] = Answered(exchange_id=f"exchange-{len(self.requests)}")
         try:

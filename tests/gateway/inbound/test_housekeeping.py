@@ -16,6 +16,7 @@ from gateway.adapters.store_sql import SqlStore
 from gateway.inbound import housekeeping as room
 from gateway.inbound.housekeeping import Housekeeping, Retention
 from gateway.model.job import Kind, State
+from gateway.ports.answers import Given, MessageName
 from gateway.ports.store import Store
 from gateway.telemetry import registry
 from profiles.errors import OutOfResources
@@ -210,3 +211,16 @@ async def test_it_comes_back_every_hour_whatever_went_wrong(store: Store, monkey
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await left(store) == (set(), set())
+
+
+async def test_answers_to_messages_that_nobody_sends_again_go_after_a_week(store: Store) -> None:
+    def given(days: int) -> Given:
+        name = MessageName(sender="A", application="B", facility="C", control_id=str(days))
+        return Given(name=name, digest=bytes(32), at=NOON - days * DAY, answer=b"MSA|AA")
+
+    async with store.unit() as work:
+        for days in (0, 6, 8):
+            await work.answers.keep(given(days))
+    await housekeeping(store).tidy()
+    async with store.view() as work:
+        assert [await work.answers.get(given(days).name) is not None for days in (0, 6, 8)] == [True, True, False]
