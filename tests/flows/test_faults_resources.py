@@ -50,7 +50,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """A file system of its own below a folder; skips where mounting is not permitted."""
+    """A file system of its own below a folder; where mounting is not permitted the tests that need it are not judged."""
     folder.mkdir(parents=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=False, capture_output=True
@@ -76,6 +76,7 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+@pytest.mark.judge_program
 async def test_a_full_disk_refuses_on_every_wire_and_the_house_recovers(tmp_path: Path) -> None:
     with small_disk(tmp_path / "valley", 24):
         async with world(tmp_path) as here:
@@ -107,6 +108,7 @@ async def test_a_full_disk_refuses_on_every_wire_and_the_house_recovers(tmp_path
             assert (await here.valley.ask("GET", "/audit/verify"))["ok"]
 
 
+@pytest.mark.judge_program
 async def test_a_disk_that_fills_up_while_images_come_puts_the_exchange_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
