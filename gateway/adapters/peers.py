@@ -17,7 +17,7 @@ from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.telemetry import BYTES, CALLS, FINDINGS, logger
-from profiles.errors import ExchangeError, HouseError, PeerError, PeerUnavailable, Unsupported
+from profiles.errors import ExchangeError, HouseError, PeerError, PeerUnavailable, RuleViolation, Unsupported
 from profiles.transaction import Facts, Hl7Transaction, Party, Side, Transaction, User
 
 Response = TypeVar("Response")
@@ -38,6 +38,13 @@ class StaticDirectory:
     def named(self, name: str) -> Peer | None:
         """By the name that our settings give it."""
         return self._named.get(name)
+
+    def known(self, name: str) -> Peer:
+        """The same, or a refusal."""
+        peer = self._named.get(name)
+        if peer is None:
+            raise RuleViolation(f"there is no peer called {name}", cure="Add a [[peer]] of this name")
+        return peer
 
     def by_certificate(self, sha256: str) -> Peer | None:
         """By the fingerprint of the certificate that it showed."""

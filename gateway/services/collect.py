@@ -15,7 +15,7 @@ from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
 from gateway.services.reconcile import whoever_is
-from profiles.errors import PeerProtocolError, RuleViolation, UnknownDocument, UnknownPatient, UnknownRepository
+from profiles.errors import PeerProtocolError, UnknownDocument, UnknownPatient, UnknownRepository
 from profiles.model.codes import MANIFEST_FORMAT
 from profiles.model.content import Content
 from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry
@@ -65,7 +65,7 @@ class Collect:
             patient = await whoever_is(work.identity, asked)
         if patient is None:
             raise UnknownPatient("the patient was merged away or is gone", cure="Ask again with the surviving id")
-        registry = self._peer(job.peer)
+        registry = self._directory.known(job.peer)
         entries = await self._query(job, registry, asked)
         if not entries:
             raise UnknownDocument(
@@ -81,12 +81,6 @@ class Collect:
                 job.id, Event.TEMPORARY, now, payload={**job.payload, "manifests": [entry.unique_id for entry in entries]},
                 study_instance_uid=studies[0].study_instance_uid, due_at=now, reason="the manifests are here",
             )  # fmt: skip
-
-    def _peer(self, name: str) -> Peer:
-        peer = self._directory.named(name)
-        if peer is None:
-            raise RuleViolation(f"there is no peer called {name}", cure="Add a [[peer]] of this name")
-        return peer
 
     async def _query(self, job: ExchangeJob, registry: Peer, patient: PatientIdentifier) -> list[DocumentEntry]:
         criteria = DocumentCriteria(

@@ -6,7 +6,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.services.ingest import study_fact
-from profiles.errors import RuleViolation, UnknownDocument
+from profiles.errors import UnknownDocument
 from profiles.model.moment import Moment
 from profiles.swf.oru_r01 import ORU_R01, StudyAvailable
 from profiles.transaction import Facts, Party
@@ -31,9 +31,7 @@ class Notify:
             UnknownDocument: The study is not here.
             PeerError: As the peer answered.
         """
-        peer = self._directory.named(peer_name)
-        if peer is None:
-            raise RuleViolation(f"there is no peer called {peer_name}", cure="Add a [[peer]] of this name")
+        peer = self._directory.known(peer_name)
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
         if record is None:

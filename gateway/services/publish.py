@@ -17,7 +17,7 @@ from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.services.ingest import study_fact
-from profiles.errors import RuleViolation, UnknownDocument, UnknownPatient
+from profiles.errors import UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
 from profiles.model.document import Submission
 from profiles.model.identifiers import PatientIdentifier
@@ -62,9 +62,7 @@ class Publish:
             UnknownPatient: The patient has no id in the affinity domain.
             PeerError: As the peer answered.
         """
-        peer = self._directory.named(peer_name)
-        if peer is None:
-            raise RuleViolation(f"there is no peer called {peer_name}", cure="Add a [[peer]] of this name")
+        peer = self._directory.known(peer_name)
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
             patient = await work.identity.get(record.study.patient.identifiers[0]) if record is not None else None

@@ -54,7 +54,6 @@ PROVED_BY = {
     "gateway/adapters/memory_archive": "tests/gateway/adapters/test_archive.py",
     "gateway/adapters/overlays": "tests/gateway/adapters/test_archive.py",
     "gateway/adapters/patterns": "tests/gateway/adapters/test_studies.py",
-    "gateway/adapters/peers": "tests/gateway/adapters/test_peers_mllp.py",
     "gateway/adapters/policy_table": "tests/gateway/actors/test_fhir_server.py",
     "gateway/adapters/sequence": "tests/gateway/adapters/test_ledger.py",
     "gateway/adapters/store_postgresql": "tests/gateway/adapters/test_store_sql.py",
