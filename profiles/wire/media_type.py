@@ -23,6 +23,7 @@ class MediaType:
 _PARAMETER = re.compile(
     r"""\s*(?P<name>[^\s=;"]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s;"]*))\s*(?:;|$)""", re.DOTALL
 )
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse_media_type(text: str) -> MediaType:
@@ -40,7 +41,8 @@ def parse_media_type(text: str) -> MediaType:
         raise MalformedMessage("Content-Type is not a media type")
     parameters: dict[str, str] = {}
     at = 0
-    while rest[at:].strip(" \t\r\n;"):
+    end = len(rest.rstrip(" \t\r\n;"))
+    while at < end:
         if rest[at] in "; \t\r\n":
             at += 1
             continue
@@ -51,6 +53,6 @@ def parse_media_type(text: str) -> MediaType:
         if key in parameters:
             raise MalformedMessage(f"the parameter {key} of Content-Type stands twice")
         quoted = found["quoted"]
-        parameters[key] = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted is not None else found["bare"]
+        parameters[key] = found["bare"] if quoted is None else _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
         at = found.end()
     return MediaType(name=name, parameters=parameters)
