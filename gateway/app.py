@@ -10,9 +10,9 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -76,7 +76,7 @@ from gateway.inbound.ops import Ops
 from gateway.inbound.soap import SoapListener
 from gateway.inbound.turn import Turn
 from gateway.model.house import House
-from gateway.model.peer import Peer
+from gateway.model.peer import Caller, Peer
 from gateway.ports.archive import Archive
 from gateway.services.collect import Collect
 from gateway.services.federate import Federate
@@ -360,6 +360,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             mllp = MllpListener(
                 turns, [_at_this_site(each, site) for each in answers_of(identities)], identifier.of_transport, clock,
                 limits=MllpListenerLimits(message_bytes=settings.limits.hl7_message_bytes), ssl=listening,
+                spoken_by=_in_the_words_of(site),
             )  # fmt: skip
             port = await mllp.start(settings.listen.host, _shifted(settings.listen.mllp_port, port_base))
             scheme = "mllps" if listening is not None else "mllp"
@@ -533,6 +534,7 @@ def _peer_of(section: PeerSection, house: House) -> Peer:
         unknown_patient=section.unknown_patient,
         tolerances=section.tolerances,
         hl7=hl7,
+        hl7_namespaces=dict(section.hl7_namespaces),
         scopes=section.scopes,
         batch_instances=section.batch_instances,
         idle_timeout_s=section.idle_timeout_s,
@@ -607,6 +609,23 @@ def _at_this_site(answering: Answering[Any, Any], site: Site) -> Answering[Any, 
     """Times without a zone and ids without an OID are the site's."""
     here = {ITI_8.id: iti_8(site), ITI_30.id: iti_30(site)}
     return Answering(here[answering.transaction.id], answering.method, answering.refine)
+
+
+def _in_the_words_of(site: Site) -> Callable[[Answering[Any, Any], Caller], Answering[Any, Any]]:
+    """A namespace means what the sender's [[peer]] says it means, then what the house says."""
+    made: dict[tuple[str, str], Answering[Any, Any]] = {}
+
+    def spoken_by(answering: Answering[Any, Any], caller: Caller) -> Answering[Any, Any]:
+        peer = caller.peer
+        if peer is None or not peer.hl7_namespaces:
+            return answering
+        key = peer.name, answering.transaction.id
+        if key not in made:
+            theirs = replace(site, namespaces={**site.namespaces, **peer.hl7_namespaces})
+            made[key] = _at_this_site(answering, theirs)
+        return made[key]
+
+    return spoken_by
 
 
 def _software() -> Software:

@@ -175,6 +175,7 @@ class PeerSection(Section):
     endpoint: Mapping[str, str] = Field(default_factory=dict)
     hl7_application: str = ""
     hl7_facility: str = ""
+    hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # win over the house's: two may say "MPI"
     batch_instances: int = Field(default=100, ge=1, le=1000)
     idle_timeout_s: float = 30.0
 

@@ -87,6 +87,7 @@ mllp_port = 2575
 # scopes = []                       # transactions that they may ask for; empty: all
 # hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
 # hl7_facility = ""
+# hl7_namespaces = { MPI = "1.2.4.4" }   # in what they send: wins over the house's, for two may mean two by one word
 # batch_instances = 100             # instances asked for in one RAD-69
 # idle_timeout_s = 30.0
 # [peer.endpoint]

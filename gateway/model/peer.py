@@ -49,6 +49,7 @@ class Peer:
     unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
     hl7: Hl7Address | None = None  # how messages to them are addressed
+    hl7_namespaces: Mapping[str, Oid] = field(default_factory=dict)  # authorities of ids that name no OID
     scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all
     batch_instances: int = 100  # instances asked for in one RAD-69
     idle_timeout_s: float = 30.0  # nothing moved for so long: give up; never a limit on the whole exchange
