@@ -42,6 +42,24 @@ async def test_a_message_is_kept_as_it_came_and_with_a_key_only_its_holder_reads
     assert b"Quillfeather" in message
 
 
+async def test_the_request_of_a_retrieval_that_was_poured_is_kept_as_others_are(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        study = here.study()
+        await here.valley.provide(offer_of(study))
+        await here.valley.rests("done")
+        await (await here.valley.retrieve(rad69_request(study))).retrieved()
+        await here.valley.closed("RAD-69")
+        ((outcome, raw_key, failed, body),) = rows(
+            here,
+            "select outcome, raw_key, failed, body from steps join raw_messages using (exchange_id)"
+            " where \"transaction\" = 'RAD-69' and direction = 'in'",
+        )
+    assert (outcome, failed) == ("success", 0)
+    assert raw_key.startswith("raw:")
+    assert study.study_instance_uid.encode() in body
+
+
 async def test_a_house_lets_go_of_what_is_old_when_it_starts_and_of_nothing_else(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         stranger = offer_of(here.study())
