@@ -8,11 +8,13 @@ from lxml import etree
 from profiles.transaction import SoapTransaction
 from profiles.wire.soap.message import Packaging
 from profiles.wire.soap.names import DOCUMENT
+from profiles.xca.profile import TRANSACTIONS as XCA
+from profiles.xcai.profile import TRANSACTIONS as XCAI
 from profiles.xds.profile import TRANSACTIONS as XDS
 from profiles.xdsi.profile import TRANSACTIONS as XDSI
 from tests.support.judges import standards
 
-SOAP: list[SoapTransaction[Any, Any]] = [*XDS, *XDSI]
+SOAP: list[SoapTransaction[Any, Any]] = [*XDS, *XDSI, *XCA, *XCAI]
 
 
 def test_there_are_some() -> None:
