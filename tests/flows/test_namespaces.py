@@ -5,7 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.support.scenario import LAKESIDE, VALLEY, send_message, world
+from conformance.simulators.hl7_sender import send_message
+from tests.support.scenario import LAKESIDE, VALLEY, world
 
 ADT = (
     "MSH|^~\\&|{sender}|LAB|RADGATE|Valley|20240501120000+0000||ADT^A04^ADT_A01|{control}|P|2.3.1\r"
