@@ -162,10 +162,12 @@ class Federate:
                     exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
                     source.stop()
                     continue
-                errors.extend(head.errors)
+                at = source.peer.home_community_id
+                errors.extend(
+                    each if each.location or not at else replace(each, location=at.urn) for each in head.errors
+                )
                 documents.extend(
-                    replace(each, home_community_id=each.home_community_id or source.peer.home_community_id)
-                    for each in head.documents
+                    replace(each, home_community_id=each.home_community_id or at) for each in head.documents
                 )
                 kept.append(source)
         except BaseException:
@@ -236,8 +238,7 @@ def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer) -> StoredQue
         error = raised
     else:
         error = _late(peer)
-    failed = refused_at(error, home)
-    return replace(failed, errors=(_unavailable(error, peer),))
+    return replace(refused_at(error, home), errors=(_unavailable(error, peer, "XDSRegistryError"),))
 
 
 def _checked(response: StoredQueryResponse, peer: Peer) -> StoredQueryResponse:
@@ -281,11 +282,11 @@ def _error(code: str, error: ExchangeError, location: str) -> RegistryError:
     return RegistryError(code=code, context=error.detail, location=location)
 
 
-def _unavailable(error: ExchangeError, peer: Peer) -> RegistryError:
+def _unavailable(error: ExchangeError, peer: Peer, otherwise: str = "XDSRepositoryError") -> RegistryError:
     """What strangers are told of a community that failed: which one, and no more of the way to it."""
     home = peer.home_community_id
     assert home is not None
-    code = "XDSUnavailableCommunity" if error.condition is Condition.PEER_UNAVAILABLE else "XDSRepositoryError"
+    code = "XDSUnavailableCommunity" if error.condition is Condition.PEER_UNAVAILABLE else otherwise
     return RegistryError(code=code, context="this community could not be asked, or did not answer", location=home.urn)
 
 

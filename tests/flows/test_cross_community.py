@@ -5,6 +5,7 @@ Source: ITI TF-2 3.38, 3.39; RAD TF-2 4.75; notes on error locations 1.5.
 
 import asyncio
 import time
+import tracemalloc
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from conformance.samples import SampleStudy
 from gateway.app import running
 from gateway.settings import Settings
+from profiles.model.content import Part, Poured
 from profiles.model.document import AvailabilityStatus
 from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria
-from profiles.wire.ebxml.retrieve import DocumentRequest, RetrieveDocumentSetResponse
+from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
+from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.mtom import pack
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
@@ -412,3 +416,109 @@ async def test_each_gateway_describes_itself(tmp_path: Path) -> None:
         ):
             status, body = await here["Valley"].get(f"{path}?wsdl")
             assert (status, action in body) == (200, True)
+
+
+# --- what breaks, and what it costs -----------------------------------------------------------------------------------
+
+PART_BYTES = 24 * 1024 * 1024
+
+
+@asynccontextmanager
+async def pouring(parts: int, *, breaks: bool = False) -> AsyncIterator[str]:
+    """A community that pours large parts, and can break off in the second."""
+    chunk = bytes(256 * 1024)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        message = await read_soap(request.headers["Content-Type"], await request.read())
+        asked = list(RAD_75.decode_request(message.to_codec()).value.instances())[:parts]
+        documents = tuple(
+            RetrievedDocument(
+                repository_unique_id=each.document.repository_unique_id,
+                document_unique_id=each.document.document_unique_id,
+                home_community_id=each.document.home_community_id,
+                mime_type="application/dicom",
+                size_bytes=PART_BYTES,
+            )
+            for each in asked
+        )
+
+        async def body(last: bool) -> AsyncIterator[bytes]:
+            for number in range(PART_BYTES // len(chunk)):
+                if last and breaks and number == 8:
+                    raise ConnectionResetError("as asked")
+                yield chunk
+
+        async def pour() -> AsyncIterator[Part]:
+            for number, each in enumerate(documents, 1):
+                yield Part(
+                    key=each.document_unique_id, media_type=each.mime_type, size_bytes=PART_BYTES,
+                    chunks=body(number == len(documents)),
+                )  # fmt: skip
+
+        out = RAD_75.encode_response(Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=pour()))
+        envelope = encode_envelope(
+            out.body, action=RAD_75.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
+            relates_to=message.addressing.message_id,
+        )  # fmt: skip
+        packed = pack(RAD_75.packaging, envelope, out, unique=uuid.uuid4().hex)
+        response = web.StreamResponse(headers={"Content-Type": packed.content_type})
+        await response.prepare(request)
+        async for piece in packed.chunks:
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+    app = web.Application(client_max_size=1 << 24)
+    app.router.add_post("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_community_that_breaks_in_the_middle_breaks_the_answer_and_never_makes_it_look_whole(
+    tmp_path: Path,
+) -> None:
+    async with pouring(2, breaks=True) as url, communities(tmp_path, Lakeside=url) as here:
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=2)
+        message = await message_of(RAD_69, of(other, "Lakeside"))
+        with pytest.raises(ClientError):
+            async with here["Region"].http.post(
+                here["Region"].url + IMAGING_GATEWAY, data=message.body,
+                headers={"Content-Type": message.content_type},
+            ) as answer:  # fmt: skip
+                while await answer.content.readany():
+                    pass
+        for transaction in ("RAD-75", "RAD-69"):
+            await here["Region"].closed(transaction)
+            steps = [step for step in here["Region"].kept().steps if step["transaction"] == transaction]
+            assert steps[-1]["outcome"] == "failure"
+
+
+async def test_two_communities_pour_through_in_memory_that_does_not_grow_with_them(tmp_path: Path) -> None:
+    async with (
+        pouring(3) as valley,
+        pouring(3) as lakeside,
+        communities(tmp_path, Valley=valley, Lakeside=lakeside) as here,
+    ):
+        one = write_study(tmp_path / "one", seed=1, series=1, instances=3)
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=3)
+        message = await message_of(RAD_69, together(of(one, "Valley"), of(other, "Lakeside")))
+        tracemalloc.start()
+        try:
+            size = 0
+            async with here["Region"].http.post(
+                here["Region"].url + IMAGING_GATEWAY, data=message.body,
+                headers={"Content-Type": message.content_type},
+            ) as answer:  # fmt: skip
+                assert answer.status == 200
+                while piece := await answer.content.readany():
+                    size += len(piece)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert size > 6 * PART_BYTES
+        assert peak < PART_BYTES  # of senders, house and reader together
