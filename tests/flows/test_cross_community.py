@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from profiles.wire.soap.mtom import pack
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
-from profiles.xds.iti18 import ITI_18, ReturnType, StoredQuery
+from profiles.xds.iti18 import ITI_18, ObjectRef, ReturnType, StoredQuery
 from profiles.xds.iti43 import ITI_43, ResponseStatus, RetrieveDocumentSetRequest
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 from tests.support.ebxml import sample, soap_in
@@ -38,6 +39,7 @@ from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
     VALLEY,
+    VALLEY_ID,
     ZEBEDIAH,
     SoapReply,
     Valley,
@@ -522,3 +524,56 @@ async def test_two_communities_pour_through_in_memory_that_does_not_grow_with_th
             tracemalloc.stop()
         assert size > 6 * PART_BYTES
         assert peak < PART_BYTES  # of senders, house and reader together
+
+
+@asynccontextmanager
+async def answering(response: StoredQueryResponse) -> AsyncIterator[tuple[str, list[StoredQueryRequest]]]:
+    """A community whose registry says always the same, and what it was asked."""
+    asked: list[StoredQueryRequest] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        message = await read_soap(request.headers["Content-Type"], await request.read())
+        asked.append(ITI_38.decode_request(message.to_codec()).value)
+        envelope = encode_envelope(
+            ITI_38.encode_response(response).body, action=ITI_38.response_action,
+            message_id=f"urn:uuid:{uuid.uuid4()}", relates_to=message.addressing.message_id,
+        )  # fmt: skip
+        packed = pack(ITI_38.packaging, envelope, ITI_38.encode_response(response), unique="x")
+        body = b"".join([chunk async for chunk in packed.chunks])
+        return web.Response(body=body, headers={"Content-Type": packed.content_type})
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    finally:
+        await runner.cleanup()
+
+
+async def test_objects_that_do_not_say_their_home_are_left_out_and_their_gateway_is_named(tmp_path: Path) -> None:
+    at_home = ObjectRef(entry_uuid=f"urn:uuid:{uuid.uuid4()}", home_community_id=LAKESIDE_HOME)
+    homeless = ObjectRef(entry_uuid=f"urn:uuid:{uuid.uuid4()}")
+    says = StoredQueryResponse(object_refs=(at_home, homeless))
+    async with answering(says) as (url, asked), communities(tmp_path, Lakeside=url) as here:
+        question = replace(FIND, return_type=ReturnType.OBJECT_REF)
+        answer = await queried(here["Region"], GATEWAY, ITI_18, question)
+        assert asked == [question]  # every parameter goes on
+        assert answer.object_refs == (at_home,)
+        assert answer.status is ResponseStatus.PARTIAL_SUCCESS
+        assert complaints(answer) == {("XDSMissingHomeCommunityId", LAKESIDE_HOME.urn)}
+
+
+async def test_a_community_is_asked_with_the_patient_id_that_it_gave(tmp_path: Path) -> None:
+    async with answering(StoredQueryResponse()) as (url, asked), logged():
+        settings = settings_of(tmp_path / "Region", "Region", {"Lakeside": url})
+        (peer,) = settings.peer
+        settings = settings.model_copy(update={"peer": (peer.model_copy(update={"patient_authority": VALLEY}),)})
+        async with running(settings) as addresses, ClientSession() as http:
+            region = Valley(data=tmp_path / "Region", addresses=addresses, http=http, log=BytesIO())
+            await region.tell(ZEBEDIAH)
+            answer = await queried(region, GATEWAY, ITI_18, FIND)
+        assert answer.status is ResponseStatus.SUCCESS
+        assert [each.criteria.patient_ids for each in asked] == [(VALLEY_ID,)]
