@@ -577,3 +577,23 @@ async def test_a_community_is_asked_with_the_patient_id_that_it_gave(tmp_path: P
             answer = await queried(region, GATEWAY, ITI_18, FIND)
         assert answer.status is ResponseStatus.SUCCESS
         assert [each.criteria.patient_ids for each in asked] == [(VALLEY_ID,)]
+
+
+async def test_who_hangs_up_takes_every_community_with_them(tmp_path: Path) -> None:
+    async with (
+        pouring(3) as valley,
+        pouring(3) as lakeside,
+        communities(tmp_path, Valley=valley, Lakeside=lakeside) as here,
+    ):
+        one = write_study(tmp_path / "one", seed=1, series=1, instances=3)
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=3)
+        message = await message_of(RAD_69, together(of(one, "Valley"), of(other, "Lakeside")))
+        answer = await here["Region"].http.post(
+            here["Region"].url + IMAGING_GATEWAY, data=message.body, headers={"Content-Type": message.content_type}
+        )
+        await answer.content.readany()
+        answer.close()
+        for transaction in ("RAD-69", "RAD-75"):
+            await here["Region"].closed(transaction)
+        steps = [step for step in here["Region"].kept().steps if step["transaction"] == "RAD-75"]
+        assert {(step["peer"], step["outcome"]) for step in steps} == {("Valley", "failure"), ("Lakeside", "failure")}
