@@ -4,6 +4,7 @@ ITI-18 goes out as ITI-38, ITI-43 as ITI-39; what is ours is answered here, with
 """
 
 from dataclasses import replace
+from functools import partial
 
 from gateway.actors.answering import answers
 from gateway.actors.document_repository import DocumentRepository
@@ -45,13 +46,14 @@ class InitiatingGateway:
                 "a query without a patient id needs a homeCommunityId", code="XDSMissingHomeCommunityId",
                 location="AdhocQuery/@home",
             )  # fmt: skip
-        exchange.learned.patients = request.criteria.patient_ids
-        named = home is not None and not self._federate.is_here(home)
-        if named and home is not None:
-            communities, here = (self._federate.community(home, ITI_38),), None
-        else:
-            communities = () if home is not None else self._federate.communities(ITI_38)
-            here = lambda: self._queries.answer(request, exchange)  # noqa: E731  # asked while the others are
+        exchange.learned.patients = (
+            request.criteria.patient_ids or request.submission_sets.patient_ids or request.folders.patient_ids
+        )
+        if home is not None and not self._federate.is_here(home):
+            there = (self._federate.community(home, ITI_38),)
+            return await self._federate.query(request, None, there, exchange)
+        communities = self._federate.communities(ITI_38) if home is None else ()
+        here = partial(self._queries.answer, request, exchange)
         return await self._federate.query(request, here, communities, exchange)
 
     @answers(ITI_43)

@@ -27,7 +27,7 @@ from gateway.ports.store import Store
 from gateway.services.exchange import Exchange
 from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
 from profiles.model.content import Part, Pour, Poured
-from profiles.model.identifiers import Oid
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.transaction import Transaction
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
@@ -115,15 +115,22 @@ class Federate:
     async def _as_known_there(self, request: StoredQueryRequest, peer: Peer) -> StoredQueryRequest:
         """With the patient id that the community gave, where we know one."""
         authority = peer.patient_authority
-        if authority is None or not request.criteria.patient_ids:
+        named = (request.criteria.patient_ids, request.submission_sets.patient_ids, request.folders.patient_ids)
+        if authority is None or not any(named):
             return request
-        found = []
+        there: dict[PatientIdentifier, PatientIdentifier] = {}
         async with self._store.view() as work:
-            for identifier in request.criteria.patient_ids:
+            for identifier in {each for ids in named for each in ids}:
                 patient = await work.identity.get(identifier)
                 known = () if patient is None else patient.identifiers
-                found.append(next((each for each in known if each.authority == authority), identifier))
-        return replace(request, criteria=replace(request.criteria, patient_ids=tuple(found)))
+                there[identifier] = next((each for each in known if each.authority == authority), identifier)
+        entries, sets, folders = (tuple(there[each] for each in ids) for ids in named)
+        return replace(
+            request,
+            criteria=replace(request.criteria, patient_ids=entries),
+            submission_sets=replace(request.submission_sets, patient_ids=sets),
+            folders=replace(request.folders, patient_ids=folders),
+        )
 
     # --- retrievals ---------------------------------------------------------------------------------------------------
 

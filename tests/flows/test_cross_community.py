@@ -30,7 +30,7 @@ from profiles.wire.soap.mtom import pack
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
-from profiles.xds.iti18 import ITI_18, ObjectRef, ReturnType, StoredQuery
+from profiles.xds.iti18 import ITI_18, ObjectRef, ReturnType, StoredQuery, SubmissionSetCriteria
 from profiles.xds.iti43 import ITI_43, ResponseStatus, RetrieveDocumentSetRequest
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 from tests.support.ebxml import sample, soap_in
@@ -296,6 +296,12 @@ async def test_a_responding_gateway_points_every_error_at_its_home(tmp_path: Pat
 FIND = StoredQueryRequest(
     query=StoredQuery.FIND_DOCUMENTS,
     criteria=DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,)),
+)
+
+
+FIND_SETS = StoredQueryRequest(
+    query=StoredQuery.FIND_SUBMISSION_SETS,
+    submission_sets=SubmissionSetCriteria(patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,)),
 )
 
 
@@ -574,9 +580,10 @@ async def test_a_community_is_asked_with_the_patient_id_that_it_gave(tmp_path: P
         async with running(settings) as addresses, ClientSession() as http:
             region = Valley(data=tmp_path / "Region", addresses=addresses, http=http, log=BytesIO())
             await region.tell(ZEBEDIAH)
-            answer = await queried(region, GATEWAY, ITI_18, FIND)
-        assert answer.status is ResponseStatus.SUCCESS
-        assert [each.criteria.patient_ids for each in asked] == [(VALLEY_ID,)]
+            for question in (FIND, FIND_SETS):
+                answer = await queried(region, GATEWAY, ITI_18, question)
+                assert answer.status is ResponseStatus.SUCCESS
+        assert asked[0].criteria.patient_ids == asked[1].submission_sets.patient_ids == (VALLEY_ID,)
 
 
 async def test_who_hangs_up_takes_every_community_with_them(tmp_path: Path) -> None:
