@@ -93,6 +93,9 @@ mllp_port = 2575
 # [peer.endpoint]
 # "RAD-68" = "https://lakeside.example/soap/document-recipient"
 # "RAD-69" = "https://lakeside.example/soap/imaging-source"
+# "ITI-38" = "https://lakeside.example/soap/responding-gateway"   # another community: with its home_community_id
+# "ITI-39" = "https://lakeside.example/soap/responding-gateway"
+# "RAD-75" = "https://lakeside.example/soap/imaging-responding-gateway"
 # "MLLP" = "mllps://lakeside.example:2575"
 
 # [[rule]]
