@@ -552,7 +552,7 @@ def study_fits(record: StudyRecord, asked: StudyCriteria) -> bool:
         and _identified(((each.value, each.authority) for each in study.accession_numbers), asked.accession_numbers)
         and _matches(name_groups(study.patient.name), folded(asked.patient_name).rstrip("^"), asked.patient_name)
         and _matches((study.study_id,), asked.study_id, asked.study_id)
-        and _any_of((each.modality for each in study.series), asked.modalities)
+        and _any_of((each.shown_modality for each in study.series), asked.modalities)
         and _matches(
             (folded_name(study.referring_physician),),
             folded(asked.referring_physician).rstrip("^"),

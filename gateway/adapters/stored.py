@@ -466,6 +466,7 @@ def series_body(series: Series) -> bytes:
         _written(
             [
                 ("modality", series.modality),
+                ("expected_modality", series.expected_modality),
                 ("number", series.number),
                 ("description", series.description),
                 ("body_part", series.body_part),
@@ -485,6 +486,7 @@ def series_of(body: bytes, series_instance_uid: str, instances: tuple[Instance, 
     return Series(
         series_instance_uid=_uid(series_instance_uid),
         modality=read.get("modality", ""),
+        expected_modality=read.get("expected_modality", ""),
         number=read.get("number"),
         description=read.get("description", ""),
         body_part=read.get("body_part", ""),

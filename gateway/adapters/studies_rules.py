@@ -54,10 +54,15 @@ def merged_study(there: Study, learned: Study) -> Study:
 
 
 def merged_series(there: Series, learned: Series) -> Series:
-    """The same for a series. Where it can be had follows the last who told: a source may have moved."""
+    """The same for a series. Where it can be had follows the last who told: a source may have moved.
+
+    The last guess of a modality stands until one is told; then there is none any more.
+    """
+    modality = there.modality or learned.modality
     return replace(
         there,
-        modality=there.modality or learned.modality,
+        modality=modality,
+        expected_modality="" if modality else learned.expected_modality or there.expected_modality,
         number=learned.number if there.number is None else there.number,
         description=there.description or learned.description,
         body_part=there.body_part or learned.body_part,

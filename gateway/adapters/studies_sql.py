@@ -542,7 +542,7 @@ class _Known:
                 "study_instance_uid": self.study_uid,
                 "series_instance_uid": uid,
                 "series_key": self.there[uid][1],
-                "modality": self.there[uid][0].modality,
+                "modality": self.there[uid][0].shown_modality,
                 "instances": self.there[uid][2],
                 "body": series_body(self.there[uid][0]),
             }

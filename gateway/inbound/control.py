@@ -180,7 +180,7 @@ class Control:
             {
                 "series_instance_uid": series.series_instance_uid,
                 "number": series.number,
-                "modality": series.modality,
+                "modality": series.shown_modality,
                 "description": series.description,
                 "instances": len(series.instances),
             }

@@ -36,14 +36,15 @@ from profiles.model.document import (
     is_entry_uuid,
 )
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.imaging import Manifest, Study
+from profiles.model.imaging import Manifest, Series, Study
+from profiles.model.modalities import modality_of_classes
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
 from profiles.transaction import StudyFact
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
 from profiles.wire.dicom.study import patient_of
-from profiles.xdsi.rad68 import contradictions
+from profiles.xdsi.rad68 import contradictions, modalities_of_entry
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # 150,000 references; a study has some thousands
 INLINE_MANIFEST_BYTES = 8 * 1024  # 0.2 to 0.5 ms; in a thread it costs the loop more, waiting for the interpreter lock
@@ -251,7 +252,8 @@ class Ingest:
         await self._register(work, submission, kept)
         if settled.link is not None:
             await work.identity.link(settled.link)
-        await expect(work, studies, settled.patient, job.peer, exchange.now)
+        named = [(each.manifest, each.entry) for each in kept if each.manifest is not None]
+        await expect(work, named, settled.patient, job.peer, exchange.now)
         local = settled.patient.identifier_of(self._house.patient_authority) or settled.patient.identifiers[0]
         complete = not studies or (all(again) and await _is_settled(work, studies))
         await work.ledger.advance(job.id, Event.SETTLED, exchange.now, patient_id=str(local))
@@ -457,7 +459,28 @@ def study_fact(fragments: Sequence[Study], patient: Patient) -> StudyFact:
     )
 
 
-async def expect(work: Work, studies: Iterable[Study], patient: Patient, source: str, at: datetime) -> None:
-    """A manifest's studies are ours from now on: registered, their instances on the way."""
-    for study in studies:
-        await work.studies.expect(replace(study, patient=patient), source, at)
+async def expect(
+    work: Work,
+    manifests: Iterable[tuple[Manifest, DocumentEntry | None]],
+    patient: Patient,
+    source: str,
+    at: datetime,
+) -> None:
+    """The studies of manifests are ours from now on: registered, their instances on the way.
+
+    Each manifest comes with its entry, None when that is not known. Until the pixels tell, a series is shown with the
+    modality of its SOP classes, else with the one that the entry names, if it names one.
+    """
+    for manifest, entry in manifests:
+        named = modalities_of_entry(entry) if entry is not None else frozenset[str]()
+        single = next(iter(named)) if len(named) == 1 else ""
+        for study in manifest.studies:
+            series = tuple(_guessed(each, single) for each in study.series)
+            await work.studies.expect(replace(study, patient=patient, series=series), source, at)
+
+
+def _guessed(series: Series, single: str) -> Series:
+    """The series with the modality that is expected of it; as it is, when it tells its own."""
+    if series.modality:
+        return series
+    return replace(series, expected_modality=modality_of_classes(series.instances) or single)

@@ -17,9 +17,9 @@ from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
 from gateway.services.reconcile import Unsettled, settle
 from profiles.atna import operator_decision
 from profiles.errors import RuleViolation, UnknownDocument, UnknownPatient
-from profiles.model.document import AvailabilityStatus
+from profiles.model.document import AvailabilityStatus, DocumentEntry
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.imaging import Study
+from profiles.model.imaging import Manifest
 from profiles.model.patient import Evidence, IdentityLink, Patient
 from profiles.wire.dicom.kos import decode_kos
 
@@ -80,7 +80,7 @@ class Operations:
         """
         async with self._store.view() as work:
             job = await _existing(work, exchange_id)
-            studies = await self._studies(work, job) if job.kind is Kind.RECEIVE else ()
+            manifests = await self._manifests(work, job) if job.kind is Kind.RECEIVE else ()
         now = self._clock.now()
         async with self._store.unit() as work:
             local = None
@@ -88,7 +88,7 @@ class Operations:
                 local = await self._decide(work, job, person, patient)
                 if job.kind is Kind.RECEIVE:
                     await self._unveil(work, job)
-                    await expect(work, studies, local, job.peer, now)
+                    await expect(work, manifests, local, job.peer, now)
                 else:
                     await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
                     await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
@@ -190,14 +190,18 @@ class Operations:
         )  # fmt: skip
         return moved
 
-    async def _studies(self, work: Work, job: ExchangeJob) -> tuple[Study, ...]:
-        studies: list[Study] = []
+    async def _manifests(self, work: Work, job: ExchangeJob) -> tuple[tuple[Manifest, DocumentEntry | None], ...]:
+        """What was held, each with the entry that came with it."""
+        manifests: list[tuple[Manifest, DocumentEntry | None]] = []
+        brought = frozenset(job.texts("entries"))
         for unique_id in job.texts("manifests"):
             content = await work.documents.open(unique_id)
             if content is not None:
                 body = await content.read(MAX_MANIFEST_BYTES)
-                studies += decode_kos(body).value.studies
-        return tuple(studies)
+                entries = await work.registry.entries(unique_id)
+                entry = next((each for each in entries if each.entry_uuid in brought), None)
+                manifests.append((decode_kos(body).value, entry))
+        return tuple(manifests)
 
     async def _decide(self, work: Work, job: ExchangeJob, person: str, chosen: PatientIdentifier | None) -> Patient:
         now = self._clock.now()

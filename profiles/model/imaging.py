@@ -42,6 +42,7 @@ class Series:
 
     series_instance_uid: Uid
     modality: str = ""  # "" before the pixels have come: a manifest does not tell
+    expected_modality: str = ""  # a guess from SOP classes or the entry, shown only as long as `modality` is ""
     number: int | None = None
     description: str = ""
     body_part: str = ""
@@ -51,6 +52,11 @@ class Series:
     retrieve_location_uid: Oid | None = None
     retrieve_url: str = ""
     retrieve_ae_title: str = ""
+
+    @property
+    def shown_modality(self) -> str:
+        """What is shown and searched: the modality that was told, else the expected one; "" when there is neither."""
+        return self.modality or self.expected_modality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +77,8 @@ class Study:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Distinct modalities of the series, in the order in which they appear."""
-        return tuple(dict.fromkeys(series.modality for series in self.series if series.modality))
+        """Distinct modalities of the series as they are shown, in the order in which they appear."""
+        return tuple(dict.fromkeys(series.shown_modality for series in self.series if series.shown_modality))
 
     @property
     def instance_count(self) -> int:

@@ -5,18 +5,22 @@ Source: RAD TF-2 4.69; decisions: 58 of 60 arrive, instances are compared as set
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from aiohttp import web
 
 from conformance.samples import SampleStudy
 from gateway.services import transfer
+from profiles.model.codes import DCM, Code
 from profiles.model.identifiers import Oid, Uid
+from profiles.model.imaging import Manifest
 from tests.support.scenario import (
     RETRIEVE_TYPE,
     ZEBEDIAH,
@@ -34,6 +38,7 @@ from tests.support.scenario import (
 )
 
 IDLE_S = 0.6
+SECONDARY_CAPTURE = Uid("1.2.840.10008.5.1.4.1.1.7")
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +103,11 @@ async def recovered(here: World, study: SampleStudy) -> dict[str, Any]:
 async def hangs(source: ScriptedSource, asked: Asked) -> web.StreamResponse:
     await source.hang()
     return web.Response()
+
+
+async def waits(source: ScriptedSource, asked: Asked) -> web.StreamResponse:
+    await source.may_go_on.wait()
+    return await honestly(source, asked)
 
 
 async def hangs_half_way(source: ScriptedSource, asked: Asked) -> web.StreamResponse:
@@ -368,6 +378,73 @@ async def test_a_retrieve_location_that_nobody_is_known_at_stops_the_exchange(tm
         failed = await here.valley.rests("failed")
         assert "1.2.4.99" in failed["reason"]
         assert "retrieve_location_uids" in failed["cure"]
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "events", "shown"),
+    [
+        (None, ("PT",), "CT"),  # the SOP class is asked first
+        (SECONDARY_CAPTURE, ("PT",), "PT"),
+        (SECONDARY_CAPTURE, ("PT", "CT"), "OT"),
+        (SECONDARY_CAPTURE, (), "OT"),
+    ],
+)
+async def test_a_study_on_its_way_shows_what_is_expected_and_then_what_it_is(
+    tmp_path: Path, sop_class: Uid | None, events: tuple[str, ...], shown: str
+) -> None:
+    async with world(tmp_path) as here:
+        study = here.study()
+        here.source.script = [waits]
+        if sop_class is not None:
+            reclass(study, sop_class)
+            here.source.keep(study)
+        offer = offer_of(study, manifest=reclassed(manifest_of(study), sop_class))
+        await here.valley.tell(ZEBEDIAH)
+        offer = offer.entry(event_codes=tuple(Code(value=each, system=DCM) for each in events))
+        assert await (await here.valley.provide(offer)).codes() == ()
+        async with asyncio.timeout(10):
+            while not here.source.asked:
+                await asyncio.sleep(0.02)
+        uid = study.study_instance_uid
+        resource = await told(here, f"/fhir/r4/ImagingStudy/{uid}")
+        assert resource["status"] == "registered"
+        assert {each["modality"]["code"] for each in resource["series"]} == {shown}
+        assert all(("extension" in each["modality"]) is (shown == "OT") for each in resource["series"])
+        found = await told(here, f"/dicomweb/studies/{uid}/series")
+        # QIDO-RS has no word for a guess that nothing supports: the attribute is empty then.
+        known = [] if shown == "OT" else [shown]
+        assert [each["00080060"].get("Value", []) for each in found] == [known, known]
+        assert len(await told(here, f"/dicomweb/studies?ModalitiesInStudy={shown}")) == len(known)
+        here.source.may_go_on.set()
+        await here.valley.rests("done")
+        resource = await told(here, f"/fhir/r4/ImagingStudy/{uid}")
+        assert (resource["status"], [each["code"] for each in resource["modality"]]) == ("available", ["CT"])
+
+
+async def told(here: World, path: str) -> Any:
+    status, body = await here.valley.get(path, "application/json")
+    assert status in (200, 204), body
+    return json.loads(body or b"[]")
+
+
+def reclass(study: SampleStudy, sop_class: Uid) -> None:
+    """Make its files instances of another SOP class; their Modality stays."""
+    for one in study.instances:
+        file = pydicom.dcmread(one.path)
+        file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = sop_class
+        file.save_as(one.path)
+
+
+def reclassed(manifest: Manifest, sop_class: Uid | None) -> Manifest:
+    """The same, naming another SOP class for every instance; None: as it is."""
+    if sop_class is None:
+        return manifest
+    (study,) = manifest.studies
+    series = tuple(
+        replace(each, instances=tuple(replace(one, sop_class_uid=sop_class) for one in each.instances))
+        for each in study.series
+    )
+    return replace(manifest, studies=(replace(study, series=series),))
 
 
 async def test_a_source_that_is_down_is_asked_again(tmp_path: Path) -> None:

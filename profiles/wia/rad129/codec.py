@@ -349,7 +349,7 @@ def _entity(oid: str) -> Attributes:
 def _series(attributes: Attributes, row: SearchRow) -> None:
     series = row.series
     assert series is not None
-    attribute(attributes, "00080060", "CS", series.modality)
+    attribute(attributes, "00080060", "CS", series.shown_modality)
     optional(attributes, "0008103E", "LO", series.description)
     optional(attributes, "00180015", "CS", series.body_part)
     optional(attributes, "00200060", "CS", series.laterality)

@@ -147,7 +147,7 @@ _STUDY_VALUES: Mapping[str, Callable[[Study], list[str]]] = {
     "ProcedureCodeSequence.CodeValue": lambda study: [each.value for each in study.procedure_codes],
 }
 _SERIES_VALUES: Mapping[str, Callable[[Series], list[str]]] = {
-    "Modality": lambda series: [series.modality],
+    "Modality": lambda series: [series.shown_modality],
     "SeriesInstanceUID": lambda series: [str(series.series_instance_uid)],
     "SeriesNumber": lambda series: ["" if series.number is None else str(series.number)],
     "SeriesDescription": lambda series: [series.description],

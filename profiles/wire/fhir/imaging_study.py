@@ -18,6 +18,7 @@ from enum import Enum
 import orjson
 
 from profiles.model.imaging import Instance, Series, Study
+from profiles.model.modalities import modality_of_classes
 from profiles.wire.fhir import patient, xml
 from profiles.wire.fhir.datatypes import (
     ACCESSION,
@@ -146,123 +147,6 @@ BODY_SITES: Mapping[str, tuple[str, str]] = {
 Source: DICOM PS3.16 Annex L, CID 4031.
 """
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-
-MODALITIES: Mapping[str, str] = {
-    "1": "CR",
-    "1.1": "DX",
-    "1.1.1": "DX",
-    "1.2": "MG",
-    "1.2.1": "MG",
-    "1.3": "IO",
-    "1.3.1": "IO",
-    "2": "CT",
-    "2.1": "CT",
-    "2.2": "CT",
-    "3.1": "US",
-    "4": "MR",
-    "4.1": "MR",
-    "4.2": "MR",
-    "4.3": "MR",
-    "4.4": "MR",
-    "6.1": "US",
-    "6.2": "US",
-    "6.3": "PA",
-    "9.1.1": "ECG",
-    "9.1.2": "ECG",
-    "9.1.3": "ECG",
-    "9.1.4": "ECG",
-    "9.2.1": "HD",
-    "9.3.1": "EPS",
-    "11.1": "PR",
-    "11.2": "PR",
-    "11.3": "PR",
-    "11.4": "PR",
-    "11.5": "PR",
-    "11.6": "PR",
-    "11.7": "PR",
-    "11.8": "PR",
-    "11.9": "PR",
-    "11.10": "PR",
-    "11.11": "PR",
-    "11.12": "PR",
-    "12.1": "XA",
-    "12.1.1": "XA",
-    "12.2": "RF",
-    "12.2.1": "RF",
-    "13.1.1": "XA",
-    "13.1.3": "MG",
-    "13.1.4": "MG",
-    "13.1.5": "MG",
-    "14.1": "IVOCT",
-    "14.2": "IVOCT",
-    "20": "NM",
-    "66.1": "REG",
-    "66.2": "FID",
-    "66.3": "REG",
-    "66.4": "SEG",
-    "66.5": "SEG",
-    "67": "RWV",
-    "77.1.1": "ES",
-    "77.1.1.1": "ES",
-    "77.1.2": "GM",
-    "77.1.2.1": "GM",
-    "77.1.3": "SM",
-    "77.1.4": "XC",
-    "77.1.4.1": "XC",
-    "77.1.5.1": "OP",
-    "77.1.5.2": "OP",
-    "77.1.5.4": "OPT",
-    "77.1.6": "SM",
-    "77.1.7": "DMS",
-    "78.1": "LEN",
-    "78.2": "AR",
-    "78.3": "KER",
-    "78.4": "SRF",
-    "78.5": "VA",
-    "78.7": "OAM",
-    "78.8": "IOL",
-    "80.1": "OPV",
-    "81.1": "OPM",
-    "88.11": "SR",
-    "88.22": "SR",
-    "88.33": "SR",
-    "88.34": "SR",
-    "88.35": "SR",
-    "88.50": "SR",
-    "88.59": "KO",
-    "88.65": "SR",
-    "88.67": "SR",
-    "88.68": "SR",
-    "88.69": "SR",
-    "88.71": "SR",
-    "88.72": "SR",
-    "88.73": "SR",
-    "90.1": "ASMT",
-    "91.1": "ANN",
-    "104.1": "DOC",
-    "104.2": "DOC",
-    "104.3": "M3D",
-    "104.4": "M3D",
-    "104.5": "M3D",
-    "128": "PT",
-    "128.1": "PT",
-    "130": "PT",
-    "481.1": "RTIMAGE",
-    "481.2": "RTDOSE",
-    "481.3": "RTSTRUCT",
-    "481.4": "RTRECORD",
-    "481.5": "RTPLAN",
-    "481.6": "RTRECORD",
-    "481.7": "RTRECORD",
-    "481.8": "RTPLAN",
-    "481.9": "RTRECORD",
-}
-"""The modality that a SOP class stands for, by what follows the root of the storage classes; secondary capture has none.
-
-Source: DICOM PS3.3 C.7.3.1.1.1 and the modules of each IOD.
-"""
-
 OTHER = "OT"
 MODALITY_UNKNOWN: Json = {
     "extension": [{"url": DATA_ABSENT_REASON, "valueCode": "temp-unknown"}],
@@ -270,7 +154,7 @@ MODALITY_UNKNOWN: Json = {
     "code": OTHER,
     "display": "Other",
 }
-"""Before the pixels have come, when the SOP class does not tell: the element is mandatory, so it says that it guesses."""
+"""Before the pixels have come, when nothing tells: the element is mandatory, so it says that it guesses."""
 
 
 class Instances(Enum):
@@ -340,15 +224,8 @@ def head(indexed: IndexedStudy, endpoints: Sequence[Endpoint] = ()) -> Json:
 
 
 def modality_of(series: Series) -> str:
-    """The modality that was told, else that of the SOP class; "" when neither says it."""
-    told = text(series.modality)
-    if told:
-        return told
-    for instance in series.instances:
-        found = MODALITIES.get(instance.sop_class_uid.removeprefix(_STORAGE))
-        if found:
-            return found
-    return ""
+    """The modality that was told, else the one that is expected, else that of the SOP class; "" when none says it."""
+    return text(series.shown_modality) or modality_of_classes(series.instances)
 
 
 def series_head(series: Series, count: int | None) -> Json:

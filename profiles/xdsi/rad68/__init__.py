@@ -3,7 +3,13 @@
 Source: RAD TF-2 4.68.
 """
 
-from profiles.xdsi.rad68.manifest_entry import SiteCodes, contradictions, entry_for, submission_for
+from profiles.xdsi.rad68.manifest_entry import (
+    SiteCodes,
+    contradictions,
+    entry_for,
+    modalities_of_entry,
+    submission_for,
+)
 from profiles.xdsi.rad68.messages import (
     ProvideAndRegisterRequest,
     RegistryError,
@@ -25,5 +31,6 @@ __all__ = [
     "entry_for",
     "is_imaging",
     "is_manifest",
+    "modalities_of_entry",
     "submission_for",
 ]

@@ -27,6 +27,7 @@ from profiles.model.document import (
 )
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
 from profiles.model.imaging import Manifest
+from profiles.model.modalities import MODALITY_OF_SOP_CLASS
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.wire.ebxml.datatypes import escape_hl7
@@ -148,24 +149,6 @@ ANATOMIC_REGIONS: Mapping[str, Code] = {
     "UTERUS": _region("35039007", "Uterus"),
     "WHOLEBODY": _region("38266002", "Entire body"),
     "WRIST": _region("74670003", "Wrist joint"),
-}
-
-MODALITY_OF_SOP_CLASS: Mapping[str, str] = {
-    # The few whose modality is beyond doubt: for manifests that came without series modalities
-    "1.2.840.10008.5.1.4.1.1.1": "CR",
-    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
-    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
-    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
-    "1.2.840.10008.5.1.4.1.1.3.1": "US",
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
-    "1.2.840.10008.5.1.4.1.1.6.1": "US",
-    "1.2.840.10008.5.1.4.1.1.12.1": "XA",
-    "1.2.840.10008.5.1.4.1.1.12.2": "RF",
-    "1.2.840.10008.5.1.4.1.1.20": "NM",
-    "1.2.840.10008.5.1.4.1.1.128": "PT",
 }
 
 
@@ -375,6 +358,15 @@ def submission_for(
 # --- entry against manifest -------------------------------------------------------------------------------------------
 
 
+def modalities_of_entry(entry: DocumentEntry) -> frozenset[str]:
+    """The acquisition modalities among the event codes, which are anatomic regions too.
+
+    Source: RAD TF-2 4.68.4.1.2.3 (eventCodeList); DICOM PS3.16 CID 29.
+    """
+    told = {code.value for code in entry.event_codes if code.system in (DCM, "DCM")}
+    return frozenset(told & ACQUISITION_MODALITIES.keys())
+
+
 def contradictions(entry: DocumentEntry, manifest: Manifest) -> tuple[Finding, ...]:
     """Where an entry says something else of a manifest than the manifest itself.
 
@@ -416,7 +408,7 @@ def _wrong(entry: DocumentEntry, manifest: Manifest) -> Iterator[str]:
 def _odd(entry: DocumentEntry, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if entry.mime_type.lower() != DICOM:
         yield "RAD68-005", "a manifest has the MIME type application/dicom"
-    told = {code.value for code in entry.event_codes if code.system in (DCM, "DCM")} & ACQUISITION_MODALITIES.keys()
+    told = modalities_of_entry(entry)
     known = {modality for modality in _modalities_of(manifest) if modality in ACQUISITION_MODALITIES}
     if told and known and not told & known:
         yield "RAD68-019", "the modalities of the entry are not those of the manifest's instances"

@@ -211,6 +211,50 @@ async def test_what_is_here_is_not_awaited_again_and_a_second_manifest_adds_to_t
     assert (await record_of(store)).status is StudyStatus.AVAILABLE
 
 
+def guessed(*modalities: str) -> Study:
+    """A study as a manifest names it: what its series are is guessed."""
+    return replace(
+        WHOLE,
+        series=tuple(
+            replace(each, modality="", expected_modality=modality)
+            for each, modality in zip((FIRST, SECOND), modalities, strict=True)
+        ),
+    )
+
+
+async def test_an_expected_modality_is_kept_and_searched_until_the_real_one_is_told(store: Store) -> None:
+    async with store.unit() as work:
+        await work.studies.expect(guessed("MR", "PR"), "Lakeside", NOW)
+    record = await record_of(store)
+    assert [(one.modality, one.expected_modality) for one in record.study.series] == [("", "MR"), ("", "PR")]
+    assert record.study.modalities == ("MR", "PR")
+    assert await found(store, modalities=("MR",)) == [UID]
+    await add(store, replace(WHOLE, series=(FIRST,)), LATER)
+    record = await record_of(store)
+    assert [(one.modality, one.expected_modality) for one in record.study.series] == [("CT", ""), ("", "PR")]
+    assert await found(store, modalities=("MR",)) == []
+    assert await found(store, modalities=("CT",)) == [UID]
+    assert await found(store, modalities=("PR",)) == [UID]
+
+
+async def test_a_guess_that_comes_after_the_real_modality_changes_nothing(store: Store) -> None:
+    await add(store, WHOLE)
+    before = await record_of(store)
+    async with store.unit() as work:
+        await work.studies.expect(guessed("MR", "MR"), "Lakeside", LATER)
+    assert await record_of(store) == before
+    assert await found(store, modalities=("MR",)) == []
+
+
+async def test_the_last_guess_stands_and_an_arrival_that_tells_none_leaves_it(store: Store) -> None:
+    async with store.unit() as work:
+        await work.studies.expect(guessed("MR", "PR"), "Lakeside", NOW)
+        await work.studies.expect(guessed("CT", ""), "Lakeside", LATER)
+    await add(store, replace(WHOLE, series=(replace(FIRST, modality=""),)), LATER)
+    assert (await record_of(store)).study.modalities == ("CT", "PR")
+    assert await found(store, modalities=("MR",)) == []
+
+
 async def test_a_study_that_was_never_settled_is_forgotten_with_everything_that_named_it(store: Store) -> None:
     async with store.unit() as work:
         await work.studies.expect(WHOLE, "Lakeside", NOW)

@@ -1,6 +1,7 @@
 """RAD-129: parameters to criteria, rows to DICOM JSON, paging, audit."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -169,6 +170,24 @@ def test_rows_are_those_of_the_level_that_fit() -> None:
     assert [row.instance.sop_instance_uid for row in instances.rows_of(STUDY, COUNTS) if row.instance] == ["1.2.1.1.2"]
     of_series = asked("/x/instances", study="1.2.1", series="1.2.1.2")
     assert [row.instance.sop_instance_uid for row in of_series.rows_of(STUDY, COUNTS) if row.instance] == ["1.2.1.2.1"]
+
+
+def test_a_series_on_its_way_is_found_and_shown_with_the_modality_that_is_expected() -> None:
+    on_its_way = replace(
+        STUDY,
+        series=tuple(
+            replace(each, modality="", expected_modality=guess, instances=())
+            for each, guess in zip(STUDY.series, ("CT", ""), strict=True)
+        ),
+    )
+    found = asked("/studies/1.2.1/series", ("Modality", "CT"), study="1.2.1")
+    rows = list(found.rows_of(on_its_way, {}))
+    assert [row.series.series_instance_uid for row in rows if row.series] == ["1.2.1.1"]
+    ((shown,), _) = answered(http("/studies/1.2.1/series", study="1.2.1"), SearchResponse(rows=tuple(rows)))
+    assert values(shown, "00080060") == [["CT"]]
+    of_study = tuple(asked("/studies").rows_of(on_its_way, {}))
+    ((shown,), _) = answered(http("/studies"), SearchResponse(rows=of_study))
+    assert values(shown, "00080061") == [["CT"]]
 
 
 @pytest.mark.parametrize(

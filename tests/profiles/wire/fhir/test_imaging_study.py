@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 
 from profiles.model.identifiers import Uid
 from profiles.model.imaging import Series
+from profiles.model.modalities import MODALITY_OF_SOP_CLASS
 from profiles.model.moment import Moment, Precision
 from profiles.wire.fhir.imaging_study import (
     BODY_SITES,
     INSTANCES_PER_PIECE,
     LATERALITIES,
-    MODALITIES,
     IndexedStudy,
     Instances,
     imaging_study,
     pieces,
     series_fragment,
+    series_head,
     without_instances,
 )
 from profiles.wire.fhir.media import WHOLE, Summary, Syntax, View, written
@@ -223,6 +224,14 @@ def test_the_modality_comes_from_the_sop_class_before_the_pixels_do() -> None:
     assert [each["code"] for each in imaging_study(EXPECTED)["modality"]] == ["CT"]
 
 
+@pytest.mark.parametrize(("told", "expected", "shown"), [("", "MR", "MR"), ("CT", "MR", "CT"), (" ", "", "OT")])
+def test_an_expected_modality_shows_without_instances_until_one_is_told(told: str, expected: str, shown: str) -> None:
+    series = Series(series_instance_uid=Uid("1.2"), modality=told, expected_modality=expected)
+    modality = series_head(series, None)["modality"]
+    assert modality["code"] == shown
+    assert ("extension" in modality) is (shown == "OT")
+
+
 @pytest.mark.parametrize(
     ("moment", "told"),
     [
@@ -312,15 +321,15 @@ def test_body_sites_are_those_of_dicom() -> None:
 def test_modalities_are_of_storage_classes_that_exist() -> None:
     from pydicom.uid import UID_dictionary
 
-    for suffix in MODALITIES:
-        assert UID_dictionary[f"1.2.840.10008.5.1.4.1.1.{suffix}"][1] == "SOP Class"
+    for uid in MODALITY_OF_SOP_CLASS:
+        assert UID_dictionary[uid][1] == "SOP Class"
 
 
 @pytest.mark.judge_standard
 def test_modalities_and_laterality_are_in_the_published_lists() -> None:
     lists = json.loads(standards("fhir-igs", "terminology", "dicom-cid-29-33-244-7010.json").read_text())
     known = set(lists["29"]) | set(lists["33"]) | {"ANN"}  # Annotation is younger than the stored edition
-    assert set(MODALITIES.values()) <= known
+    assert set(MODALITY_OF_SOP_CLASS.values()) <= known
     assert {side["code"]: side["display"] for side in LATERALITIES.values()} == lists["244"]
 
 

@@ -22,6 +22,7 @@ from profiles.xdsi.rad68 import (
     SiteCodes,
     contradictions,
     entry_for,
+    modalities_of_entry,
     submission_for,
 )
 from tests.support.ebxml import PATIENT_ID, judge, keys, sample, soap_in, written
@@ -119,6 +120,21 @@ def test_events_are_acquisition_modalities_and_then_regions_once_each() -> None:
         ("816094009", SNOMED_CT, "Thorax"),
         ("818981001", SNOMED_CT, "Abdomen"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("codes", "modalities"),
+    [
+        ((), set()),
+        ((Code(value="CT", system=DCM), Code(value="69536005", system=SNOMED_CT)), {"CT"}),
+        ((Code(value="CT", system="DCM"), Code(value="PT", system=DCM)), {"CT", "PT"}),
+        ((Code(value="SR", system=DCM), Code(value="MR", system="1.2.3.100")), set()),
+    ],
+)
+def test_the_modalities_of_an_entry_are_its_event_codes_of_cid_29(
+    codes: tuple[Code, ...], modalities: set[str]
+) -> None:
+    assert modalities_of_entry(replace(entry(), event_codes=codes)) == modalities
 
 
 def test_without_modalities_the_sop_classes_tell_where_they_leave_no_doubt() -> None:
