@@ -215,10 +215,9 @@ class Ingest:
         work = await exchange.begin()
         again = [bool(await work.registry.entries(each.entry.unique_id)) for each in kept]
         entry = submission.entries[0] if submission.entries else None
-        foreign = entry.source_patient if entry is not None else None
-        settled = await settle(
-            work.identity, foreign, _identifiers(submission, entry), self._house.patient_authority, exchange.now
-        )
+        manifest = next((each.manifest for each in kept if each.manifest is not None), None)
+        foreign = claimed_patient(entry, manifest, (submission.submission_set.patient_id,))
+        settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, exchange.now)
         peer = exchange.peer
         if isinstance(settled, Unsettled) and peer is not None and peer.unknown_patient is UnknownPatientPolicy.REJECT:
             raise UnknownPatient(settled.reason, code="XDSUnknownPatientId", cure=settled.cure)
@@ -419,16 +418,30 @@ def _refuse(outcome: StoreOutcome, refused: Mapping[str, ExchangeError]) -> Stor
     return replace(outcome, stored=Stored.REFUSED, arrived=None, error=error)
 
 
-def _identifiers(submission: Submission, entry: DocumentEntry | None) -> tuple[PatientIdentifier, ...]:
-    """Every id that the sender gave for the patient, without repeats."""
-    named = [submission.submission_set.patient_id]
+def claimed_patient(
+    entry: DocumentEntry | None, manifest: Manifest | None, named: Iterable[PatientIdentifier] = ()
+) -> Patient:
+    """Who the sender says it is: every id that it gave, without repeats, those of the metadata first.
+
+    Demographics are those of sourcePatientInfo; where it has neither name nor birth date, those of the manifest. A patient
+    id of the manifest without an issuer is no id more: it is sourcePatientId, which is required and has its authority.
+
+    Source: RAD TF-2 4.68.4.1.2.3.
+    """
+    identifiers = list(named)
+    told = Patient(identifiers=())
     if entry is not None:
-        named.append(entry.patient_id)
+        identifiers.append(entry.patient_id)
         if entry.source_patient_id is not None:
-            named.append(entry.source_patient_id)
+            identifiers.append(entry.source_patient_id)
         if entry.source_patient is not None:
-            named += entry.source_patient.identifiers
-    return tuple(dict.fromkeys(named))
+            told = entry.source_patient
+            identifiers += told.identifiers
+    if manifest is not None:
+        identifiers += manifest.patient.identifiers
+        if not told.name.family and told.birth_date is None:
+            told = manifest.patient
+    return replace(told, identifiers=tuple(dict.fromkeys(identifiers)))
 
 
 def _pending(submission: Submission) -> Submission:

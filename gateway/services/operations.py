@@ -13,7 +13,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
-from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
+from gateway.services.ingest import MAX_MANIFEST_BYTES, claimed_patient, expect
 from gateway.services.reconcile import Unsettled, settle
 from profiles.atna import operator_decision
 from profiles.errors import RuleViolation, UnknownDocument, UnknownPatient
@@ -195,13 +195,20 @@ class Operations:
         manifests: list[tuple[Manifest, DocumentEntry | None]] = []
         brought = frozenset(job.texts("entries"))
         for unique_id in job.texts("manifests"):
-            content = await work.documents.open(unique_id)
-            if content is not None:
-                body = await content.read(MAX_MANIFEST_BYTES)
-                entries = await work.registry.entries(unique_id)
-                entry = next((each for each in entries if each.entry_uuid in brought), None)
-                manifests.append((decode_kos(body).value, entry))
+            entries = await work.registry.entries(unique_id)
+            entry = next((each for each in entries if each.entry_uuid in brought), None)
+            manifest = await self._manifest(work, unique_id)
+            if manifest is not None:
+                manifests.append((manifest, entry))
         return tuple(manifests)
+
+    async def _manifest(self, work: Work, unique_id: str) -> Manifest | None:
+        """As it was read when it came in; None: it is not kept any more."""
+        content = await work.documents.open(unique_id)
+        if content is None:
+            return None
+        body = await content.read(MAX_MANIFEST_BYTES)
+        return (await self._compute.run(lambda: decode_kos(body))).value
 
     async def _decide(self, work: Work, job: ExchangeJob, person: str, chosen: PatientIdentifier | None) -> Patient:
         now = self._clock.now()
@@ -234,12 +241,7 @@ class Operations:
                 return record.study.patient
         for unique_id in job.texts("manifests"):
             for entry in await work.registry.entries(unique_id):
-                named = (entry.patient_id, *((entry.source_patient_id,) if entry.source_patient_id else ()))
-                demographics = entry.source_patient
-                if demographics is None:
-                    return Patient(identifiers=tuple(dict.fromkeys(named)))
-                identifiers = tuple(dict.fromkeys((*named, *demographics.identifiers)))
-                return replace(demographics, identifiers=identifiers)
+                return claimed_patient(entry, await self._manifest(work, unique_id))
         raise UnknownDocument("what was held is not kept here any more", cure="Give the exchange up")
 
     async def _unveil(self, work: Work, job: ExchangeJob) -> None:

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from conformance.samples import SampleStudy
 from profiles.model.document import STUDY_INSTANCE_UID, ReferenceId
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.patient import PersonName
 from profiles.xdsi.rad68 import ResponseStatus
 from tests.support.scenario import (
     DOMAIN,
     DOMAIN_ID,
+    LAKESIDE_ID,
+    OTHER_ID,
     REPOSITORY,
+    SOMEBODY_ELSE,
     VALLEY_ID,
     ZEBEDIAH,
     Message,
@@ -307,6 +312,69 @@ async def test_an_unknown_patient_is_held_and_unseen_until_released(tmp_path: Pa
         done = await here.valley.rests("done")
         assert len(here.valley.kept().rows["instances"]) == 6
         assert done["patient_id"] == str(VALLEY_ID)
+
+
+NEVER_FED = PatientIdentifier(value="NEVERFED", authority=Oid("1.2.4.9"))
+
+
+def only_the_manifest_tells(study: SampleStudy, mine: PatientIdentifier = NEVER_FED, **told: object) -> Offer:
+    """Metadata with an id that nobody knows and no sourcePatientInfo; the manifest names LAKESIDE_ID beside it."""
+    manifest = manifest_of(study)
+    patient = replace(manifest.patient, identifiers=(mine, LAKESIDE_ID), **told)  # type: ignore[arg-type]
+    offer = offer_of(study, patient_id=mine, manifest=replace(manifest, patient=patient))
+    return offer.entry(source_patient=None)
+
+
+NO_DEMOGRAPHICS = {"name": PersonName(), "birth_date": None}
+
+
+async def test_an_id_that_only_the_manifest_has_finds_the_patient(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(replace(ZEBEDIAH, identifiers=(*ZEBEDIAH.identifiers, LAKESIDE_ID)))
+        offer = only_the_manifest_tells(here.study(), **NO_DEMOGRAPHICS)
+        assert await (await here.valley.provide(offer)).codes() == ()
+        assert (await here.valley.rests("done"))["patient_id"] == str(VALLEY_ID)
+
+
+async def test_without_any_id_that_is_known_and_without_demographics_the_manifest_is_held(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        offer = only_the_manifest_tells(here.study(), **NO_DEMOGRAPHICS)
+        assert await (await here.valley.provide(offer)).codes() == ("DocumentQueued",)
+
+
+async def test_the_manifest_tells_who_it_is_where_the_metadata_does_not(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        offer = only_the_manifest_tells(here.study())
+        assert await (await here.valley.provide(offer)).codes() == ()
+        assert (await here.valley.rests("done"))["patient_id"] == str(VALLEY_ID)
+
+
+async def test_a_held_manifest_is_released_to_the_one_whom_it_names_and_its_id_is_known_from_then_on(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        offer = only_the_manifest_tells(here.study())
+        assert await (await here.valley.provide(offer)).codes() == ("DocumentQueued",)
+        held = await here.valley.exchange()
+        await here.valley.tell(SOMEBODY_ELSE)
+        await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "clerk", "patient": str(OTHER_ID)})
+        await here.valley.rests("done")
+        other = PatientIdentifier(value="NEVERFEDTOO", authority=NEVER_FED.authority)
+        second = only_the_manifest_tells(here.study(seed=2), other, **NO_DEMOGRAPHICS)
+        assert await (await here.valley.provide(second)).codes() == ()
+        assert (await here.valley.rests("done"))["patient_id"] == str(OTHER_ID)
+
+
+async def test_a_held_manifest_is_released_by_its_own_demographics_when_its_patient_comes(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        offer = only_the_manifest_tells(here.study())
+        assert await (await here.valley.provide(offer)).codes() == ("DocumentQueued",)
+        held = await here.valley.exchange()
+        await here.valley.tell(ZEBEDIAH)
+        await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "clerk"})
+        assert (await here.valley.rests("done"))["patient_id"] == str(VALLEY_ID)
 
 
 @pytest.mark.parametrize("value", ["NOBODY", "VA99402"])
