@@ -421,6 +421,20 @@ async def test_a_study_on_its_way_shows_what_is_expected_and_then_what_it_is(
         assert (resource["status"], [each["code"] for each in resource["modality"]]) == ("available", ["CT"])
 
 
+async def test_what_was_held_shows_what_its_entry_lets_expect_when_it_is_released(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        study = here.study()
+        here.source.script = [waits]
+        offer = offer_of(study, manifest=reclassed(manifest_of(study), SECONDARY_CAPTURE))
+        offer = offer.entry(event_codes=(Code(value="PT", system=DCM),))
+        assert await (await here.valley.provide(offer)).codes() == ("DocumentQueued",)
+        held = await here.valley.exchange()
+        await here.valley.tell(ZEBEDIAH)
+        await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "clerk"})
+        resource = await told(here, f"/fhir/r4/ImagingStudy/{study.study_instance_uid}")
+        assert {each["modality"]["code"] for each in resource["series"]} == {"PT"}
+
+
 async def told(here: World, path: str) -> Any:
     status, body = await here.valley.get(path, "application/json")
     assert status in (200, 204), body
