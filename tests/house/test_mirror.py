@@ -72,7 +72,6 @@ PROVED_BY = {
     "gateway/services/rewrite": "tests/flows/test_faults_identity.py",
     "gateway/services/screen": "tests/flows/test_faults_submission.py",
     "gateway/services/search": "tests/gateway/actors/test_fhir_server.py",
-    "gateway/services/stored_query": "tests/conformance/test_demo.py",
     "gateway/services/transfer": "tests/flows/test_faults_source.py",
     "gateway/services/viewing": "tests/gateway/inbound/test_http.py",
     "gateway/actors/answering": "tests/gateway/actors/test_fhir_server.py",

@@ -1,6 +1,7 @@
 """The three stores that every suite of a row port runs on: memory, SQLite, PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -71,3 +72,37 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqlStore]:
     await made.open()
     yield made
     await made.close()
+
+
+def on_sqlite(folder: Path, check: Callable[[Store], Awaitable[None]]) -> None:
+    """Each example on an empty store; the file is one, its rows go."""
+
+    async def run() -> None:
+        store = SqlStore(f"sqlite:///{folder}/radgate.db", audit=no_audit)
+        await store.open()
+        try:
+            async with store.unit() as work:
+                raw = work.executor.raw  # type: ignore[attr-defined]
+                for (name,) in raw.execute("select name from sqlite_master where type = 'table'").fetchall():
+                    if name != "alembic_version":
+                        raw.execute(f'delete from "{name}"')
+            await check(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+def on_postgresql(url: str, check: Callable[[Store], Awaitable[None]]) -> None:
+    """Each example on an empty store of that server."""
+
+    async def run() -> None:
+        await emptied(url)
+        store = SqlStore(url, audit=no_audit)
+        await store.open()
+        try:
+            await check(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())

@@ -3,7 +3,6 @@
 The populations are small and their values few, so that most questions have some answers and some not.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.store_sql import SqlStore
 from gateway.model.study import StudyStatus
 from gateway.ports.store import Store, Work
 from profiles.errors import ExchangeError
@@ -24,7 +22,7 @@ from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import PersonName
 from profiles.model.query import DocumentCriteria, StudyCriteria, TimeRange
-from tests.gateway.adapters.stores import emptied, no_audit
+from tests.gateway.adapters.stores import on_postgresql, on_sqlite
 from tests.support.registered import arrived, entry, instance, patient, relation, series, study, submission
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -260,38 +258,6 @@ study_asked = st.one_of(
     st.builds(StudyCriteria, started=compared, updated=compared),
 )
 study_cases = given(population(), st.lists(study_asked, min_size=1, max_size=12))
-
-
-def on_sqlite(folder: Path, check: Callable[[Store], Awaitable[None]]) -> None:
-    """Each example on an empty store; the file is one, its rows go."""
-
-    async def run() -> None:
-        store = SqlStore(f"sqlite:///{folder}/radgate.db", audit=no_audit)
-        await store.open()
-        try:
-            async with store.unit() as work:
-                raw = work.executor.raw  # type: ignore[attr-defined]
-                for (name,) in raw.execute("select name from sqlite_master where type = 'table'").fetchall():
-                    if name != "alembic_version":
-                        raw.execute(f'delete from "{name}"')
-            await check(store)
-        finally:
-            await store.close()
-
-    asyncio.run(run())
-
-
-def on_postgresql(url: str, check: Callable[[Store], Awaitable[None]]) -> None:
-    async def run() -> None:
-        await emptied(url)
-        store = SqlStore(url, audit=no_audit)
-        await store.open()
-        try:
-            await check(store)
-        finally:
-            await store.close()
-
-    asyncio.run(run())
 
 
 @PLENTY
