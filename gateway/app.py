@@ -45,6 +45,7 @@ from gateway.adapters.audit_syslog import Collector, SyslogForwarder
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.code_sets import site_codes
 from gateway.adapters.compute import ThreadCompute
+from gateway.adapters.durable import write_whole
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.objects_files import FileObjects
 from gateway.adapters.overlays import Overlays
@@ -507,7 +508,7 @@ def _made_ids(data: Path) -> Any:
     def made(name: str) -> Oid:
         if name not in kept:
             kept[name] = clock.new_uid()
-            path.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+            write_whole(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))  # what was published names them
         return Oid(kept[name])
 
     return made

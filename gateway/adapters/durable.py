@@ -85,6 +85,20 @@ def sync_folder(folder: Path, sync: Sync) -> None:
         os.close(descriptor)
 
 
+def write_whole(path: Path, body: bytes, sync: Sync = os.fsync) -> None:
+    """The file has this body, or what it had before: never a part of it, whenever the house goes down."""
+    fresh = path.with_name(f"{path.name}.new")
+    remove(fresh)
+    descriptor = create(fresh)
+    try:
+        write_all(descriptor, (body,))
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+    fresh.replace(path)
+    sync_folder(path.parent, sync)
+
+
 def remove(path: Path) -> None:
     """Gone, or never was there."""
     with suppress(FileNotFoundError):

@@ -101,9 +101,11 @@ class Control:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        file = data / FILE
-        file.touch(mode=0o600)
-        file.write_bytes(orjson.dumps({"address": f"http://127.0.0.1:{port}", "token": self._token}))
+        file, whole = data / FILE, data / f"{FILE}.new"
+        whole.unlink(missing_ok=True)
+        whole.touch(mode=0o600)
+        whole.write_bytes(orjson.dumps({"address": f"http://127.0.0.1:{port}", "token": self._token}))
+        whole.replace(file)  # a command that waits for the file reads all of it
         try:
             yield
         finally:
