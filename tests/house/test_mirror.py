@@ -47,7 +47,6 @@ PROVED_BY = {
     "gateway/adapters/audit_verify": "tests/gateway/adapters/test_audit_sql.py",
     "gateway/adapters/carrying": "tests/gateway/adapters/test_peers_soap.py",
     "gateway/adapters/dicomweb_answers": "tests/gateway/adapters/test_archive_dicomweb.py",
-    "gateway/adapters/durable": "tests/gateway/adapters/test_archive_files.py",
     "gateway/adapters/executor": "tests/gateway/adapters/test_store_sql.py",
     "gateway/adapters/http": "tests/gateway/adapters/test_peers_soap.py",
     "gateway/adapters/memory": "tests/gateway/adapters/test_differential.py",
