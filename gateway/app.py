@@ -655,12 +655,16 @@ async def _store_ready(store: SqlStore) -> str:
 
 
 async def _recover(store: SqlStore, objects: FileObjects, archive: Archive, clock: SystemClock) -> None:
-    """After a crash: half files go, open steps become failures, orphans are reported."""
+    """After a crash: half files go, open steps become failures, orphans are reported.
+
+    On a database that several processes share, the folder of documents may be shared too: what looks like half a file or
+    nobody's is what a living one is about to commit, so it stays.
+    """
     async with store.unit() as work:
         closed = await work.ledger.close_open_steps(clock.now())
         if store.is_embedded:  # the folder is ours alone: nobody lives who holds a lease
             await work.ledger.end_leases()
-    lost = await objects.reconcile(store.paths())
+    lost = await objects.reconcile(store.paths()) if store.is_embedded else ()
     orphans = await archive.reconcile(store.instances())
     logger().info("recovered", count=closed, number=len(lost) + len(orphans))
 

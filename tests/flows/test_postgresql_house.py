@@ -55,9 +55,17 @@ async def test_a_study_crosses_a_house_on_postgresql(tmp_path: Path) -> None:
             assert await here.valley.ask("GET", "/audit")
             nothing_leaked(here.valley.log.getvalue())
 
-        # The next start finds everything.
+        # What another process on this database is about to commit, as it stands in a common folder.
+        objects = here.valley.data / "objects"
+        others = (objects / "incoming" / "half", objects / "kept" / "00" / "staged")
+        for file in others:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"of a living process")
+
+        # The next start finds everything, and takes nothing from the other.
         async with world(tmp_path, store={"url": url}) as again:
             await seen_again(again, study)
+        assert all(file.exists() for file in others)
 
 
 async def seen_again(here: World, study: SampleStudy) -> None:
