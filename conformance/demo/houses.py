@@ -7,12 +7,14 @@ to them as anybody would: by their wires and by the command line.
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from profiles.model.identifiers import Oid
 
 ROOT = "2.25.71190522"  # below it, everything that the demo names
 
+PORTS = range(10_000, 32_768)  # where a house is looked a place for
 COMMAND_S = 180.0
 START_S = 120.0  # a small machine that is busy needs its time
 
@@ -131,15 +134,19 @@ async def run(*words: str) -> tuple[int, str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Different ports of loopback that nobody has now, below those that systems give to whoever calls out.
+
+    A port that is let go of before its house binds it is taken by the next program's connection, sooner or later, where
+    systems choose for themselves (from 32768 on Linux, from 49152 elsewhere).
+    """
+    free: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if len(free) == count:
+            break
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            free.append(port)
+    return free
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,8 +15,9 @@ from profiles.wire.audit.read import decode
 from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
 from tests.support.certificates import MadeCertificate, make_certificate
 from tests.support.house import HouseProcess, serving
+from tests.support.ports import free_port
 from tests.support.registered import patient
-from tests.support.rsyslog import Rsyslog, free_port
+from tests.support.rsyslog import Rsyslog
 
 OWN = Oid("1.2.3.4")
 

@@ -22,7 +22,7 @@ from gateway.inbound import jobs
 from gateway.services import transfer
 from profiles.wire.hl7v2.mllp import END_BLOCK, START_BLOCK
 from profiles.xdsi.rad69 import RAD_69
-from tests.support.orthanc import free_port
+from tests.support.ports import free_port
 from tests.support.scenario import (
     AS_LAKESIDE_KNOWS_HIM,
     RECIPIENT,

@@ -29,7 +29,7 @@ from profiles.errors import PeerError
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Patient, PersonName
 from tests.support.house import HouseProcess, start
-from tests.support.orthanc import free_port
+from tests.support.ports import free_port
 from tests.support.scenario import (
     DOMAIN,
     LAKESIDE_LOCATION,

@@ -1,7 +1,6 @@
 """Orthanc with its DICOMweb plugin on loopback, for one test or one session: the archive that nobody here wrote."""
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.judges import require_program
+from tests.support.ports import free_port
 
 PLUGINS = (Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"), Path("/usr/lib/orthanc/libOrthancDicomWeb.so.1.7"))
 START_TIMEOUT_S = 30.0
@@ -47,13 +47,6 @@ class Orthanc:
         """Forget every patient."""
         for each in self.ask("/patients"):  # type: ignore[attr-defined]
             self.ask(f"/patients/{each}", method="DELETE")
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -99,10 +99,3 @@ class Rsyslog:
         assert process is not None
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

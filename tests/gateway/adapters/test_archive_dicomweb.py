@@ -49,7 +49,8 @@ from tests.gateway.adapters.archives import (
     wanted_of,
 )
 from tests.support.clock import NOON, FixedClock
-from tests.support.orthanc import Orthanc, free_port, orthanc
+from tests.support.orthanc import Orthanc, orthanc
+from tests.support.ports import free_port
 
 judged = pytest.mark.judge_program
 

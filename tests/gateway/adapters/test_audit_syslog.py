@@ -22,7 +22,8 @@ from profiles.wire.audit.syslog import FrameReader, Origin
 from tests.gateway.adapters.trails import Trail, started
 from tests.profiles.wire.audit.records import FACTS, KINDS
 from tests.support.certificates import MadeCertificate, make_certificate
-from tests.support.rsyslog import Rsyslog, free_port
+from tests.support.ports import free_port
+from tests.support.rsyslog import Rsyslog
 
 ORIGIN = Origin(host="valley.example", application="radgate", process_id="4711")
 
