@@ -282,9 +282,8 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         operations = Operations(house=house, store=store, compute=compute, clock=clock, directory=directory, wake=wake)
 
         # --- actors, by address
-        registry_actor = DocumentRegistry(
-            ingest=ingest, queries=StoredQueries(house=house, store=store, limit=settings.limits.results)
-        )
+        queries = StoredQueries(house=house, store=store, limit=settings.limits.results)
+        registry_actor = DocumentRegistry(ingest=ingest, queries=queries)
         repository = DocumentRepository(ingest=ingest, retrieve=retrieve)
         recipient = DocumentRecipient(ingest=ingest)
         source = ImagingDocumentSource(retrieve=retrieve)
@@ -319,7 +318,6 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             house=house, store=store, peers=calls, directory=directory,
             deadline_s=settings.limits.community_deadline_s,
         )  # fmt: skip
-        queries = StoredQueries(house=house, store=store, limit=settings.limits.results)
         for path, actor in (
             ("responding-gateway", RespondingGateway(house=house, queries=queries, repository=repository)),
             ("initiating-gateway", InitiatingGateway(federate=federate, queries=queries, repository=repository)),
