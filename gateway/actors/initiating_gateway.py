@@ -13,8 +13,7 @@ from gateway.services.federate import Federate
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import RuleViolation
 from profiles.model.content import Poured
-from profiles.model.identifiers import Oid
-from profiles.wire.ebxml.retrieve import DocumentRequest, RetrieveDocumentSetResponse
+from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, names_a_patient
 from profiles.xca.iti39 import ITI_39
 from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
@@ -61,14 +60,7 @@ class InitiatingGateway:
         self, request: RetrieveDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
         """Hand out documents, each from the community that its request names."""
-        ours: list[DocumentRequest] = []
-        theirs: dict[Oid, list[DocumentRequest]] = {}
-        for each in request.documents:
-            home = each.home_community_id
-            if home is None or self._federate.is_here(home):
-                ours.append(each)
-            else:
-                theirs.setdefault(home, []).append(each)
+        ours, theirs = self._federate.apart(request.documents, lambda each: each.home_community_id)
         here = None
         if ours or not theirs:
             here = await self._repository.retrieve_document_set(replace(request, documents=tuple(ours)), exchange)

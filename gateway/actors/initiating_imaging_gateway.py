@@ -5,10 +5,9 @@ from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
 from profiles.model.content import Poured
-from profiles.model.identifiers import Oid
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xcai.rad75 import RAD_75
-from profiles.xdsi.rad69 import RAD_69, RequestedInstance, RetrieveImagingDocumentSetRequest, of_instances
+from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, of_instances
 
 
 class InitiatingImagingGateway:
@@ -24,14 +23,7 @@ class InitiatingImagingGateway:
         self, request: RetrieveImagingDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
         """Hand out instances, each from the community that its request names; syntaxes go on unchanged."""
-        ours: list[RequestedInstance] = []
-        theirs: dict[Oid, list[RequestedInstance]] = {}
-        for each in request.instances():
-            home = each.document.home_community_id
-            if home is None or self._federate.is_here(home):
-                ours.append(each)
-            else:
-                theirs.setdefault(home, []).append(each)
+        ours, theirs = self._federate.apart(request.instances(), lambda each: each.document.home_community_id)
         here = None
         if ours:
             here = await self._source.retrieve_imaging_document_set(of_instances(request, ours), exchange)

@@ -15,7 +15,7 @@ Source: ITI TF-2 3.38.4.1.3, 3.39.4.1.3; RAD TF-2 4.75.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -51,9 +51,21 @@ class Federate:
         self._directory = directory
         self._deadline_s = deadline_s
 
-    def is_here(self, home: Oid | None) -> bool:
-        """Whether a home is ours; none named is."""
-        return home is None or home == self._house.home_community_id
+    def is_here(self, home: Oid) -> bool:
+        """Whether a home is ours."""
+        return home == self._house.home_community_id
+
+    def apart(self, asked: Iterable[T], home_of: Callable[[T], Oid | None]) -> tuple[list[T], dict[Oid, list[T]]]:
+        """What is asked of us, or of no home, and what of each other one; in the order in which it was asked."""
+        ours: list[T] = []
+        theirs: dict[Oid, list[T]] = {}
+        for each in asked:
+            home = home_of(each)
+            if home is None or self.is_here(home):
+                ours.append(each)
+            else:
+                theirs.setdefault(home, []).append(each)
+        return ours, theirs
 
     def communities(self, transaction: Transaction[Any, Any]) -> tuple[Peer, ...]:
         """All that can be asked this: those with a home and an address for it, in the order of the settings."""
@@ -416,14 +428,14 @@ class _Merge:
 
     async def aclose(self) -> None:
         """Nobody reads on."""
-        await self._parts.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await self._parts.aclose()
         await self._ended()
 
     async def _ended(self) -> None:
         self.stop()
         await asyncio.gather(*(source.task for source in self._sources), return_exceptions=True)
 
-    async def _run(self, here: Pour | None) -> AsyncIterator[Part]:
+    async def _run(self, here: Pour | None) -> AsyncGenerator[Part, None]:
         try:
             if here is not None:
                 async for part in here:
