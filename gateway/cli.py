@@ -343,9 +343,9 @@ def doctor(config: ConfigOption = None, data: DataOption = None, as_json: JsonOp
     """
     import asyncio
 
-    from gateway import app as house_app
+    from gateway.doctor import examine
 
-    found = asyncio.run(house_app.examine(_settings(config, data)))
+    found = asyncio.run(examine(_settings(config, data)))
     table = _table("", "what", "state", "cure")
     for each in found:
         mark = Text("✓", "green") if each.good else Text("✗", "bold red")

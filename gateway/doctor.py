@@ -1,0 +1,123 @@
+"""What a house needs, looked at without starting it."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.adapters.tls import TlsIdentity, expiry_of_file, fault_of
+from gateway.settings import Settings, SettingsError
+from gateway.wiring.premises import LOCK_FILE, bound, is_running
+
+LEAST_FREE_BYTES = 2 * 1024**3
+ENDS_SOON = timedelta(days=30)  # time to get a new one signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One thing that was looked at before a start; `state` says what is wrong, `cure` what helps."""
+
+    what: str
+    good: bool
+    state: str = ""
+    cure: str = ""
+
+
+async def examine(settings: Settings) -> list[Examined]:
+    """What a house needs, looked at without starting it: folder, disk, ports, certificates, peers."""
+    found = [_folder(settings), _disk(settings), *_certificates(settings, datetime.now(UTC))]
+    for key, port in (("http_port", settings.listen.http_port), ("mllp_port", settings.listen.mllp_port)):
+        found.append(_port(settings, key, port))
+    for peer in settings.peer:
+        for service, address in peer.endpoint.items():
+            found.append(await _reachable(f"{peer.name}, {service}", address))
+    return found
+
+
+def _folder(settings: Settings) -> Examined:
+    data = settings.house.data.absolute()
+    existing = next(each for each in (data, *data.parents) if each.exists())
+    good = os.access(existing, os.W_OK)
+    return Examined(
+        what=f"data folder {data}",
+        good=good,
+        state="" if good else "it cannot be written",
+        cure="" if good else "Change owner or path",
+    )
+
+
+def _disk(settings: Settings) -> Examined:
+    data = settings.house.data.absolute()
+    free = shutil.disk_usage(next(each for each in (data, *data.parents) if each.exists())).free
+    good = free >= LEAST_FREE_BYTES
+    return Examined(
+        what="free disk",
+        good=good,
+        state=f"{free / 1024**3:.1f} GiB",
+        cure="" if good else "Make room: studies are large",
+    )
+
+
+def _certificates(settings: Settings, now: datetime) -> Iterator[Examined]:
+    """Ours, those that we trust, those of peers: readable, the key fits, and not about to end."""
+    tls = settings.tls
+    if tls.certificate is not None and tls.key is not None:
+        fault = fault_of(TlsIdentity(certificate=tls.certificate, key=tls.key))
+        cure = "Put the key of this certificate there" if fault else ""
+        yield Examined(what="tls.key", good=not fault, state=fault, cure=cure)
+    named = {
+        "tls.certificate": tls.certificate,
+        **{f"tls.trust {path.name}": path for path in tls.trust},
+        **{f"audit.syslog_trust {path.name}": path for path in settings.audit.syslog_trust},
+        **{f"certificate of {peer.name}": peer.certificate for peer in settings.peer},
+    }
+    for what, path in named.items():
+        if path is not None:
+            yield _certificate(what, path, now)
+
+
+def _certificate(what: str, path: Path, now: datetime) -> Examined:
+    try:
+        ends = expiry_of_file(path)
+    except ValueError:
+        return Examined(
+            what=what, good=False, state="there is no certificate in it", cure="Put a PEM certificate there"
+        )
+    if ends <= now:
+        return Examined(what=what, good=False, state=f"ended on {ends:%Y-%m-%d}", cure="Renew it")
+    if ends <= now + ENDS_SOON:
+        left = (ends - now).days
+        return Examined(what=what, good=False, state=f"ends on {ends:%Y-%m-%d}, in {left} days", cure="Renew it")
+    return Examined(what=what, good=True, state=f"until {ends:%Y-%m-%d}")
+
+
+def _port(settings: Settings, key: str, port: int) -> Examined:
+    try:
+        with bound(settings.listen.host, port, 0):
+            return Examined(what=f"listen.{key} {port}", good=True)
+    except SettingsError as error:
+        if is_running(settings.house.data / LOCK_FILE):
+            return Examined(what=f"listen.{key} {port}", good=True, state="in use; a house is running on this folder")
+        return Examined(
+            what=f"listen.{key} {port}", good=False, state=error.problems[0].reason, cure=error.problems[0].cure
+        )
+
+
+async def _reachable(what: str, address: str) -> Examined:
+    parts = urlsplit(address)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 2575)
+    try:
+        await asyncio.get_running_loop().getaddrinfo(parts.hostname, port)
+    except OSError:
+        return Examined(what=what, good=False, state="its name has no address", cure="Check the name and DNS")
+    try:
+        async with asyncio.timeout(3):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+        writer.close()
+    except (OSError, TimeoutError):
+        return Examined(what=what, good=False, state="nobody answers there", cure="Is it running, and may we reach it?")
+    return Examined(what=what, good=True)

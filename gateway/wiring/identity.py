@@ -1,0 +1,88 @@
+"""Who we are and whom we know, as the settings say."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.durable import write_whole
+from gateway.adapters.tls import fingerprint_of_file
+from gateway.model.house import House
+from gateway.model.peer import Peer
+from gateway.settings import PeerSection, Settings
+from profiles.model.identifiers import Oid
+from profiles.wire.hl7v2.address import Hl7Address
+
+IDS_FILE = "house.json"
+
+
+def house_of(settings: Settings, http_port: int) -> House:
+    """Who we are; ids that the settings do not give are made at the first start and kept."""
+    section, listen = settings.house, settings.listen
+    made = _made_ids(section.data)
+    scheme = "https" if settings.tls.enabled else "http"
+    base_url = listen.base_url.rstrip("/") or f"{scheme}://{listen.host}:{http_port}"
+    repository = section.repository_unique_id or made("repository_unique_id")
+    return House(
+        name=section.name,
+        home_community_id=section.home_community_id or made("home_community_id"),
+        repository_unique_id=repository,
+        retrieve_location_uid=section.retrieve_location_uid or made("retrieve_location_uid"),
+        source_id=section.source_id or repository,
+        patient_authority=section.patient_authority or made("patient_authority"),
+        affinity_authority=settings.affinity_domain.patient_authority,
+        zone=ZoneInfo(section.time_zone),
+        base_url=base_url,
+        ae_title=section.ae_title,
+        hl7_application=section.hl7_application,
+        hl7_facility=section.hl7_facility or section.name,
+        process_id=str(os.getpid()),
+        network_address=urlsplit(base_url).hostname or listen.host,
+    )
+
+
+def _made_ids(data: Path) -> Callable[[str], Oid]:
+    """Ids of our own making: looked up, and made and written when they are asked for the first time."""
+    path = data / IDS_FILE
+    kept: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
+    clock = SystemClock()
+
+    def made(name: str) -> Oid:
+        if name not in kept:
+            kept[name] = clock.new_uid()
+            write_whole(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))  # what was published names them
+        return Oid(kept[name])
+
+    return made
+
+
+def peers_of(settings: Settings, house: House) -> tuple[tuple[Peer, ...], dict[str, str]]:
+    """The peers, and their names by the SHA-256 of their tokens."""
+    peers = tuple(_peer_of(section, house) for section in settings.peer)
+    tokens = {section.token_sha256.lower(): section.name for section in settings.peer if section.token_sha256}
+    return peers, tokens
+
+
+def _peer_of(section: PeerSection, house: House) -> Peer:
+    named = section.hl7_application or section.hl7_facility
+    hl7: Hl7Address | None = house.hl7_address(section.hl7_application, section.hl7_facility) if named else None
+    return Peer(
+        name=section.name,
+        home_community_id=section.home_community_id,
+        repository_unique_ids=section.repository_unique_ids,
+        retrieve_location_uids=section.retrieve_location_uids,
+        patient_authority=section.patient_authority,
+        certificate_sha256=(fingerprint_of_file(section.certificate),) if section.certificate is not None else (),
+        endpoints=dict(section.endpoint),
+        unknown_patient=section.unknown_patient,
+        tolerances=section.tolerances,
+        hl7=hl7,
+        hl7_namespaces=dict(section.hl7_namespaces),
+        scopes=section.scopes,
+        batch_instances=section.batch_instances,
+        idle_timeout_s=section.idle_timeout_s,
+    )

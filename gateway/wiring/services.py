@@ -1,0 +1,81 @@
+"""Services: the use cases of this house, upon its adapters."""
+
+from dataclasses import dataclass
+
+from gateway.adapters.archive_dicomweb import DicomwebArchive
+from gateway.adapters.code_sets import site_codes
+from gateway.model.house import House
+from gateway.services.collect import Collect
+from gateway.services.federate import Federate
+from gateway.services.feed import Feed
+from gateway.services.follow import Follow, Rule
+from gateway.services.ingest import Ingest
+from gateway.services.notify import Notify
+from gateway.services.operations import Operations
+from gateway.services.publish import Publish
+from gateway.services.retrieve import Retrieve
+from gateway.services.rewrite import Rewrite
+from gateway.services.search import Search
+from gateway.services.stored_query import StoredQueries
+from gateway.services.synchronise import Synchronise
+from gateway.services.transfer import Transfer
+from gateway.services.viewing import Viewing
+from gateway.settings import Settings
+from gateway.wiring.adapters import Adapters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What actors, the worker of jobs and operators call; `synchronise` is None where the archive is our own."""
+
+    ingest: Ingest
+    retrieve: Retrieve
+    queries: StoredQueries
+    federate: Federate
+    search: Search
+    viewing: Viewing
+    feed: Feed
+    follow: Follow
+    operations: Operations
+    synchronise: Synchronise | None
+
+
+def services_of(settings: Settings, house: House, adapters: Adapters) -> Services:
+    """Make them all; nothing runs yet."""
+    store, archive, objects, compute = adapters.store, adapters.archive, adapters.objects, adapters.compute
+    peers, directory, clock = adapters.peers, adapters.directory, adapters.clock
+    foreign = archive if isinstance(archive, DicomwebArchive) else None
+    synchronise = None if foreign is None else Synchronise(house=house, store=store, archive=foreign, clock=clock)
+    rewrite = Rewrite(store=store, archive=archive, compute=compute, clock=clock)
+    publish = Publish(
+        house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
+        codes=site_codes(settings.affinity_domain.code_sets, house.patient_authority),
+    )  # fmt: skip
+    transfer = Transfer(
+        house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,
+        rewrite=rewrite,
+    )  # fmt: skip
+    collect = Collect(
+        house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock
+    )
+    return Services(
+        ingest=Ingest(house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock),
+        retrieve=Retrieve(house=house, store=store, archive=archive),
+        queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
+        federate=Federate(
+            house=house, store=store, peers=peers, directory=directory,
+            deadline_s=settings.limits.community_deadline_s,
+        ),
+        search=Search(store=store, notice=lambda: "" if synchronise is None else synchronise.notice),
+        viewing=Viewing(store=store, archive=archive, compute=compute),
+        feed=Feed(house=house, clock=clock),
+        follow=Follow(
+            store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
+            collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
+            rules=[Rule(do=rule.do) for rule in settings.rule], synchronise=synchronise,
+        ),
+        operations=Operations(
+            house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
+        ),
+        synchronise=synchronise,
+    )  # fmt: skip
