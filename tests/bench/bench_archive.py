@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import aiohttp
 
 from conformance.samples import SampleStudy, write_capture_study, write_ct_study
-from gateway.adapters.archive_dicomweb import AS_STORED, DicomwebArchive
+from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
+from gateway.adapters.dicomweb_client import AS_STORED
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Archive, Coercion

@@ -6,19 +6,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from conformance.samples import SampleStudy, write_capture_study, write_ct_study
-from gateway.adapters.archive_dicomweb import LARGE_BYTES, WHOLE_BYTES, DicomwebArchive, DicomwebPlan
+from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.dicomweb_answers import StoreAnswer
+from gateway.adapters.dicomweb_client import DicomwebClient, Listed
+from gateway.adapters.dicomweb_retrieve import LARGE_BYTES, DicomwebPlan
+from gateway.adapters.dicomweb_store import WHOLE_BYTES
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.overlays import Overlays
-from gateway.ports.archive import Stored, Wanted
+from gateway.ports.archive import Stored
 from profiles.errors import (
     Duplicate,
     ExchangeError,
@@ -212,13 +214,13 @@ async def test_transfer_syntaxes_that_the_index_does_not_know_are_asked_for_once
 ) -> None:
     await stored(archive, pour_of(bodies_of(ct)))
     asked: list[str] = []
-    ask = DicomwebArchive._asked_syntax
+    ask = DicomwebClient.transfer_syntax
 
-    async def counted(self: DicomwebArchive, wanted: Wanted, listed: Any) -> str:
-        asked.append(wanted.instance.sop_instance_uid)
-        return await ask(self, wanted, listed)
+    async def counted(self: DicomwebClient, path: str, listed: Listed) -> str:
+        asked.append(path.rpartition("/")[2])
+        return await ask(self, path, listed)
 
-    monkeypatch.setattr(DicomwebArchive, "_asked_syntax", counted)
+    monkeypatch.setattr(DicomwebClient, "transfer_syntax", counted)
     unknown = [replace(each, instance=replace(each.instance, transfer_syntax_uid=None)) for each in wanted_of(ct)]
     for _ in range(2):
         plan = await archive.plan(unknown, None)
