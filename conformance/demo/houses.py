@@ -78,7 +78,7 @@ class House:
         """Start it and wait until it says that it is ready.
 
         Raises:
-            RuntimeError: It ended, or did not become ready in time; its log is named.
+            HouseFailed: It ended, or did not become ready in time; its log is named.
         """
         log = self.folder / "radgate.log"
         with log.open("ab") as file:
@@ -89,10 +89,10 @@ class House:
             async with asyncio.timeout(START_S):
                 while not (self.data / "control.json").exists():
                     if self.process.returncode is not None:
-                        raise RuntimeError(f"{self.name} did not start; see {log}")
+                        raise HouseFailed(f"{self.name} did not start: {_last_line(log)} (whole: {log})")
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise RuntimeError(f"{self.name} was not ready after {START_S:.0f} s; see {log}") from None
+            raise HouseFailed(f"{self.name} was not ready after {START_S:.0f} s; see {log}") from None
 
     async def stop(self) -> None:
         """Ask it to stop, and see that it does."""
@@ -116,6 +116,15 @@ class House:
         if code != 0:
             raise CommandFailed(f"radgate {' '.join(words[:2])} exited {code}: {err.strip() or out.strip()}")
         return json.loads(out)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+class HouseFailed(Exception):
+    """A house ended at its start, or was not ready in time."""
 
 
 class CommandFailed(Exception):

@@ -13,7 +13,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from conformance.demo.houses import CommandFailed, Neighbourhood, build
+from conformance.demo.houses import CommandFailed, HouseFailed, Neighbourhood, build
 from conformance.demo.steps import STEPS, Scene, Step, StepFailed
 from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
 from conformance.simulators.hl7_listener import Hl7Receiver
@@ -51,7 +51,13 @@ async def show(*, once: bool, json_file: Path | None, sabotage: str, study: Path
             place, announce=sabotage != "announce", share=sabotage != "share",
             authority=own.patient.identifiers[0].authority if own is not None else None,
         )  # fmt: skip
-        scene = await _set(stack, console, houses, own, sabotage)
+        started = time.perf_counter()
+        try:
+            scene = await _set(stack, console, houses, own, sabotage)
+        except (HouseFailed, OSError) as error:
+            _print(console, failed := _line("start", "", started, detail=str(error)))
+            _write(json_file, [failed], ok=False)
+            return False
         for name, transaction, step in STEPS:
             line = await _run(scene, name, transaction, step)
             lines.append(line)
@@ -60,8 +66,7 @@ async def show(*, once: bool, json_file: Path | None, sabotage: str, study: Path
                 break
         ok = len(lines) == len(STEPS) and all(line.ok for line in lines)
         _summary(console, scene, lines, ok)
-        if json_file is not None:
-            json_file.write_text(json.dumps({"ok": ok, "steps": [asdict(line) for line in lines]}, indent=2) + "\n")
+        _write(json_file, lines, ok=ok)
         if not once and ok:
             _addresses(console, houses)
             await asyncio.Event().wait()
@@ -110,8 +115,17 @@ async def _run(scene: Scene, name: str, transaction: str, step: Step) -> Line:
         detail = "nothing happened for too long"
     except (StepFailed, CommandFailed, ExchangeError, aiohttp.ClientError, OSError) as error:
         detail = str(error)
+    return _line(name, transaction, started, ok=ok, size=size, detail=detail)
+
+
+def _line(name: str, transaction: str, started: float, *, ok: bool = False, size: int = 0, detail: str) -> Line:
     elapsed = round((time.perf_counter() - started) * 1000)
     return Line(name=name, transaction=transaction, ok=ok, bytes=size, ms=elapsed, detail=detail)
+
+
+def _write(file: Path | None, lines: list[Line], *, ok: bool) -> None:
+    if file is not None:
+        file.write_text(json.dumps({"ok": ok, "steps": [asdict(line) for line in lines]}, indent=2) + "\n")
 
 
 def _print(console: Console, line: Line) -> None:

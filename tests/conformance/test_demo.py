@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = [name for name, _, _ in STEPS]
 
 
-async def shown(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
+async def shown(folder: Path, *words: str, **environment: str) -> tuple[int, dict[str, Any]]:
     """Run the demonstration once and read what it wrote."""
     result = folder / "result.json"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "demo", "--once", "--json", str(result), "--folder", str(folder / "houses"),
-        *words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        *words, cwd=ROOT, env={**os.environ, **environment}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, complaint = await process.communicate()
     assert result.exists(), complaint.decode()[-2000:]
@@ -43,3 +44,13 @@ async def test_a_step_that_is_broken_on_purpose_fails(tmp_path: Path, step: str)
     assert code == 1
     assert not result["ok"]
     assert [each["name"] for each in result["steps"] if not each["ok"]] == [step]
+
+
+async def test_houses_that_cannot_start_are_the_step_that_failed_with_their_reason(tmp_path: Path) -> None:
+    code, result = await shown(tmp_path, RADGATE__LISTEN__HOST="203.0.113.9")  # TEST-NET-3: no address of ours
+    assert code == 1
+    assert not result["ok"]
+    (step,) = result["steps"]
+    assert (step["name"], step["ok"]) == ("start", False)
+    assert "did not start" in step["detail"]
+    assert "Cannot assign" in step["detail"]
