@@ -26,7 +26,7 @@ from gateway.telemetry import configure, logger
 from gateway.wiring.adapters import Adapters, forwarder_of, listening_of, open_adapters, recover
 from gateway.wiring.identity import house_of
 from gateway.wiring.listeners import Listeners, listeners_of, retention_of
-from gateway.wiring.premises import LOCK_FILE, AlreadyRunning, bound, locked, shifted
+from gateway.wiring.premises import LOCK_FILE, AlreadyRunning, bound, locked, shifted, writable
 from gateway.wiring.services import Services, services_of
 from profiles.atna import application_started, application_stopped
 from profiles.errors import HouseError
@@ -85,8 +85,8 @@ def _say_password(house: House, password: str) -> None:
 @asynccontextmanager
 async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[dict[str, str]]:
     """A whole house, ready: yields its addresses by name."""
-    data = settings.house.data
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with writable("house.data", settings.house.data) as data:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(data / LOCK_FILE))
         http_socket = stack.enter_context(bound(settings.listen.host, settings.listen.http_port, port_base))

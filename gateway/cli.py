@@ -313,6 +313,7 @@ def serve(
 
     from gateway import app as house_app
     from gateway.settings import SettingsError
+    from profiles.errors import HouseError
 
     settings = _settings(config, data)
     # What was imported stays: looked through again and again, it cost a tenth of a small turn's processor time.
@@ -322,6 +323,8 @@ def serve(
         asyncio.run(house_app.serve(settings, port_base=port_base))
     except SettingsError as error:
         _complain(error.problems)
+    except HouseError as error:
+        _fail(Exit.REFUSED, error.detail, error.cure)
     except house_app.AlreadyRunning as error:
         _fail(Exit.REFUSED, str(error), "Stop the other one first, or give this one another house.data.")
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, func, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.answers_sql import SqlAnswers
 from gateway.adapters.documents_sql import Kept, SqlDocuments
@@ -27,8 +28,13 @@ from gateway.adapters.studies_sql import SqlStudies
 from gateway.adapters.tables import entries, steps
 from gateway.ports.audit import AuditSink
 from gateway.ports.store import Work
+from profiles.errors import HouseError
 
-__all__ = ["NewerSchema", "SqlStore", "SqlWork"]
+__all__ = ["NewerSchema", "SqlStore", "SqlWork", "StoreUnusable"]
+
+
+class StoreUnusable(HouseError):
+    """There is no database where the settings say, or it is none that we can use."""
 
 
 class SqlWork:
@@ -155,13 +161,17 @@ class SqlStore:
 
         Raises:
             NewerSchema: A later version of this program has been here.
+            StoreUnusable: There is no database there that we can use.
         """
-        if isinstance(self._inner, SqliteStore):
-            await asyncio.to_thread(self._upgrade_sqlite, self._inner)
-            self._inner.open()
-        else:
-            async with self._inner.engine.begin() as connection:
-                await connection.run_sync(upgrade)
+        try:
+            if isinstance(self._inner, SqliteStore):
+                await asyncio.to_thread(self._upgrade_sqlite, self._inner)
+                self._inner.open()
+            else:
+                async with self._inner.engine.begin() as connection:
+                    await connection.run_sync(upgrade)
+        except _refusals(self._inner) as error:
+            raise _unusable(error) from error
         async with self._inner.view() as executor:
             for newest in (select(func.max(entries.c.registered)), select(func.max(steps.c.id))):
                 ((last,),) = await executor.rows(newest, slow=True)
@@ -216,6 +226,23 @@ class SqlStore:
     async def close(self) -> None:
         """Finish what is committing and let go."""
         await self._inner.close()
+
+
+def _refusals(inner: SqliteStore | PostgresqlStore) -> tuple[type[Exception], ...]:
+    if isinstance(inner, SqliteStore):
+        return OSError, SQLAlchemyError
+    from asyncpg import PostgresError  # of an extra that is there by now; while connecting nobody translates it
+
+    return OSError, SQLAlchemyError, PostgresError
+
+
+def _unusable(error: Exception) -> StoreUnusable:
+    """What the database said in one line; neither the address nor the statement, which may hold secrets."""
+    said = str(getattr(error, "orig", None) or error).partition("\n")[0] or type(error).__name__
+    return StoreUnusable(
+        f"the database of store.url cannot be used: {said}",
+        cure="Is it there and running, is it ours, and may we read and write it?",
+    )
 
 
 def _in_one_transaction(connection: Connection) -> None:

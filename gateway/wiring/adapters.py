@@ -30,6 +30,7 @@ from gateway.ports.archive import Archive
 from gateway.settings import RetentionSection, Settings
 from gateway.telemetry import logger
 from gateway.wiring.identity import peers_of
+from gateway.wiring.premises import writable
 from profiles.transaction import Hl7Transaction, SoapTransaction
 from profiles.wire.audit.syslog import Origin
 
@@ -81,7 +82,8 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
     directory = StaticDirectory(*peers_of(settings, house))
     clock, compute, due, committed = SystemClock(), ThreadCompute(), Bell(), Bell()
     stack.callback(compute.close)
-    objects = FileObjects(objects_folder(settings), compute)
+    with writable("store.objects", objects_folder(settings)) as folder:
+        objects = FileObjects(folder, compute)
     trail = AuditTrail(
         folder=data / "audit", clock=clock, source_id=house.name, party=house.party(),
         enterprise_site_id=settings.audit.enterprise_site_id,
@@ -99,6 +101,8 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
     stack.push_async_callback(trail.stop)
     sessions = HttpSessions(identity=identity, trust=tls.trust)
     stack.push_async_callback(sessions.close)
+    with writable("house.data", data):
+        archive = archive_of(settings, house, compute, clock, sessions)
     mllp = MllpCarrier(
         house=house,
         clock=clock,
@@ -108,7 +112,7 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
     soap = SoapCarrier(sessions=sessions, objects=objects, clock=clock)
     return Adapters(
         clock=clock, compute=compute, objects=objects, store=store, trail=trail,
-        archive=archive_of(settings, house, compute, clock, sessions),
+        archive=archive,
         peers=CallingPeers(
             house=house, store=store, clock=clock, carriers={SoapTransaction: soap, Hl7Transaction: mllp}
         ),

@@ -17,6 +17,20 @@ class AlreadyRunning(Exception):
 
 
 @contextmanager
+def writable(key: str, folder: Path) -> Iterator[Path]:
+    """A folder that a setting names, to be made and filled.
+
+    Raises:
+        SettingsError: It cannot.
+    """
+    try:
+        yield folder
+    except OSError as error:
+        reason = f"{folder.absolute()} cannot be used: {error.strerror}"
+        raise SettingsError((Problem(key, reason, "Choose a folder that we may write"),)) from None
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the data folder; two houses on one would write over each other."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.support.house import LOOPBACK, command, serving, start
 
@@ -46,6 +47,44 @@ async def test_settings_that_cannot_work_are_refused_with_key_reason_and_cure(tm
         assert code == 3
         assert "house.nmae" in err
         assert "config init" in err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason", "code"),
+    [
+        ("house.data", "/proc/no-folder-here", "cannot be used", 3),
+        ("store.objects", "file:///proc/no-folder-here", "cannot be used", 3),
+        ("store.url", "postgresql://me:secret@127.0.0.1:1/radgate", "Connect call failed", 1),
+        ("store.url", "sqlite:////proc/no-folder-here/radgate.db", "cannot be used", 1),
+    ],
+)
+async def test_a_place_that_cannot_be_used_is_told_in_a_sentence(
+    tmp_path: Path, key: str, value: str, reason: str, code: int
+) -> None:
+    section, name = key.split(".")
+    places = {"house": {"data": str(tmp_path / "data")}, "store": {}}
+    places[section][name] = value
+    path = tmp_path / "radgate.toml"
+    path.write_text(
+        "\n".join(f"[{each}]\n" + "".join(f"{k} = '{v}'\n" for k, v in keys.items()) for each, keys in places.items())
+        + LOOPBACK.partition("[listen]")[1] + LOOPBACK.partition("[listen]")[2],
+        encoding="utf-8",
+    )  # fmt: skip
+    answered, _, err = await command("serve", "--config", str(path))
+    assert answered == code, err
+    assert key in err
+    assert reason in " ".join(err.split())
+    assert "Traceback" not in err
+    assert "secret" not in err
+
+
+async def test_a_file_that_is_no_database_is_told_in_a_sentence_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "radgate.db").write_bytes(letter := b"Dear reader, this is a letter and not a database. " * 40)
+    answered, _, err = await command("serve", "--data", str(tmp_path))
+    assert answered == 1
+    assert "not a database" in " ".join(err.split())
+    assert "Traceback" not in err
+    assert (tmp_path / "radgate.db").read_bytes() == letter
 
 
 async def test_the_written_file_is_accepted_and_the_doctor_reads_it(tmp_path: Path) -> None:
