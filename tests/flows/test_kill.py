@@ -354,6 +354,7 @@ async def test_nothing_acknowledged_is_lost_in_twenty_kills(tmp_path: Path) -> N
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(7200)
-async def test_nothing_acknowledged_is_lost_in_a_thousand_kills(tmp_path: Path) -> None:
-    await survive(tmp_path, 1000)
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("siege", range(10))  # ten houses: what breaks in one is found, and repeated, in minutes
+async def test_nothing_acknowledged_is_lost_in_a_thousand_kills(siege: int, tmp_path: Path) -> None:
+    await survive(tmp_path, 100)
