@@ -34,6 +34,7 @@ from gateway.adapters.registry_rules import (
     check_within,
     coded,
     folder_fits,
+    last_update,
     like,
     one_of,
     reference_text,
@@ -138,7 +139,7 @@ class MemoryRegistry:
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader
 
-    async def put(self, submission: Submission) -> None:
+    async def put(self, submission: Submission, at: datetime) -> None:
         """Register everything of it."""
         state = self._reader.change()
         check_within(submission)
@@ -171,13 +172,18 @@ class MemoryRegistry:
             state.entries[entry.entry_uuid] = entry
         for folder in submission.folders:
             state.unique_ids["folder", folder.unique_id] = ("", None)
-            state.folders[folder.entry_uuid] = folder
+            state.folders[folder.entry_uuid] = replace(folder, last_update_time=last_update(at))
         for association in submission.associations:
             state.associations[association.entry_uuid] = association
         for association in submission.associations:
             source = state.entries.get(association.source)
             if association.type in REPLACES and source is not None and not _held(source):
-                self._replace(association.source, association.target, submission_set.submission_time)
+                self._replace(association.source, association.target, last_update(at))
+        for association in submission.associations:
+            if association.type is AssociationType.HAS_MEMBER:
+                target = state.entries.get(association.target)
+                if target is not None and not _held(target):
+                    self._touch(association.source, last_update(at))
 
     def _target(self, entry_uuid: str) -> Target:
         state = self._reader.state
@@ -205,6 +211,8 @@ class MemoryRegistry:
                 or each.source not in state.folders
             ):
                 continue
+            if self._is_member(each.source, replacing):
+                continue
             derived = uuid.uuid5(uuid.NAMESPACE_URL, f"{each.source} {replacing}")
             member = Association(
                 entry_uuid=f"urn:uuid:{derived}", type=AssociationType.HAS_MEMBER, source=each.source, target=replacing
@@ -212,7 +220,18 @@ class MemoryRegistry:
             if member.entry_uuid not in state.objects:
                 state.objects[member.entry_uuid] = "association"
                 state.associations[member.entry_uuid] = member
-                state.folders[each.source] = replace(state.folders[each.source], last_update_time=at)
+                self._touch(each.source, at)
+
+    def _is_member(self, container: str, entry_uuid: str) -> bool:
+        return any(
+            (each.source, each.target, each.type) == (container, entry_uuid, AssociationType.HAS_MEMBER)
+            for each in self._reader.state.associations.values()
+        )
+
+    def _touch(self, entry_uuid: str, at: Moment) -> None:
+        folders = self._reader.state.folders
+        if entry_uuid in folders:
+            folders[entry_uuid] = replace(folders[entry_uuid], last_update_time=at)
 
     async def find(self, criteria: DocumentCriteria) -> AsyncIterator[DocumentEntry]:
         """Entries that fit, in the order of registration."""
@@ -269,7 +288,7 @@ class MemoryRegistry:
 
         return frozenset(each for each in entry_uuids if hidden(each))
 
-    async def set_status(self, entry_uuid: str, status: AvailabilityStatus) -> None:
+    async def set_status(self, entry_uuid: str, status: AvailabilityStatus, at: datetime) -> None:
         """Approve, deprecate or hold an object; an approval carries out the replacements that waited for it."""
         state = self._reader.change()
         self._known(entry_uuid)
@@ -287,10 +306,11 @@ class MemoryRegistry:
         replaced = [
             each.target for each in state.associations.values() if each.source == entry_uuid and each.type in REPLACES
         ]
-        if replaced:
-            moment = max(each.submission_time for each in self._sets_of(entry_uuid))
-            for target in replaced:
-                self._replace(entry_uuid, target, moment)
+        for container in list(state.folders):
+            if self._is_member(container, entry_uuid):
+                self._touch(container, last_update(at))
+        for target in replaced:
+            self._replace(entry_uuid, target, last_update(at))
 
     async def reassign(self, entry_uuid: str, patient_id: PatientIdentifier) -> None:
         """Give an entry, and the submission set that brought it, to another patient."""

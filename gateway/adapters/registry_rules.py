@@ -6,9 +6,10 @@ Source: ITI TF-2 3.42.4.1.3; TF-3 4.2.2.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from gateway.adapters.patterns import Pattern
-from gateway.adapters.stored import STATUS_OF
+from gateway.adapters.stored import STATUS_OF, STATUSES
 from profiles.errors import Duplicate, RuleViolation
 from profiles.model.codes import Code
 from profiles.model.document import (
@@ -28,8 +29,23 @@ from profiles.wire.ebxml.datatypes import cxi
 VISIBLE = (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
 """What is meant where no status is asked for."""
 REPLACES = frozenset({AssociationType.REPLACE, AssociationType.TRANSFORM_REPLACE})
-RELATIONS = frozenset({*REPLACES, AssociationType.TRANSFORM, AssociationType.APPEND})
-"""From a document to the one that it replaces, transforms or adds to: that one must be Approved."""
+RELATIONS = frozenset(
+    {
+        *REPLACES,
+        AssociationType.TRANSFORM,
+        AssociationType.APPEND,
+        AssociationType.SIGNS,
+        AssociationType.IS_SNAPSHOT_OF,
+    }
+)
+"""From a document to the one that it replaces, transforms, adds to, signs or shows: that one must be Approved."""
+MEMBERS: Mapping[str, frozenset[str]] = {
+    "set": frozenset({"entry", "folder", "association"}),
+    "folder": frozenset({"entry"}),
+    "entry": frozenset(),
+    "association": frozenset(),
+}
+"""What may be a member of what (ITI TF-3 4.2.2.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +55,11 @@ class Target:
     kind: str
     status: str = ""
     patient_id: str = ""
+
+
+def last_update(at: datetime) -> Moment:
+    """Folder.lastUpdateTime: to the second, as the wire has it, so that a query finds what an answer told."""
+    return Moment(at.replace(microsecond=0))
 
 
 def reference_text(reference: ReferenceId) -> str:
@@ -116,6 +137,8 @@ def check_associations(submission: Submission, registered: Mapping[str, Target])
         **{entry.entry_uuid: str(entry.patient_id) for entry in submission.entries},
         **{folder.entry_uuid: str(folder.patient_id) for folder in submission.folders},
     }
+    veiled = submission.submission_set.availability_status is AvailabilityStatus.PENDING
+    replaced: set[str] = set()
     for association in submission.associations:
         source, target = association.source, association.target
         if source not in inside and not _files_in_folder(association, registered):
@@ -127,12 +150,18 @@ def check_associations(submission: Submission, registered: Mapping[str, Target])
             if source not in entries:
                 raise _unresolved(association, source)
             _check_relation(association, entries[source], inside, registered)
+        if association.type in REPLACES:
+            if target in replaced:
+                raise _deprecated("two documents of the submission replace the same one", target)
+            replaced.add(target)
+        if association.type is AssociationType.HAS_MEMBER:
+            _check_member(association, inside, registered, veiled=veiled)
         held = source in entries and entries[source].availability_status is AvailabilityStatus.PENDING
         if not held and (relation or association.type is AssociationType.HAS_MEMBER):
             of_source = patients.get(source) or _patient_of(registered, source)
             of_source = of_source or str(submission.submission_set.patient_id)
             of_target = patients.get(target) or _patient_of(registered, target)
-            if of_target and of_source != of_target and target not in inside:
+            if of_target and of_source != of_target and not (source in inside and target in inside):
                 raise RuleViolation(
                     "what the submission refers to is another patient's",
                     code="XDSPatientIdDoesNotMatch", location=target,
@@ -153,12 +182,29 @@ def _check_relation(
         raise _unresolved(association, target)
     status = STATUS_OF[known.status]
     if status is AvailabilityStatus.DEPRECATED:
-        raise RuleViolation(
-            "the document that is referred to is deprecated",
-            code="XDSRegistryDeprecatedDocumentError", location=target,
-        )  # fmt: skip
+        raise _deprecated("the document that is referred to is deprecated", target)
     if status is AvailabilityStatus.PENDING and entry.availability_status is not AvailabilityStatus.PENDING:
         raise _unresolved(association, target)  # held: for everybody else it is not there
+
+
+def _check_member(
+    association: Association, inside: Mapping[str, str], registered: Mapping[str, Target], *, veiled: bool
+) -> None:
+    kinds: list[str] = []
+    for end in (association.source, association.target):
+        known = registered.get(end) if end not in inside else None
+        if known is not None and known.status == STATUSES[AvailabilityStatus.PENDING] and not veiled:
+            raise _unresolved(association, end)  # held: for everybody else it is not there
+        kinds.append(inside[end] if known is None else known.kind)
+    of, member = kinds
+    if member not in MEMBERS[of]:
+        raise RuleViolation(
+            f"no {member} is a member of a {of}", code="XDSRegistryMetadataError", location=association.entry_uuid
+        )
+
+
+def _deprecated(text: str, target: str) -> RuleViolation:
+    return RuleViolation(text, code="XDSRegistryDeprecatedDocumentError", location=target)
 
 
 def _files_in_folder(association: Association, registered: Mapping[str, Target]) -> bool:

@@ -8,6 +8,8 @@ Source: ITI TF-2 3.18, 3.42; TF-3 4.2.2.
 
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, bindparam, func, or_, select, tuple_, update
@@ -22,6 +24,7 @@ from gateway.adapters.registry_rules import (
     check_document,
     check_within,
     folder_fits,
+    last_update,
     reference_text,
     set_fits,
 )
@@ -147,7 +150,7 @@ class SqlRegistry:
 
     # --- registering ---------------------------------------------------------------------------------------------------
 
-    async def put(self, submission: Submission) -> None:
+    async def put(self, submission: Submission, at: datetime) -> None:
         """Register everything of it."""
         check_within(submission)
         await self._claim_ids(submission)
@@ -168,14 +171,23 @@ class SqlRegistry:
         )
         for entry in submission.entries:
             await self._insert_entry(entry)
+        now = last_update(at)
         for folder in submission.folders:
-            await self._insert_folder(folder)
+            await self._insert_folder(replace(folder, last_update_time=now))
         if submission.associations:
             await self._db.run_many(_INSERT_ASSOCIATION, [_association_row(each) for each in submission.associations])
         statuses = {entry.entry_uuid: entry.availability_status for entry in submission.entries}
         for association in submission.associations:
             if association.type in REPLACES and statuses.get(association.source) is not AvailabilityStatus.PENDING:
-                await self._replace(association.source, association.target, submission_set.submission_time)
+                await self._replace(association.source, association.target, now)
+        for association in submission.associations:
+            seen = statuses.get(association.target) is not AvailabilityStatus.PENDING
+            if (
+                association.type is AssociationType.HAS_MEMBER
+                and association.source != submission_set.entry_uuid
+                and seen
+            ):
+                await self._touch(association.source, now)
 
     async def _claim_ids(self, submission: Submission) -> None:
         """Take the ids that must be new; two submissions at once meet in the lookup tables."""
@@ -316,10 +328,9 @@ class SqlRegistry:
                 if source not in reached and type_ in _FOLLOWS:
                     reached.add(source)
                     waiting.append(source)
-        for source, type_ in await self._db.rows(_POINTING_AT, {"entry_uuid": replaced}):
-            if type_ != AssociationType.HAS_MEMBER:
-                continue
-            for folder in await self.folders((source,)):
+        filed = await self._containers(replacing)
+        for source in await self._containers(replaced):
+            for folder in await self.folders(() if source in filed else (source,)):
                 derived = uuid.uuid5(uuid.NAMESPACE_URL, f"{folder.entry_uuid} {replacing}")
                 member = Association(
                     entry_uuid=f"urn:uuid:{derived}",
@@ -330,13 +341,18 @@ class SqlRegistry:
                 if not await self._db.run(_INSERT_OBJECT, {"entry_uuid": member.entry_uuid, "kind": "association"}):
                     continue
                 await self._db.run(_INSERT_ASSOCIATION, _association_row(member) | {"status": approved})
-                touched = Folder(
-                    **{name: getattr(folder, name) for name in Folder.__slots__} | {"last_update_time": at}
-                )
-                await self._db.run(
-                    _TOUCH_FOLDER,
-                    {"of_uuid": folder.entry_uuid, "last_update_at": _at(at), "body": folder_body(touched)},
-                )
+                await self._touch(folder.entry_uuid, at)
+
+    async def _containers(self, entry_uuid: str) -> list[str]:
+        """Sets and folders that have it as a member."""
+        rows = await self._db.rows(_POINTING_AT, {"entry_uuid": entry_uuid})
+        return [source for source, type_ in rows if type_ == AssociationType.HAS_MEMBER]
+
+    async def _touch(self, entry_uuid: str, at: Moment) -> None:
+        """Folder.lastUpdateTime; nothing where this is no folder."""
+        for folder in await self.folders((entry_uuid,)):
+            body = folder_body(replace(folder, last_update_time=at))
+            await self._db.run(_TOUCH_FOLDER, {"of_uuid": entry_uuid, "last_update_at": _at(at), "body": body})
 
     # --- asking --------------------------------------------------------------------------------------------------------
 
@@ -453,7 +469,7 @@ class SqlRegistry:
 
     # --- changing ------------------------------------------------------------------------------------------------------
 
-    async def set_status(self, entry_uuid: str, status: AvailabilityStatus) -> None:
+    async def set_status(self, entry_uuid: str, status: AvailabilityStatus, at: datetime) -> None:
         """Approve, deprecate or hold an object; an approval carries out the replacements that waited for it."""
         kind = await self._kind(entry_uuid)
         before = await self._db.rows(_STATUS, {"entry_uuid": entry_uuid}) if kind == "entry" else ()
@@ -465,21 +481,11 @@ class SqlRegistry:
             for target, type_ in await self._db.rows(_POINTED_AT, {"entry_uuid": entry_uuid})
             if type_ in REPLACES
         ]
-        if not replaced:
-            return
-        moment = await self._submitted(entry_uuid)
+        now = last_update(at)
+        for container in await self._containers(entry_uuid):
+            await self._touch(container, now)
         for target in replaced:
-            await self._replace(entry_uuid, target, moment)
-
-    async def _submitted(self, entry_uuid: str) -> Moment:
-        """When the entry's submission set says that it was submitted."""
-        sources = [
-            source
-            for source, type_ in await self._db.rows(_POINTING_AT, {"entry_uuid": entry_uuid})
-            if type_ == AssociationType.HAS_MEMBER
-        ]
-        sets = await self.submission_sets(sources)
-        return max(each.submission_time for each in sets)
+            await self._replace(entry_uuid, target, now)
 
     async def reassign(self, entry_uuid: str, patient_id: PatientIdentifier) -> None:
         """Give an entry, and the submission set that brought it, to another patient."""
@@ -487,9 +493,8 @@ class SqlRegistry:
         if kind == "association":
             raise RuleViolation("an association is of no patient", location=entry_uuid)
         await self._db.run(_SET_PATIENT[kind], {"of_uuid": entry_uuid, "patient_id": str(patient_id)})
-        for source, type_ in await self._db.rows(_POINTING_AT, {"entry_uuid": entry_uuid}):
-            if type_ == AssociationType.HAS_MEMBER:
-                await self._db.run(_SET_PATIENT["set"], {"of_uuid": source, "patient_id": str(patient_id)})
+        for source in await self._containers(entry_uuid):
+            await self._db.run(_SET_PATIENT["set"], {"of_uuid": source, "patient_id": str(patient_id)})
 
     async def merge(self, subsumed: PatientIdentifier, surviving: PatientIdentifier, at: Any) -> int:
         """Move everything of one patient to another; a later merge of the survivor moves all of it again."""

@@ -12,14 +12,18 @@ from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSet
 class Registry(Protocol):
     """Registered metadata. Ids in what is handed in are UUIDs already; symbolic ids were replaced by the service."""
 
-    async def put(self, submission: Submission) -> None:
-        """Register everything of it, deprecating what its RPLC and XFRM_RPLC associations replace.
+    async def put(self, submission: Submission, at: datetime) -> None:
+        """Register everything of it at this time, deprecating what its RPLC and XFRM_RPLC associations replace.
+
+        What replaces a document goes into the folders of that document. A folder that is new, or gets a member, was
+        last updated now, whatever the sender says of it.
 
         Raises:
             Duplicate: The submission set's uniqueId is in use (XDSDuplicateUniqueIdInRegistry), or an entryUUID is.
             RuleViolation: Same document uniqueId with another hash or size (XDSNonIdenticalHash, XDSNonIdenticalSize);
                 an association's target is missing (UnresolvedReferenceException) or deprecated
-                (XDSRegistryDeprecatedDocumentError).
+                (XDSRegistryDeprecatedDocumentError), or another patient's (XDSPatientIdDoesNotMatch); members of what
+                has no such members (XDSRegistryMetadataError).
 
         Source: ITI TF-2 3.42.4.1.3.
         """
@@ -61,8 +65,8 @@ class Registry(Protocol):
         """Those of these objects that nobody may see yet: PENDING ones, and associations that start or end at one."""
         ...
 
-    async def set_status(self, entry_uuid: str, status: AvailabilityStatus) -> None:
-        """Approve, deprecate or hold an object."""
+    async def set_status(self, entry_uuid: str, status: AvailabilityStatus, at: datetime) -> None:
+        """Approve, deprecate or hold an object. What a held entry was to bring about happens when it is approved."""
         ...
 
     async def reassign(self, entry_uuid: str, patient_id: PatientIdentifier) -> None:

@@ -107,7 +107,7 @@ class Ingest:
         if door is Door.REPOSITORY:
             work = await exchange.begin()
             await self._known_in_domain(work, submission)
-            await self._register(work, submission, kept)
+            await self._register(work, submission, kept, exchange.now)
             exchange.learned.text = _registered_text(submission, studies)
             return ()
         return await self._receive(submission, kept, studies, exchange)
@@ -121,7 +121,7 @@ class Ingest:
         exchange.learned.patients = (submission.submission_set.patient_id,)
         work = await exchange.begin()
         await self._known_in_domain(work, submission)
-        await work.registry.put(submission)
+        await work.registry.put(submission, exchange.now)
         exchange.learned.text = _registered_text(submission, ())
         return ()
 
@@ -189,7 +189,11 @@ class Ingest:
         return replace(
             submission,
             submission_set=replace(submission.submission_set, entry_uuid=uuid(submission.submission_set.entry_uuid)),
-            entries=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.entries),
+            entries=tuple(
+                # what a sender says of versions is not asked for: each is the first of its own
+                replace(each, entry_uuid=uuid(each.entry_uuid), logical_id="", version=1)
+                for each in submission.entries
+            ),
             folders=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.folders),
             associations=tuple(map(associated, submission.associations)),
         )
@@ -203,10 +207,10 @@ class Ingest:
                 cure="Have the patient's identity fed by ADT (ITI-8), then submit again",
             )  # fmt: skip
 
-    async def _register(self, work: Work, submission: Submission, kept: list[_Kept]) -> None:
+    async def _register(self, work: Work, submission: Submission, kept: list[_Kept], at: datetime) -> None:
         for each in kept:
             await work.documents.keep(each.entry.unique_id, each.staged)
-        await work.registry.put(submission)
+        await work.registry.put(submission, at)
 
     async def _receive(
         self, submission: Submission, kept: list[_Kept], studies: tuple[Study, ...], exchange: Exchange
@@ -235,7 +239,7 @@ class Ingest:
         exchange.job, exchange.kind = job, Kind.RECEIVE
         await work.ledger.open(job)
         if isinstance(settled, Unsettled):
-            await self._register(work, _pending(submission), kept)
+            await self._register(work, _pending(submission), kept, exchange.now)
             await work.ledger.advance(job.id, Event.UNSETTLED, exchange.now, reason=settled.reason, cure=settled.cure)
             exchange.learned.text = "Kept and held: a person decides whose it is"
             exchange.learned.why, exchange.learned.cure = settled.reason, settled.cure
@@ -248,7 +252,7 @@ class Ingest:
                     location=submission.submission_set.unique_id,
                 ),
             )
-        await self._register(work, submission, kept)
+        await self._register(work, submission, kept, exchange.now)
         if settled.link is not None:
             await work.identity.link(settled.link)
         named = [(each.manifest, each.entry) for each in kept if each.manifest is not None]

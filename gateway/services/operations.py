@@ -5,6 +5,7 @@ Everything that changes something takes who does it (`person`), notes a step and
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from gateway.model.house import House
 from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
@@ -87,7 +88,7 @@ class Operations:
             if job.state is State.HELD:
                 local = await self._decide(work, job, person, patient)
                 if job.kind is Kind.RECEIVE:
-                    await self._unveil(work, job)
+                    await self._unveil(work, job, now)
                     await expect(work, manifests, local, job.peer, now)
                 else:
                     await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
@@ -244,10 +245,10 @@ class Operations:
                 return claimed_patient(entry, await self._manifest(work, unique_id))
         raise UnknownDocument("what was held is not kept here any more", cure="Give the exchange up")
 
-    async def _unveil(self, work: Work, job: ExchangeJob) -> None:
+    async def _unveil(self, work: Work, job: ExchangeJob, at: datetime) -> None:
         """Queries may see entries and folders from now on; they stay as they were received."""
         for entry_uuid in (*job.texts("entries"), *job.texts("folders"), *job.texts("set")):
-            await work.registry.set_status(entry_uuid, AvailabilityStatus.APPROVED)
+            await work.registry.set_status(entry_uuid, AvailabilityStatus.APPROVED, at)
 
 
 async def _existing(work: Work, exchange_id: str) -> ExchangeJob:

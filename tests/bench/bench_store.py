@@ -74,7 +74,7 @@ async def receive(work: Work, brought: Submission) -> None:
     id_ = one.entry_uuid
     content = Content.of(MANIFEST, "application/dicom", one.hash)
     await work.documents.keep(one.unique_id, StagedObject(content=content, inline=MANIFEST, path=None))
-    await work.registry.put(brought)
+    await work.registry.put(brought, NOW)
     await work.ledger.open(exchange(id_))
     await work.ledger.advance(id_, Event.SETTLED, NOW)
     await work.ledger.note(step(id_))
@@ -167,7 +167,7 @@ async def filled(folder: Path, entries: int) -> SqlStore:
         async with store.unit() as work:
             for number in range(start, min(start + 200, entries // PER_PATIENT)):
                 of = who(number)
-                await work.registry.put(submission(*(document(of) for _ in range(PER_PATIENT)), patient_id=of))
+                await work.registry.put(submission(*(document(of) for _ in range(PER_PATIENT)), patient_id=of), NOW)
                 uid = f"1.2.3.60.{number}"
                 whole = study(uid, series(f"{uid}.1", instance(f"{uid}.1.1")), of=patient(of))
                 await work.studies.add(arrived(whole), whole.patient, "", NOW)

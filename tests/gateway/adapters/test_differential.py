@@ -218,7 +218,7 @@ async def same_documents(store: Store, submissions: list[Submission], questions:
         for one in (memory, store):
             try:
                 async with one.unit() as work:
-                    await work.registry.put(each)
+                    await work.registry.put(each, NOW)
                 outcomes.append("")
             except ExchangeError as error:
                 outcomes.append(f"{type(error).__name__} {error.code} {error.location}")

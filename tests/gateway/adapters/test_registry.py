@@ -1,6 +1,7 @@
 """The suite of the Registry port, on every store."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,6 +14,7 @@ from profiles.model.document import (
     AvailabilityStatus,
     DocumentEntry,
     EntryType,
+    Folder,
     ReferenceId,
     Submission,
 )
@@ -47,20 +49,23 @@ APPROVED, DEPRECATED, PENDING = (
     AvailabilityStatus.DEPRECATED,
     AvailabilityStatus.PENDING,
 )
-RPLC, XFRM, APND, XFRM_RPLC, MEMBER = (
+RPLC, XFRM, APND, XFRM_RPLC, SIGNS, SNAPSHOT, MEMBER = (
     AssociationType.REPLACE,
     AssociationType.TRANSFORM,
     AssociationType.APPEND,
     AssociationType.TRANSFORM_REPLACE,
+    AssociationType.SIGNS,
+    AssociationType.IS_SNAPSHOT_OF,
     AssociationType.HAS_MEMBER,
 )
+RELATIONS = (RPLC, XFRM, APND, XFRM_RPLC, SIGNS, SNAPSHOT)
 ACCESSION = ReferenceId(value="A_1", type="urn:ihe:iti:xds:2013:accession", authority="1.2.3.5")
 
 
-async def put(store: Store, *submissions: Submission) -> None:
+async def put(store: Store, *submissions: Submission, at: datetime = NOW) -> None:
     for each in submissions:
         async with store.unit() as work:
-            await work.registry.put(each)
+            await work.registry.put(each, at)
 
 
 async def refused(store: Store, submitted: Submission) -> ExchangeError:
@@ -301,9 +306,8 @@ async def test_a_replacement_goes_into_the_folders_of_what_it_replaces(store: St
     submitted = submission(
         new,
         associations=(relation(RPLC, new.entry_uuid, old.entry_uuid),),
-        submission_time=Moment(LATER),
     )
-    await put(store, submitted)
+    await put(store, submitted, at=LATER)
     async with store.view() as work:
         members = [
             each for each in await work.registry.associations([filed.entry_uuid]) if each.source == filed.entry_uuid
@@ -318,12 +322,126 @@ async def test_a_document_is_added_to_a_folder_that_is_there(store: Store) -> No
     filed = folder()
     await put(store, submission(folders=(filed,)))
     new = entry()
-    await put(store, submission(new, associations=(relation(MEMBER, filed.entry_uuid, new.entry_uuid),)))
+    await put(store, submission(new, associations=(relation(MEMBER, filed.entry_uuid, new.entry_uuid),)), at=LATER)
     assert await found(store) == [new.unique_id]
+    assert await updated(store, filed) == Moment(LATER)
+
+
+async def updated(store: Store, filed: Folder) -> Moment | None:
+    """lastUpdateTime; a search by it must find the folder there and only there."""
+    async with store.view() as work:
+        (same,) = await work.registry.folders([filed.entry_uuid])
+        time = same.last_update_time
+        assert time is not None
+        after = Moment(time.at + timedelta(seconds=1))
+        for start, end, there in ((time, after, True), (after, None, False), (None, time, False)):
+            asked = FolderCriteria(entry_uuids=(filed.entry_uuid,), last_update_time=TimeRange(start=start, end=end))
+            assert bool(await work.registry.find_folders(asked)) is there
+    return time
+
+
+async def test_a_new_folder_was_last_updated_when_it_was_registered_whatever_its_sender_says(store: Store) -> None:
+    filed = folder(last_update_time=Moment.from_dtm("2001"))
+    await put(store, submission(folders=(filed,)), at=LATER.replace(microsecond=250_000))
+    assert await updated(store, filed) == Moment(LATER)
+
+
+async def test_a_registered_document_is_added_to_a_registered_folder_by_an_association_alone(store: Store) -> None:
+    filed, document = folder(), entry()
+    await put(store, submission(folders=(filed,)), submission(document))
+    added = relation(MEMBER, filed.entry_uuid, document.entry_uuid)
+    whole = submission()
+    member = relation(MEMBER, whole.submission_set.entry_uuid, added.entry_uuid, original=True)
+    await put(store, replace(whole, associations=(added, member)), at=LATER)
+    async with store.view() as work:
+        arrows = await work.registry.associations([filed.entry_uuid])
+    assert (filed.entry_uuid, document.entry_uuid) in {(each.source, each.target) for each in arrows}
+    assert await updated(store, filed) == Moment(LATER)
+
+
+async def test_a_registered_document_is_a_member_by_reference_of_another_set_and_changes_no_folder(
+    store: Store,
+) -> None:
+    filed, document = folder(), entry()
+    await put(store, submission(document, folders=(filed,)))
+    whole = submission()
+    by_reference = relation(MEMBER, whole.submission_set.entry_uuid, document.entry_uuid, original=False)
+    await put(store, replace(whole, associations=(by_reference,)), at=LATER)
+    async with store.view() as work:
+        arrows = await work.registry.associations([whole.submission_set.entry_uuid])
+    assert [each.original for each in arrows] == [False]
+    assert await updated(store, filed) == Moment(NOW)
+
+
+async def test_a_replacement_that_is_filed_already_is_not_filed_twice(store: Store) -> None:
+    old, new, filed = entry(), entry(), folder()
+    await put(
+        store,
+        submission(old, folders=(filed,), associations=(relation(MEMBER, filed.entry_uuid, old.entry_uuid),)),
+        submission(
+            new,
+            associations=(
+                relation(RPLC, new.entry_uuid, old.entry_uuid),
+                relation(MEMBER, filed.entry_uuid, new.entry_uuid),
+            ),
+        ),
+    )
+    async with store.view() as work:
+        arrows = await work.registry.associations([filed.entry_uuid])
+    assert sorted(each.target for each in arrows if each.source == filed.entry_uuid) == sorted(
+        [old.entry_uuid, new.entry_uuid]
+    )
+
+
+async def test_nothing_but_a_document_is_filed_and_only_sets_and_folders_have_members(store: Store) -> None:
+    filed, other, document, another = folder(), folder(), entry(), entry()
+    first = submission(document, folders=(filed,))
+    await put(store, first)
+    for source, target in (
+        (filed.entry_uuid, other.entry_uuid),
+        (filed.entry_uuid, first.submission_set.entry_uuid),
+        (other.entry_uuid, filed.entry_uuid),
+        (another.entry_uuid, document.entry_uuid),
+    ):
+        wrong = relation(MEMBER, source, target)
+        error = await refused(store, submission(another, folders=(other,), associations=(wrong,)))
+        assert (error.code, error.location) == ("XDSRegistryMetadataError", wrong.entry_uuid)
+
+
+async def test_one_document_is_not_replaced_by_two_of_a_submission(store: Store) -> None:
+    old, one, two = entry(), entry(), entry()
+    await put(store, submission(old))
+    both = tuple(relation(RPLC, each.entry_uuid, old.entry_uuid) for each in (one, two))
+    error = await refused(store, submission(one, two, associations=both))
+    assert (error.code, error.location) == ("XDSRegistryDeprecatedDocumentError", old.entry_uuid)
+    assert await status_of(store, old) is APPROVED
+
+
+async def test_a_signature_leaves_what_it_signs_approved(store: Store) -> None:
+    document, signature = entry(), entry()
+    signs = relation(SIGNS, signature.entry_uuid, document.entry_uuid)
+    await put(store, submission(document), submission(signature, associations=(signs,)))
+    assert await status_of(store, document) is APPROVED
+    async with store.view() as work:
+        assert signs in await work.registry.associations([document.entry_uuid])
+
+
+async def test_a_transform_or_addendum_of_what_is_replaced_is_not_deprecated_where_it_is_of_another(
+    store: Store,
+) -> None:
+    old, other, addendum = entry(), entry(), entry()
+    await put(
+        store,
+        submission(old, other),
+        submission(addendum, associations=(relation(SIGNS, addendum.entry_uuid, old.entry_uuid),)),
+    )
+    new = entry()
+    await put(store, submission(new, associations=(relation(RPLC, new.entry_uuid, old.entry_uuid),)))
+    assert await status_of(store, addendum) is APPROVED  # a signature does not go with what it signs
 
 
 async def test_a_relation_to_nothing_is_unresolved(store: Store) -> None:
-    for type_ in (RPLC, XFRM, APND, XFRM_RPLC):
+    for type_ in RELATIONS:
         one, nothing = entry(), entry_uuid()
         error = await refused(store, submission(one, associations=(relation(type_, one.entry_uuid, nothing),)))
         assert (type(error), error.code, error.location) == (RuleViolation, "UnresolvedReferenceException", nothing)
@@ -339,8 +457,9 @@ async def test_a_relation_from_what_was_not_sent_is_unresolved(store: Store) -> 
 async def test_a_relation_to_a_folder_is_unresolved(store: Store) -> None:
     filed, one = folder(), entry()
     await put(store, submission(folders=(filed,)))
-    error = await refused(store, submission(one, associations=(relation(APND, one.entry_uuid, filed.entry_uuid),)))
-    assert error.code == "UnresolvedReferenceException"
+    for type_ in RELATIONS:
+        error = await refused(store, submission(one, associations=(relation(type_, one.entry_uuid, filed.entry_uuid),)))
+        assert error.code == "UnresolvedReferenceException"
 
 
 async def test_a_document_does_not_replace_one_of_its_own_submission_but_may_transform_it(store: Store) -> None:
@@ -354,7 +473,7 @@ async def test_a_relation_to_a_deprecated_document_is_refused(store: Store) -> N
     old, new, late = entry(), entry(), entry()
     replaces = relation(RPLC, new.entry_uuid, old.entry_uuid)
     await put(store, submission(old), submission(new, associations=(replaces,)))
-    for type_ in (RPLC, XFRM, APND, XFRM_RPLC):
+    for type_ in RELATIONS:
         error = await refused(store, submission(late, associations=(relation(type_, late.entry_uuid, old.entry_uuid),)))
         assert (error.code, error.location) == ("XDSRegistryDeprecatedDocumentError", old.entry_uuid)
 
@@ -362,13 +481,21 @@ async def test_a_relation_to_a_deprecated_document_is_refused(store: Store) -> N
 async def test_what_is_referred_to_is_the_same_patients(store: Store) -> None:
     of_ann = entry(ANN)
     await put(store, submission(of_ann))
-    for type_ in (RPLC, XFRM, APND, MEMBER):
+    for type_ in (*RELATIONS, MEMBER):
         of_ben = entry(BEN)
         right = submission(of_ben, patient_id=BEN)
         source = right.submission_set.entry_uuid if type_ is MEMBER else of_ben.entry_uuid
         wrong = replace(right, associations=(*right.associations, relation(type_, source, of_ann.entry_uuid)))
         error = await refused(store, wrong)
         assert (error.code, error.location) == ("XDSPatientIdDoesNotMatch", of_ann.entry_uuid)
+
+
+async def test_who_files_in_a_folder_of_another_patient_is_refused(store: Store) -> None:
+    of_ann, of_ben = folder(ANN), entry(BEN)
+    await put(store, submission(folders=(of_ann,)))
+    wrong = relation(MEMBER, of_ann.entry_uuid, of_ben.entry_uuid)
+    error = await refused(store, submission(of_ben, patient_id=BEN, associations=(wrong,)))
+    assert error.code == "XDSPatientIdDoesNotMatch"
 
 
 # --- held submissions ---------------------------------------------------------------------------------------------------
@@ -390,7 +517,7 @@ async def test_a_held_entry_goes_to_the_patient_that_a_person_chose_with_its_sub
     async with store.unit() as work:
         await work.registry.reassign(held.entry_uuid, ANN)
         for each in (held.entry_uuid, submitted.submission_set.entry_uuid):
-            await work.registry.set_status(each, APPROVED)
+            await work.registry.set_status(each, APPROVED, NOW)
     assert await found(store, patient_ids=(ANN,)) == [held.unique_id]
     assert await found(store, patient_ids=(CAT,), statuses=(APPROVED, PENDING)) == []
     async with store.view() as work:
@@ -416,7 +543,7 @@ async def test_a_held_replacement_replaces_when_it_is_released(store: Store) -> 
     )
     assert await status_of(store, old) is APPROVED
     async with store.unit() as work:
-        await work.registry.set_status(held.entry_uuid, APPROVED)
+        await work.registry.set_status(held.entry_uuid, APPROVED, NOW)
     assert await status_of(store, old) is DEPRECATED
     async with store.view() as work:
         members = await work.registry.associations([filed.entry_uuid])
@@ -431,13 +558,38 @@ async def test_a_held_document_may_be_replaced_by_a_held_one_and_by_no_other(sto
     await put(store, submission(again, associations=(relation(RPLC, again.entry_uuid, held.entry_uuid),)))
 
 
+async def test_what_is_held_is_no_member_of_what_others_submit(store: Store) -> None:
+    held, filed = entry(availability_status=PENDING), folder(availability_status=PENDING)
+    await put(store, submission(held, folders=(filed,), availability_status=PENDING))
+    whole, new = submission(), entry()
+    by_reference = relation(MEMBER, whole.submission_set.entry_uuid, held.entry_uuid, original=False)
+    for wrong in (
+        replace(whole, associations=(by_reference,)),
+        submission(new, associations=(relation(MEMBER, filed.entry_uuid, new.entry_uuid),)),
+    ):
+        error = await refused(store, wrong)
+        assert error.code == "UnresolvedReferenceException"
+
+
+async def test_a_held_document_changes_its_folder_when_it_is_released(store: Store) -> None:
+    filed, held = folder(), entry(availability_status=PENDING)
+    await put(store, submission(folders=(filed,)))
+    files = relation(MEMBER, filed.entry_uuid, held.entry_uuid)
+    await put(store, submission(held, associations=(files,), availability_status=PENDING), at=LATER)
+    assert await updated(store, filed) == Moment(NOW)
+    released = LATER + timedelta(minutes=1)
+    async with store.unit() as work:
+        await work.registry.set_status(held.entry_uuid, APPROVED, released)
+    assert await updated(store, filed) == Moment(released)
+
+
 async def test_every_kind_of_object_has_a_status_that_can_be_set(store: Store) -> None:
     one, filed = entry(), folder()
     submitted = submission(one, folders=(filed,))
     await put(store, submitted)
     async with store.unit() as work:
         for each in (one, filed, submitted.submission_set, submitted.associations[0]):
-            await work.registry.set_status(each.entry_uuid, DEPRECATED)
+            await work.registry.set_status(each.entry_uuid, DEPRECATED, NOW)
         (set_,) = await work.registry.submission_sets([submitted.submission_set.entry_uuid])
         (folder_,) = await work.registry.folders([filed.entry_uuid])
         associations = await work.registry.associations([one.entry_uuid])
@@ -450,7 +602,9 @@ async def test_an_unknown_object_has_no_status_and_no_patient(store: Store) -> N
     for change in ("set_status", "reassign"):
         with pytest.raises(UnknownDocument):
             async with store.unit() as work:
-                await getattr(work.registry, change)(entry_uuid(), APPROVED if change == "set_status" else ANN)
+                await getattr(work.registry, change)(
+                    entry_uuid(), *((APPROVED, NOW) if change == "set_status" else (ANN,))
+                )
 
 
 # --- merges -------------------------------------------------------------------------------------------------------------
@@ -650,11 +804,12 @@ async def test_submission_sets_are_found_by_each_of_their_parameters(store: Stor
 
 
 async def test_folders_are_found_by_each_of_their_parameters(store: Store) -> None:
-    first = folder(unique_id="1.1", codes=(CT, HEAD), last_update_time=Moment(NOW))
-    second = folder(unique_id="1.2", codes=(MR,), last_update_time=Moment(LATER), availability_status=DEPRECATED)
+    first = folder(unique_id="1.1", codes=(CT, HEAD))
+    second = folder(unique_id="1.2", codes=(MR,), availability_status=DEPRECATED)
     held = folder(unique_id="1.3", availability_status=PENDING)
     other = folder(BEN, unique_id="1.4")
-    await put(store, submission(folders=(first, second, held)), submission(folders=(other,), patient_id=BEN))
+    await put(store, submission(folders=(first, held)), submission(folders=(other,), patient_id=BEN))
+    await put(store, submission(folders=(second,)), at=LATER)
     assert await folders_found(store, patient_ids=(ANN,)) == ["1.1", "1.2"]
     assert await folders_found(store, patient_ids=(ANN, BEN), statuses=(APPROVED,)) == ["1.1", "1.4"]
     assert await folders_found(store, statuses=(PENDING,)) == ["1.3"]

@@ -25,7 +25,7 @@ EVERYTHING = DocumentCriteria()
 
 async def test_a_unit_that_ends_well_is_seen_by_a_view(store: Store) -> None:
     async with store.unit() as work:
-        await work.registry.put(submission(entry()))
+        await work.registry.put(submission(entry()), NOW)
         await work.ledger.open(exchange("1"))
     async with store.view() as work:
         assert await work.registry.count(EVERYTHING) == 1
@@ -35,7 +35,7 @@ async def test_a_unit_that_ends_well_is_seen_by_a_view(store: Store) -> None:
 async def test_a_unit_that_raises_leaves_nothing_behind(store: Store) -> None:
     with suppress(RuleViolation):
         async with store.unit() as work:
-            await work.registry.put(submission(entry()))
+            await work.registry.put(submission(entry()), NOW)
             await work.identity.put(patient(), NOW)
             raise RuleViolation("no")
     async with store.view() as work:
@@ -46,7 +46,7 @@ async def test_a_unit_that_raises_leaves_nothing_behind(store: Store) -> None:
 async def test_a_cancelled_unit_leaves_nothing_behind(store: Store) -> None:
     async def body() -> None:
         async with store.unit() as work:
-            await work.registry.put(submission(entry()))
+            await work.registry.put(submission(entry()), NOW)
             await asyncio.sleep(60)
 
     task = asyncio.create_task(body())
@@ -60,7 +60,7 @@ async def test_a_cancelled_unit_leaves_nothing_behind(store: Store) -> None:
 
 async def test_a_unit_sees_what_it_wrote_itself(store: Store) -> None:
     async with store.unit() as work:
-        await work.registry.put(submission(entry()))
+        await work.registry.put(submission(entry()), NOW)
         assert await work.registry.count(EVERYTHING) == 1
 
 
@@ -68,7 +68,7 @@ async def test_a_view_is_a_snapshot(store: Store) -> None:
     async with store.view() as before:
         assert await before.registry.count(EVERYTHING) == 0
         async with store.unit() as work:
-            await work.registry.put(submission(entry()))
+            await work.registry.put(submission(entry()), NOW)
         assert await before.registry.count(EVERYTHING) == 0
     async with store.view() as after:
         assert await after.registry.count(EVERYTHING) == 1
@@ -85,7 +85,7 @@ async def test_writing_through_a_view_is_an_error(store: Store) -> None:
 async def test_fifty_units_at_once_all_commit_and_one_that_fails_takes_none_with_it(store: Store) -> None:
     async def one(number: int) -> None:
         async with store.unit() as work:
-            await work.registry.put(submission(entry()))
+            await work.registry.put(submission(entry()), NOW)
             await asyncio.sleep(0)
             if number % 10 == 3:
                 raise RuleViolation("this one fails")
@@ -330,7 +330,7 @@ async def test_a_registration_that_races_a_merge_lands_on_the_survivor_or_is_ref
                 for _ in range(pause):
                     await asyncio.sleep(0)
                 if known:
-                    await work.registry.put(submission(entry(gone), patient_id=gone))
+                    await work.registry.put(submission(entry(gone), patient_id=gone), NOW)
             return known
 
         async def merge(gone: PatientIdentifier, stays: PatientIdentifier, pause: int) -> None:
@@ -351,7 +351,7 @@ async def test_two_submissions_at_once_with_one_uniqueid_are_one_registration(st
 
     async def put(each: Submission) -> None:
         async with store.unit() as work:
-            await work.registry.put(each)
+            await work.registry.put(each, NOW)
 
     results = await asyncio.gather(*(put(each) for each in same), return_exceptions=True)
     assert sum(result is None for result in results) == 1

@@ -131,7 +131,7 @@ async def watched(tmp_path: Path) -> Any:
     store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit)
     await store.open()
     async with store.unit() as work:
-        await work.registry.put(submission(entry(event_codes=(CT, HEAD))))
+        await work.registry.put(submission(entry(event_codes=(CT, HEAD))), NOW)
         whole = study("1.2.3.50.1", series("1.2.3.50.1.1", instance("1.2.3.50.1.1.1", 1)))
         await work.studies.add(arrived(whole), whole.patient, "", NOW)
         await work.identity.put(patient(), NOW)

@@ -121,7 +121,7 @@ async def test_a_merge_reaches_study_document_imaging_study_and_audit() -> None:
     document = entry(ANN)
     async with house.store.unit() as work:
         await work.studies.add(arrived(whole), whole.patient, "", NOW)
-        await work.registry.put(submission(document))
+        await work.registry.put(submission(document), NOW)
     request = merge(BEN, ANN)
     exchange = await house.tell(request)
     async with house.store.view() as work:

@@ -103,7 +103,7 @@ async def feed(store: Store, submissions: Iterable[Submission]) -> None:
     for each_submission in submissions:
         try:
             async with store.unit() as work:
-                await work.registry.put(each_submission)
+                await work.registry.put(each_submission, each_submission.submission_set.submission_time.at)
         except ExchangeError:
             continue  # refused as a whole: the judge's registry refused it as well
 
