@@ -10,7 +10,7 @@ from gateway.services.ingest import Door, Ingest
 from gateway.services.retrieve import Retrieve, pour_of
 from profiles.model.content import Poured
 from profiles.transaction import SoapTransaction
-from profiles.wire.ebxml.response import Speaker, errors_of, errors_of_findings, status_of
+from profiles.wire.ebxml.response import Speaker, errors_of, errors_of_findings, status_of, warnings_to_tell
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryResponse
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
@@ -34,7 +34,8 @@ class DocumentRepository:
     async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:
         """Keep and register documents of a patient of the affinity domain."""
         warnings = await self._ingest.accept(request.submission, request.documents, Door.REPOSITORY, exchange)
-        return RegistryResponse(errors=errors_of_findings(warnings, Speaker.REPOSITORY))
+        told = (*warnings_to_tell(exchange.findings), *warnings)
+        return RegistryResponse(errors=errors_of_findings(told, Speaker.REPOSITORY))
 
     @answers(ITI_43)
     async def retrieve_document_set(
@@ -71,4 +72,5 @@ class DocumentRecipient:
     async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:
         """Keep and register documents of a patient whom the sender names in its own way."""
         warnings = await self._ingest.accept(request.submission, request.documents, Door.RECIPIENT, exchange)
-        return RegistryResponse(errors=errors_of_findings(warnings, Speaker.REPOSITORY))
+        told = (*warnings_to_tell(exchange.findings), *warnings)
+        return RegistryResponse(errors=errors_of_findings(told, Speaker.REPOSITORY))

@@ -77,7 +77,6 @@ PROVED_BY = {
     "gateway/services/transfer": "tests/flows/test_faults_source.py",
     "gateway/services/viewing": "tests/gateway/inbound/test_http.py",
     "gateway/actors/answering": "tests/gateway/actors/test_fhir_server.py",
-    "gateway/actors/document_registry": "tests/conformance/test_demo.py",
     "gateway/actors/document_repository": "tests/conformance/test_demo.py",
     "gateway/actors/image_manager": "tests/gateway/inbound/test_http.py",
     "gateway/actors/image_server": "tests/gateway/inbound/test_http.py",

@@ -196,6 +196,11 @@ def errors_of_findings(
     )
 
 
+def warnings_to_tell(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What a decoder noticed that the sender is to know although all was done: warnings that the wire has a code for."""
+    return tuple(each for each in findings if each.severity is Severity.WARNING and each.code in ERROR_CODES)
+
+
 # --- code -> exception ------------------------------------------------------------------------------------------------
 
 COME_BACK = frozenset(

@@ -236,10 +236,14 @@ class Read:
         return self.slots.get(name, ())
 
     def rest(self, findings: list[Finding]) -> Slots:
-        """The slots that nobody asked for. Classifications that nobody asked for are named as not kept."""
-        for scheme in self.classifications.keys() - KNOWN_SCHEMES:
-            text = f"a classification of scheme {scheme[:64] or 'none'} is not kept"
-            findings.append(odd("classification", text, self.id, "XDSExtraMetadataNotSaved"))
+        """The slots that nobody asked for. Classifications and identifiers of schemes unknown are named as not kept."""
+        for kind, schemes in (
+            ("classification", self.classifications.keys() - KNOWN_SCHEMES),
+            ("identifier", self.identifiers.keys() - IDENTIFIER_NAMES.keys()),
+        ):
+            for scheme in sorted(schemes):
+                text = f"a {kind} of scheme {scheme[:64] or 'none'} is not kept"
+                findings.append(odd(kind, text, self.id, "XDSExtraMetadataNotSaved"))
         return tuple((name, values) for name, values in self.slots.items() if name not in self.taken)
 
     def identifier(self, scheme: str, findings: list[Finding]) -> str:

@@ -1,0 +1,188 @@
+"""A registry as its peers meet it: what is registered, what is refused with which code, and what is only warned of."""
+
+from dataclasses import replace
+
+import pytest
+from lxml import etree
+
+from profiles.findings import Severity
+from profiles.model.document import Association, AssociationType, DocumentEntry, Submission
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.wire.ebxml.response import ERROR_CODES
+from profiles.wire.ebxml.rim import RIM
+from profiles.xds.iti42 import ITI_42, RegisterRequest, RegistryResponse, ResponseStatus
+from tests.support.ebxml import judge, written
+from tests.support.hl7 import HOUSE
+from tests.support.registered import entry_uuid, folder, relation
+from tests.support.registry import JAN, KIM, RegistryHouse, brought, codes, registrable, with_arrows
+
+RPLC, MEMBER, APPEND = AssociationType.REPLACE, AssociationType.HAS_MEMBER, AssociationType.APPEND
+
+
+async def house() -> RegistryHouse:
+    return await RegistryHouse().open()
+
+
+async def register(here: RegistryHouse, submitted: Submission) -> RegistryResponse:
+    return await here.ask(ITI_42, RegisterRequest(submission=submitted))
+
+
+async def refused(here: RegistryHouse, submitted: Submission) -> list[str]:
+    before = here.memory.state
+    answer = await register(here, submitted)
+    assert answer.status is ResponseStatus.FAILURE
+    after = here.memory.state
+    assert (before.entries, before.sets, before.folders, before.associations) == (
+        after.entries, after.sets, after.folders, after.associations,
+    )  # fmt: skip
+    assert set(codes(answer.errors)) <= {code for code, those in ERROR_CODES.items() if "ITI-42" in those}
+    return codes(answer.errors)
+
+
+@pytest.mark.judge_standard
+async def test_a_registration_is_answered_by_the_schemas() -> None:
+    here = await house()
+    answer = await register(here, brought(registrable()))
+    assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
+    judge(here.answer)
+
+
+async def test_what_is_not_kept_of_the_metadata_is_told_as_a_warning() -> None:
+    here, one = await house(), registrable()
+    body = written(ITI_42.encode_request(RegisterRequest(submission=brought(one))))
+    document = next(body.iter(f"{{{RIM}}}ExtrinsicObject"))
+    for name, attributes in (
+        ("Classification", {"classificationScheme": "urn:uuid:0e0e0e0e-0000-4000-8000-000000000001"}),
+        ("ExternalIdentifier", {"identificationScheme": "urn:uuid:0e0e0e0e-0000-4000-8000-000000000002"}),
+    ):
+        extra = etree.SubElement(document, f"{{{RIM}}}{name}", attributes, id=f"extra-{name}")
+        extra.set("classifiedObject" if name == "Classification" else "registryObject", one.entry_uuid)
+    answer = await here.tell(ITI_42, body)
+    assert answer.status is ResponseStatus.SUCCESS
+    assert [(each.code, each.severity, each.location) for each in answer.errors] == [
+        ("XDSExtraMetadataNotSaved", Severity.WARNING, one.entry_uuid)
+    ] * 2
+    assert one.entry_uuid in here.memory.state.entries
+
+
+async def test_a_slot_of_others_is_kept_and_no_warning_is_due() -> None:
+    here, one = await house(), registrable(extra=(("urn:example:ward", ("7",)),))
+    answer = await register(here, brought(one))
+    assert answer.errors == ()
+    assert here.memory.state.entries[one.entry_uuid].extra == (("urn:example:ward", ("7",)),)
+
+
+async def test_the_first_version_is_the_registry_s_whatever_the_sender_says() -> None:
+    here, one = await house(), registrable()
+    answer = await register(here, brought(replace(one, logical_id=entry_uuid())))
+    assert answer.status is ResponseStatus.SUCCESS
+    kept = here.memory.state.entries[one.entry_uuid]
+    assert (kept.logical_id, kept.version) == ("", 1)
+
+
+async def test_a_symbolic_id_becomes_a_uuid_everywhere() -> None:
+    here, one = await house(), registrable(entry_uuid="Document01")
+    answer = await register(here, brought(one))
+    assert answer.status is ResponseStatus.SUCCESS
+    (kept,) = here.memory.state.entries.values()
+    assert kept.entry_uuid.startswith("urn:uuid:")
+    assert [each.target for each in here.memory.state.associations.values()] == [kept.entry_uuid]
+
+
+# --- every code that a registration may be refused with --------------------------------------------------------------
+
+
+def replacing(new: DocumentEntry, old: str) -> Submission:
+    return brought(new, associations=(relation(RPLC, new.entry_uuid, old),))
+
+
+async def test_a_patient_whom_nobody_feeds_is_unknown() -> None:
+    stranger = PatientIdentifier(value="nobody", authority=HOUSE.domain_authority)
+    assert await refused(await house(), brought(registrable(stranger), of=stranger)) == ["XDSUnknownPatientId"]
+
+
+async def test_an_id_of_another_domain_is_unknown() -> None:
+    stranger = PatientIdentifier(value="jan", authority=Oid("1.2.99"))
+    assert await refused(await house(), brought(registrable(stranger), of=stranger)) == ["XDSUnknownPatientId"]
+
+
+async def test_an_entry_and_a_folder_are_the_submission_set_s_patient_s() -> None:
+    here = await house()
+    assert await refused(here, brought(registrable(KIM), of=JAN)) == ["XDSPatientIdDoesNotMatch"]
+    filed = folder(KIM, codes=(registrable().class_code,), title="a folder")
+    assert await refused(here, brought(folders=(filed,), of=JAN)) == ["XDSPatientIdDoesNotMatch"]
+
+
+async def test_a_document_of_another_patient_is_not_replaced() -> None:
+    here, of_kim = await house(), registrable(KIM)
+    await register(here, brought(of_kim, of=KIM))
+    assert await refused(here, replacing(registrable(JAN), of_kim.entry_uuid)) == ["XDSPatientIdDoesNotMatch"]
+
+
+async def test_what_is_not_there_is_not_replaced() -> None:
+    assert await refused(await house(), replacing(registrable(), entry_uuid())) == ["UnresolvedReferenceException"]
+
+
+async def test_what_was_replaced_is_not_replaced_again() -> None:
+    here, old, new = await house(), registrable(), registrable()
+    await register(here, brought(old))
+    await register(here, replacing(new, old.entry_uuid))
+    assert await refused(here, replacing(registrable(), old.entry_uuid)) == ["XDSRegistryDeprecatedDocumentError"]
+
+
+async def test_a_submission_set_is_registered_once() -> None:
+    here, whole = await house(), brought(registrable())
+    await register(here, whole)
+    assert await refused(here, whole) == ["XDSDuplicateUniqueIdInRegistry"]
+
+
+async def test_a_folder_is_registered_once() -> None:
+    here = await house()
+    filed = folder(JAN, codes=(registrable().class_code,), title="a folder")
+    await register(here, brought(folders=(filed,)))
+    again = replace(filed, entry_uuid=entry_uuid())
+    assert await refused(here, brought(folders=(again,))) == ["XDSDuplicateUniqueIdInRegistry"]
+
+
+async def test_a_uniqueid_stands_once_in_a_submission() -> None:
+    one = registrable()
+    two = registrable(unique_id=one.unique_id)
+    assert await refused(await house(), brought(one, two)) == ["XDSRegistryDuplicateUniqueIdInMessage"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"), [("hash", "1" * 40, "XDSNonIdenticalHash"), ("size_bytes", 11, "XDSNonIdenticalSize")]
+)
+async def test_a_uniqueid_is_one_document(field: str, value: object, code: str) -> None:
+    here, one = await house(), registrable()
+    await register(here, brought(one))
+    assert await refused(here, brought(registrable(JAN, unique_id=one.unique_id, **{field: value}))) == [code]
+
+
+async def test_what_a_registry_needs_is_named_when_it_is_missing() -> None:
+    assert await refused(await house(), brought(registrable(hash="", language_code=""))) == [
+        "XDSRegistryMetadataError", "XDSRegistryMetadataError",
+    ]  # fmt: skip
+
+
+async def test_a_folder_has_documents_as_members_and_nothing_else() -> None:
+    here = await house()
+    one, two = (folder(JAN, codes=(registrable().class_code,), title="a folder") for _ in range(2))
+    wrong = relation(MEMBER, one.entry_uuid, two.entry_uuid)
+    assert await refused(here, brought(folders=(one, two), associations=(wrong,))) == ["XDSRegistryMetadataError"]
+
+
+async def test_an_arrow_of_an_update_is_none_of_a_registration() -> None:
+    here, old = await house(), registrable()
+    await register(here, brought(old))
+    for type_ in (AssociationType.UPDATE_AVAILABILITY_STATUS, AssociationType.SUBMIT_ASSOCIATION):
+        whole = brought()
+        arrow: Association = relation(type_, whole.submission_set.entry_uuid, old.entry_uuid)
+        assert await refused(here, with_arrows(whole, arrow)) == ["XDSRegistryMetadataError"]
+
+
+async def test_an_addendum_starts_at_a_document_of_the_submission() -> None:
+    here, old, older = await house(), registrable(), registrable()
+    await register(here, brought(old, older))
+    wrong = relation(APPEND, old.entry_uuid, older.entry_uuid)
+    assert await refused(here, with_arrows(brought(), wrong)) == ["UnresolvedReferenceException"]
