@@ -9,6 +9,7 @@ from typing import Any
 from profiles.atna import profile as atna
 from profiles.ehr import profile as ehr
 from profiles.pix import profile as pix
+from profiles.pixv3 import profile as pixv3
 from profiles.swf import profile as swf
 from profiles.transaction import Hl7Transaction, SoapTransaction, Transaction
 from profiles.wia import profile as wia
@@ -16,6 +17,7 @@ from profiles.xca import profile as xca
 from profiles.xcai import profile as xcai
 from profiles.xds import profile as xds
 from profiles.xdsi import profile as xdsi
+from profiles.xua import profile as xua
 
 PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
     "XDS.b": xds.TRANSACTIONS,
@@ -24,8 +26,10 @@ PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
     "XCA-I": xcai.TRANSACTIONS,
     "WIA": wia.TRANSACTIONS,
     "PIX": pix.TRANSACTIONS,
+    "PIXV3": pixv3.TRANSACTIONS,
     "SWF.b": swf.TRANSACTIONS,
     "ATNA": atna.TRANSACTIONS,
+    "XUA": xua.TRANSACTIONS,
     "EHR access": ehr.TRANSACTIONS,
 }
 
@@ -43,7 +47,13 @@ def transaction(name: str) -> Transaction[Any, Any]:
 
 def by_soap_action(action: str) -> tuple[SoapTransaction[Any, Any], ...]:
     """Those asked by this wsa:Action: 0..n, for RAD-68 is ITI-41 on the wire."""
-    return tuple(each for each in TRANSACTIONS if isinstance(each, SoapTransaction) and each.request_action == action)
+    return tuple(
+        each
+        for transaction in TRANSACTIONS
+        if isinstance(transaction, SoapTransaction)
+        for each in (transaction, *transaction.variants)
+        if each.request_action == action
+    )
 
 
 def by_trigger_event(code: str, event: str, version: str) -> tuple[Hl7Transaction[Any, Any], ...]:

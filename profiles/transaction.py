@@ -24,7 +24,7 @@ from profiles.wire.audit.facts import StudyFact as StudyFact
 from profiles.wire.audit.facts import User as User
 from profiles.wire.hl7v2.address import Hl7Out
 from profiles.wire.http import HttpIn, HttpOut
-from profiles.wire.soap.message import Packaging, SoapIn, SoapOut
+from profiles.wire.soap.message import Packaging, SoapIn, SoapOut, Stamp
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -47,12 +47,18 @@ class Actor(StrEnum):
     IMAGE_MANAGER = "Image Manager"
     PATIENT_IDENTITY_SOURCE = "Patient Identity Source"
     PATIENT_IDENTITY_CONSUMER = "Patient Identity Consumer"
+    CROSS_REFERENCE_MANAGER = "Patient Identifier Cross-reference Manager"
+    CROSS_REFERENCE_CONSUMER = "Patient Identifier Cross-reference Consumer"
+    DEMOGRAPHICS_CONSUMER = "Patient Demographics Consumer"
+    DEMOGRAPHICS_SUPPLIER = "Patient Demographics Supplier"
     REPORT_MANAGER = "Report Manager"
     REPORT_REPOSITORY = "Report Repository"
     FHIR_CLIENT = "FHIR client"
     FHIR_SERVER = "FHIR server"
     SECURE_NODE = "Secure Node"
     AUDIT_RECORD_REPOSITORY = "Audit Record Repository"
+    SERVICE_USER = "X-Service User"
+    SERVICE_PROVIDER = "X-Service Provider"
 
 
 AuditRule = Callable[[Side, Request | None, Response | None, Facts], tuple[AuditRecord, ...]]
@@ -89,6 +95,8 @@ class SoapTransaction(Transaction[Request, Response]):
     `refuse` renders an error as the transaction's own response: a SOAP fault is for what never became a request.
     `request_element` and `response_element` are the first children of the SOAP bodies, as `{namespace}name`.
     `brings_documents`: the request carries them (a submission), and not only the answer.
+    `stamp` completes an answer that says in its body whose answer it is; None: only the envelope does (wsa:RelatesTo).
+    `variants` are the same transaction under further actions: an identity feed has one for each event.
     """
 
     packaging: Packaging
@@ -102,6 +110,8 @@ class SoapTransaction(Transaction[Request, Response]):
     request_element: str = ""
     response_element: str = ""
     brings_documents: bool = False
+    stamp: Callable[[Response, SoapIn, Stamp], Response] | None = None
+    variants: tuple["SoapTransaction[Request, Response]", ...] = ()
 
 
 # --- HTTP: FHIR and DICOMweb -------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from profiles.findings import Decoded, Finding, Severity
 from profiles.transaction import SoapTransaction
 from profiles.wire.soap.envelope import RAW_BYTES, check_header, encode_envelope
 from profiles.wire.soap.fault import ACTION_NOT_SUPPORTED, encode_fault, fault_code, fault_status
-from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.message import Packaging, Stamp
 from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
 from profiles.wire.soap.names import SOAP_XML
 from profiles.wire.soap.wsdl import Operation, encode_wsdl
@@ -211,6 +211,9 @@ class SoapListener:
             if error is not None and (not decoded or isinstance(error, Unauthenticated)):
                 return self._fault(post, error, answered.exchange_id)
             value = answered.response if error is None else transaction.refuse(error)
+            if transaction.stamp is not None:
+                stamp = Stamp(id=self._clock.new_uuid(), at=self._clock.now())
+                value = transaction.stamp(value, message.to_codec(), stamp)
             out = transaction.encode_response(value)
             envelope = encode_envelope(
                 out.body,

@@ -1,4 +1,4 @@
-"""Feed: patients come, change and merge (ITI-8, ITI-30). A merge reaches everything that names the patient.
+"""Feed: patients come, change and merge (ITI-8, ITI-30, ITI-44). A merge reaches everything that names the patient.
 
 Study, DocumentEntry, ImagingStudy and audit follow in the same commit; the archive's coerced heads follow by a job,
 because they are many and the index already tells the truth.
@@ -47,7 +47,7 @@ class Feed:
         if not known:
             raise UnknownPatient(
                 "none of the ids is of a domain that is kept here", code="204", location="PID^1^3",
-                cure="Check PID-3.4 against house.patient_authority and affinity_domain.patient_authority",
+                cure="Check its authority against house.patient_authority and affinity_domain.patient_authority",
             )  # fmt: skip
         work = await exchange.begin()
         before = await work.identity.get(known[0])
@@ -84,7 +84,7 @@ class Feed:
         kept = [pair for pair in pairs if pair[1].authority in domains]
         if not kept:
             raise RuleViolation(
-                "PID-3 and MRG-1 name no ids of one domain that is kept here", code="204", location="MRG^1^1",
+                "the two ids of the merge are not of one domain that is kept here", code="204", location="MRG^1^1",
                 cure="Both ids of a merge have the same assigning authority, one of ours",
             )  # fmt: skip
         work = await exchange.begin()

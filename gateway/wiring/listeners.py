@@ -20,6 +20,7 @@ from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.initiating_gateway import InitiatingGateway
 from gateway.actors.initiating_imaging_gateway import InitiatingImagingGateway
 from gateway.actors.patient_identity_consumer import PatientIdentityConsumer
+from gateway.actors.patient_registry import PatientRegistry
 from gateway.actors.responding_gateway import RespondingGateway
 from gateway.actors.responding_imaging_gateway import RespondingImagingGateway
 from gateway.adapters.policy_table import TablePolicy
@@ -76,8 +77,8 @@ def listeners_of(
         registry=registry, identify=identifier.of_request,
     )  # fmt: skip
     desk = Desk(
-        house=house, store=adapters.store, operations=services.operations, directory=adapters.directory,
-        audit=adapters.trail.archive(adapters.store), login=login, clock=adapters.clock,
+        house=house, store=adapters.store, operations=services.operations, probe=services.probe,
+        directory=adapters.directory, audit=adapters.trail.archive(adapters.store), login=login, clock=adapters.clock,
     )  # fmt: skip
     app = web.Application(client_max_size=0)
     for listener in (
@@ -114,6 +115,7 @@ def _soap(
         "initiating-gateway": InitiatingGateway(federate=federate, queries=queries, repository=repository),
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),
+        "patient-registry": PatientRegistry(feed=services.feed),
     }.items():
         listener.add(f"/soap/{path}", answers_of(actor))
     return listener

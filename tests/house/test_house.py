@@ -14,6 +14,7 @@ from profiles.wire.dicom.status import HTTP_STATUS as DICOM_HTTP_STATUS
 from profiles.wire.ebxml.response import CODES
 from profiles.wire.fhir.outcome import OUTCOMES
 from profiles.wire.hl7v2.ack import ACKNOWLEDGEMENTS
+from profiles.wire.hl7v3.ack import ACKNOWLEDGEMENTS as V3_ACKNOWLEDGEMENTS
 from profiles.wire.soap.fault import FAULTS
 from tests.house.modules import ROOT, modules
 
@@ -27,6 +28,7 @@ TRANSACTION_ID = re.compile(r"\b(ITI|RAD)-\d{1,3}\b")
         ("ebXML", CODES),
         ("FHIR", OUTCOMES),
         ("HL7 v2", ACKNOWLEDGEMENTS),
+        ("HL7 V3", V3_ACKNOWLEDGEMENTS),
         ("DICOMweb", DICOM_HTTP_STATUS),
     ],
 )

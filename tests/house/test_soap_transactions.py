@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from profiles.pixv3.profile import TRANSACTIONS as PIXV3
 from profiles.transaction import SoapTransaction
+from profiles.wire.hl7v3.datatypes import HL7
 from profiles.wire.soap.message import Packaging
 from profiles.wire.soap.names import DOCUMENT
 from profiles.xca.profile import TRANSACTIONS as XCA
@@ -15,6 +17,7 @@ from profiles.xdsi.profile import TRANSACTIONS as XDSI
 from tests.support.judges import standards
 
 SOAP: list[SoapTransaction[Any, Any]] = [*XDS, *XDSI, *XCA, *XCAI]
+V3: list[SoapTransaction[Any, Any]] = [variant for each in PIXV3 for variant in (each, *each.variants)]
 
 
 def test_there_are_some() -> None:
@@ -39,3 +42,20 @@ def test_the_schemas_declare_every_body_and_its_documents() -> None:
     assert DOCUMENT == "{urn:ihe:iti:xds-b:2007}Document"
     schema.validate(etree.Element("{urn:x}Unknown"))
     assert "No matching global declaration" in str(schema.error_log)
+
+
+@pytest.mark.judge_standard
+@pytest.mark.parametrize("transaction", V3, ids=lambda each: each.request_element)
+def test_each_interaction_of_hl7_v3_has_a_published_schema(transaction: SoapTransaction[Any, Any]) -> None:
+    folder = standards("xds-schemas", "schema", "HL7V3", "NE2008", "multicacheschemas")
+    for element in (transaction.request_element, transaction.response_element):
+        name = etree.QName(element)
+        assert name.namespace == HL7
+        schema = etree.XMLSchema(etree.parse(str(folder / f"{name.localname}.xsd")))
+        assert not schema.validate(etree.Element(element))
+        assert "No matching global declaration" not in str(schema.error_log)
+
+
+@pytest.mark.parametrize("transaction", V3, ids=lambda each: each.request_element)
+def test_an_answer_of_hl7_v3_says_in_its_body_whose_answer_it_is(transaction: SoapTransaction[Any, Any]) -> None:
+    assert transaction.stamp is not None

@@ -103,10 +103,12 @@ SUBMISSION_SET = AuditCode(
 
 PERSON = 1
 SYSTEM = 2
+ORGANIZATION = 3
 
 ROLE_PATIENT = 1
 ROLE_REPORT = 3
 ROLE_MASTER_FILE = 5
+ROLE_SECURITY_USER = 11
 ROLE_SECURITY_RESOURCE = 13
 ROLE_JOB = 20
 ROLE_QUERY = 24
@@ -121,6 +123,7 @@ QUERY_ENCODING = "QueryEncoding"
 DOCUMENT_UNIQUE_ID = "ihe:DocumentUniqueId"
 SERIES_UNIQUE_ID = "Series Instance Unique Id"
 MESSAGE_CONTROL_ID = "MSH-10"
+MESSAGE_ID = "II"  # ITI-44: root^extension of the message
 ALERT_DESCRIPTION = "Alert Description"
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -209,17 +212,19 @@ def _details(*pairs: tuple[str, str]) -> tuple[tuple[str, bytes], ...]:
     return tuple((kind, value.encode()) for kind, value in pairs if value)
 
 
-def patient_object(identifier: PatientIdentifier, *, message_control_id: str = "") -> ParticipantObject:
-    """The patient, as `id^^^&oid&ISO`, without a name. HL7 v2 feeds add their MSH-10.
+def patient_object(
+    identifier: PatientIdentifier, *, message_control_id: str = "", message_id: str = ""
+) -> ParticipantObject:
+    """The patient, as `id^^^&oid&ISO`, without a name. HL7 v2 feeds add their MSH-10, V3 feeds the id of the message.
 
-    Source: ITI TF-2 3.8.5.1, 3.41.5.1 (Patient rows).
+    Source: ITI TF-2 3.8.5.1, 3.41.5.1, 3.44.5.1 (Patient rows).
     """
     return ParticipantObject(
         type_code=PERSON,
         role=ROLE_PATIENT,
         id_type=PATIENT_NUMBER,
         id=str(identifier),
-        details=_details((MESSAGE_CONTROL_ID, message_control_id)),
+        details=_details((MESSAGE_CONTROL_ID, message_control_id), (MESSAGE_ID, message_id)),
     )
 
 
@@ -337,6 +342,16 @@ def alert_object(subject: str, text: str) -> ParticipantObject:
     )
 
 
+def community_object(home: Oid, organization: str = "") -> ParticipantObject:
+    """The community for which a person works, as an assertion says. It has no place in a person's own row.
+
+    Source: RFC 3881 5.5 (organization, security user entity); ITI TF-2 3.40.4.1.2 (homeCommunityId).
+    """
+    return ParticipantObject(
+        type_code=ORGANIZATION, role=ROLE_SECURITY_USER, id_type=URI, id=home.urn, name=organization
+    )
+
+
 def audit_log_object(uri: str) -> ParticipantObject:
     """The audit log itself, by the address that was used to look at it.
 
@@ -375,7 +390,7 @@ def record(
     outcome: Outcome | None = None,
     description: str | None = None,
 ) -> AuditRecord:
-    """One record: time, source, person and purposes from the facts, outcome and its description from their error.
+    """One record: time, source, person and community from the facts, outcome and its description from their error.
 
     Args:
         event: EventID.
@@ -395,12 +410,18 @@ def record(
         outcome=outcome_of(facts.error) if outcome is None else outcome,
         source_id=facts.source_id,
         participants=(*participants, *((person(user),) if user else ())),
-        objects=tuple(objects),
+        objects=(*objects, *_community_of(user)),
         types=() if transaction is None else (transaction,),
         outcome_description=description_of(facts.error) if description is None else description,
         purposes=user.purposes if user else (),
         enterprise_site_id=facts.enterprise_site_id,
     )
+
+
+def _community_of(user: User | None) -> tuple[ParticipantObject, ...]:
+    if user is None or user.home_community_id is None:
+        return ()
+    return (community_object(user.home_community_id, user.organization),)
 
 
 def for_each_patient(patients: Iterable[PatientIdentifier]) -> Iterator[tuple[ParticipantObject, ...]]:

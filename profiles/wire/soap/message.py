@@ -5,6 +5,7 @@ The envelope, the addressing headers and the MIME framing are already read, or n
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from lxml import etree
@@ -41,6 +42,14 @@ class SoapOut:
     body: Iterable[bytes]
     parts: Pour | None = None
     sizes: tuple[tuple[str, str, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What a carrier gives an answer that names itself in its body: a UUID, and the time."""
+
+    id: str
+    at: datetime
 
 
 class Packaging(StrEnum):
