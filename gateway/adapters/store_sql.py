@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, make_url, select
+from sqlalchemy import URL, Connection, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.answers_sql import SqlAnswers
@@ -22,13 +23,15 @@ from gateway.adapters.migrations import NewerSchema, upgrade
 from gateway.adapters.raw_sql import RawKey, SqlRawMessages
 from gateway.adapters.registry_sql import SqlRegistry
 from gateway.adapters.sequence import Sequence
-from gateway.adapters.store_postgresql import PostgresqlStore
 from gateway.adapters.store_sqlite import SqliteStore
 from gateway.adapters.studies_sql import SqlStudies
 from gateway.adapters.tables import entries, steps
 from gateway.ports.audit import AuditSink
 from gateway.ports.store import Work
 from profiles.errors import HouseError
+
+if TYPE_CHECKING:
+    from gateway.adapters.store_postgresql import PostgresqlStore
 
 __all__ = ["NewerSchema", "SqlStore", "SqlWork", "StoreUnusable"]
 
@@ -149,7 +152,7 @@ class SqlStore:
         if parsed.get_backend_name() == "sqlite":
             self._inner = SqliteStore(Path(parsed.database or ""), committed)
         else:
-            self._inner = PostgresqlStore(parsed.set(drivername="postgresql+asyncpg"), committed)
+            self._inner = _shared(parsed.set(drivername="postgresql+asyncpg"), committed)
 
     @property
     def is_embedded(self) -> bool:
@@ -228,7 +231,14 @@ class SqlStore:
         await self._inner.close()
 
 
-def _refusals(inner: SqliteStore | PostgresqlStore) -> tuple[type[Exception], ...]:
+def _shared(url: URL, committed: Callable[[], None]) -> "PostgresqlStore":
+    # The asynchronous half of SQLAlchemy takes some 50 ms to load, and an embedded house never needs it.
+    from gateway.adapters.store_postgresql import PostgresqlStore
+
+    return PostgresqlStore(url, committed)
+
+
+def _refusals(inner: "SqliteStore | PostgresqlStore") -> tuple[type[Exception], ...]:
     if isinstance(inner, SqliteStore):
         return OSError, SQLAlchemyError
     from asyncpg import PostgresError  # of an extra that is there by now; while connecting nobody translates it

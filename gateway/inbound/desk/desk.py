@@ -9,13 +9,13 @@ import itertools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.inbound.control import audit_criteria, with_exchanges
 from gateway.inbound.desk import words
@@ -36,6 +36,9 @@ from profiles.model.query import StudyCriteria
 from profiles.wire.audit.sentences import sentence
 from profiles.wire.fhir.outcome import OUTCOMES
 from profiles.xdsi.rad68 import RAD_68
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).parent
 WAITING = frozenset({State.HELD, State.INCOMPLETE, State.FAILED})
@@ -102,12 +105,19 @@ class Desk:
         self._login = login
         self._clock = clock
         self._names = Names(house, directory)
-        self._pages = Environment(
+        self._static = {name: (FOLDER / "static" / name).read_bytes() for name in STATIC}
+
+    @cached_property
+    def _pages(self) -> "Environment":
+        # Takes some 40 ms to load; a house that starts has no reader yet, and its machines wait.
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        pages = Environment(
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
-        self._pages.filters.update(words.filters(house.zone, clock.now))
-        self._static = {name: (FOLDER / "static" / name).read_bytes() for name in STATIC}
+        pages.filters.update(words.filters(self._house.zone, self._clock.now))
+        return pages
 
     def routes(self, app: web.Application) -> None:
         """Add the pages."""

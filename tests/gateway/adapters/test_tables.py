@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.adapters.migrations import configuration, upgrade
+from gateway.adapters.migrations import configuration, heads, upgrade
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tables import metadata
 from gateway.model.job import Event, Kind, State
@@ -63,6 +66,25 @@ async def test_migrations_lead_to_the_tables_on_postgresql(database: str) -> Non
     await engine.dispose()
 
 
+def test_where_the_steps_lead_is_read_from_them_as_alembic_reads_it() -> None:
+    assert heads() == frozenset(ScriptDirectory.from_config(configuration()).get_heads())
+
+
+def test_a_database_that_is_up_to_date_is_left_alone_without_alembic(tmp_path: Path) -> None:
+    program = (
+        "import sys, gateway.app; from pathlib import Path; from gateway.adapters.store_sqlite import engine_of;"
+        "from gateway.adapters.migrations import upgrade;"
+        "upgrade(engine_of(Path(sys.argv[1])).connect()); print('alembic' in sys.modules)"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "a.db")], capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    ]
+    assert [each.stdout.strip() for each in told] == ["True", "False"]
+
+
 def test_text_keys_without_a_rowid_are_so_in_the_migrated_database_too(tmp_path: Path) -> None:
     wanted = {name for name, table in metadata.tables.items() if not table.dialect_options["sqlite"]["with_rowid"]}
     with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
@@ -102,6 +124,40 @@ def test_raw_messages_that_were_documents_are_taken_along_and_documents_stay(tmp
         names = connection.execute(text("select document_unique_id from documents")).scalars().all()
     assert [tuple(row) for row in rows] == [("7", 11, 0, 4, "", b"MSH|"), ("8", 11, 1, 0, "", b"")]
     assert names == ["1.2.3"]
+
+
+def test_what_was_here_before_chains_were_kept_has_none_and_what_is_withdrawn_is_shown_where_nothing_hides_it(
+    tmp_path: Path,
+) -> None:
+    row = "5, '{sop}', '1.2.840', null, null, 1, null, null, null, null, x'01'"
+    with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        command.upgrade(configuration(connection), "0003")
+        connection.execute(
+            text("insert into studies values ('1.2', 'available', 1, '', 1, -1, 1, 2, -1, '', '', '', x'01')")
+        )
+        connection.execute(text("insert into series values ('1.2', '1.2.3', 5, 'CT', 1, x'01')"))
+        connection.execute(text(f"insert into instances values ({row.format(sop='1.2.3.1')})"))
+        connection.execute(text("insert into expected_instances values ('1.2', '1.2.3.2')"))
+        upgrade(connection)
+        assert connection.execute(text("select chain from instances")).all() == [(None,)]
+        assert connection.execute(text("select series_key, chain from expected_instances")).all() == [(None, None)]
+        assert connection.execute(text("select withdrawn from series")).all() == [(0,)]
+        connection.execute(text("update studies set status = 'cancelled'"))
+        connection.execute(text("update series set instances = 0, withdrawn = 1"))
+        connection.execute(text("delete from instances"))
+        for sop in ("1.2.3.1", "1.2.3.9"):
+            values = f"{row.format(sop=sop)}, 77, '1.2', 9, '1.2.78'"
+            connection.execute(text(f"insert into withdrawn_instances values ({values})"))
+        connection.execute(text("insert into study_keys values ('1.2', 'chain', '1.2.77', '')"))
+        command.downgrade(configuration(connection), "0003@0001")
+        assert connection.execute(text("select status from studies")).all() == [("available",)]
+        assert connection.execute(text("select instances from series")).all() == [(2,)]
+        assert connection.execute(text("select sop_instance_uid from instances order by 1")).all() == [
+            ("1.2.3.1",), ("1.2.3.9",),
+        ]  # fmt: skip
+        assert connection.execute(text("select * from study_keys")).all() == []
+        upgrade(connection)
+        assert differences(connection) == []
 
 
 async def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(
@@ -212,6 +268,7 @@ ALSO_BY_INDEX: dict[str, Any] = {
     ),
     "a study": lambda work: work.studies.get("1.2.3.50.1"),
     "expected": lambda work: work.studies.expected("1.2.3.50.1"),
+    "withdrawn": lambda work: work.studies.withdrawn("1.2.3.50.1"),
     "locate": lambda work: work.studies.locate("1.2.3.50.1.1.1"),
     "patient": lambda work: work.identity.get(ANN),
     "unknown patient": lambda work: work.identity.get(BEN),
