@@ -53,12 +53,12 @@ from gateway.adapters.studies_rules import (
     started_order,
 )
 from gateway.model.job import Event, ExchangeJob, Kind, State, Step, StepOutcome
-from gateway.model.study import StudyPage, StudyRecord, StudyStatus
+from gateway.model.study import StudyPage, StudyRecord, StudyStatus, Withdrawn
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.audit import AuditSink
 from gateway.ports.objects import StagedObject
 from gateway.ports.store import Work
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.errors import Duplicate, IdentityConflict, RuleViolation, UnknownDocument
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content
@@ -73,7 +73,7 @@ from profiles.model.document import (
     SubmissionSet,
 )
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.imaging import Instance, Study
+from profiles.model.imaging import Instance, Series, Study
 from profiles.model.moment import Moment
 from profiles.model.patient import IdentityLink, Patient
 from profiles.model.query import DocumentCriteria, FolderCriteria, StudyCriteria, SubmissionSetCriteria
@@ -89,6 +89,17 @@ class RawMessage:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hidden:
+    """An instance that is kept and hidden; `chain` "": none."""
+
+    instance: Instance
+    metadata: bytes
+    chain: str
+    manifest: str
+    at: datetime
+
+
 @dataclass(slots=True)
 class MemoryState:
     """Everything. Values are frozen, so that a copy of the dictionaries is a copy."""
@@ -101,7 +112,11 @@ class MemoryState:
     associations: dict[str, Association] = field(default_factory=dict)
     studies: dict[str, StudyRecord] = field(default_factory=dict)
     metadata: dict[tuple[str, str, str], bytes] = field(default_factory=dict)  # by study, series and instance UID
-    expected: dict[str, frozenset[str]] = field(default_factory=dict)
+    chains: dict[tuple[str, str, str], str] = field(default_factory=dict)  # of those that have one
+    expected: dict[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)  # SOP to series and chain
+    withdrawn: dict[tuple[str, str, str], "_Hidden"] = field(default_factory=dict)
+    withdrawn_series: dict[tuple[str, str], Series] = field(default_factory=dict)
+    study_chains: dict[str, frozenset[str]] = field(default_factory=dict)
     patients: dict[str, Patient] = field(default_factory=dict)
     identifiers: dict[PatientIdentifier, tuple[str, PatientIdentifier | None]] = field(default_factory=dict)
     links: dict[tuple[PatientIdentifier, PatientIdentifier], IdentityLink] = field(default_factory=dict)
@@ -393,30 +408,179 @@ class MemoryStudies:
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader
 
-    async def expect(self, study: Study, source: str, at: datetime) -> None:
+    async def expect(self, study: Study, source: str, at: datetime, chains: Sequence[str] = ()) -> int:
         """A manifest named these instances; they are on their way."""
-        uid = study.study_instance_uid
+        state, uid = self._reader.change(), study.study_instance_uid
+        there = state.studies.get(uid)
+        if there is not None:
+            check_patient(there.study, study.patient)
         here = self._here(uid)
-        self._learn(study, study.patient, source, at, StudyStatus.REGISTERED, {})
-        state = self._reader.state
-        named = {str(instance.sop_instance_uid) for _, instance in study.instances()}
-        state.expected[uid] = state.expected.get(uid, frozenset()) | (named - here)
+        awaited = dict(state.expected.get(uid, {}))
+        shown: dict[_Place, bytes] = {}
+        series: list[Series] = []
+        first = chains[0] if chains else ""
+        for each in study.series:
+            self._unveil(uid, each)
+            again: list[Instance] = []
+            for instance in each.instances:
+                sop = str(instance.sop_instance_uid)
+                if sop in here:
+                    continue
+                gone = [place for place in state.withdrawn if (place[0], place[2]) == (uid, sop)]
+                for place in gone:
+                    self._unveil(uid, state.withdrawn_series.get(place[:2], each))
+                    hidden = state.withdrawn.pop(place)
+                    shown[place] = hidden.metadata
+                    state.chains[place] = hidden.chain if hidden.chain in chains else first
+                    again.append(hidden.instance)
+                if not gone:
+                    series_uid, chain = awaited.get(sop, (each.series_instance_uid, first))
+                    awaited[sop] = (series_uid, chain if chain in chains else "")
+            series.append(replace(each, instances=tuple(again)))
+        for place in state.chains.keys() & state.metadata.keys():
+            if place[0] == uid and any(place[2] == one.sop_instance_uid for _, one in study.instances()):
+                state.chains[place] = state.chains[place] if state.chains[place] in chains else ""
+        if there is not None and there.status is StudyStatus.CANCELLED and study.instance_count:
+            state.studies[uid] = replace(there, status=StudyStatus.REGISTERED)
+        changed = there is not None and state.studies[uid] != there
+        self._learn(
+            replace(study, series=tuple(series)), study.patient, source, at, StudyStatus.REGISTERED, shown,
+            changed=changed,
+        )  # fmt: skip
+        state.expected[uid] = awaited
+        state.study_chains[uid] = state.study_chains.get(uid, frozenset()) | frozenset(chains)
+        return len(shown)
 
-    async def add(self, arrived: Sequence[ArrivedInstance], patient: Patient, source: str, at: datetime) -> None:
+    async def withdraw(
+        self, chains: Sequence[str], named: Sequence[Study], manifest: str, at: datetime
+    ) -> Mapping[str, int]:
+        """Hide what these chains alone brought and `named` does not name."""
+        state = self._reader.change()
+        kept = {(each.study_instance_uid, one.sop_instance_uid) for each in named for _, one in each.instances()}
+        hidden: dict[str, int] = {}
+        for uid, known in sorted(state.study_chains.items()):
+            there = state.studies.get(uid)
+            if there is None or known.isdisjoint(chains):
+                continue
+            instances = {
+                (uid, series.series_instance_uid, one.sop_instance_uid): one for series, one in there.study.instances()
+            }
+            going = [place for place in instances if state.chains.get(place) in chains and (uid, place[2]) not in kept]
+            awaited = state.expected.get(uid, {})
+            dropped = {sop: told for sop, told in awaited.items() if told[1] in chains and (uid, sop) not in kept}
+            if not going and not dropped:
+                continue
+            for place in going:
+                state.withdrawn[place] = _Hidden(
+                    instance=instances.pop(place), metadata=state.metadata.pop(place), chain=state.chains.pop(place),
+                    manifest=manifest, at=at,
+                )  # fmt: skip
+            state.expected[uid] = still = {sop: told for sop, told in awaited.items() if sop not in dropped}
+            touched = {place[1] for place in going} | {series for series, _ in dropped.values()}
+            empty = touched - {place[1] for place in instances} - {series for series, _ in still.values()}
+            series = []
+            for each in there.study.series:
+                left = tuple(
+                    one for one in each.instances if (uid, each.series_instance_uid, one.sop_instance_uid) in instances
+                )
+                if each.series_instance_uid in empty:
+                    state.withdrawn_series[uid, each.series_instance_uid] = replace(each, instances=())
+                else:
+                    series.append(replace(each, instances=left))
+            status = there.status
+            if status is not StudyStatus.UNKNOWN and not instances:
+                status = StudyStatus.REGISTERED if still else StudyStatus.CANCELLED
+            state.studies[uid] = replace(
+                there, study=replace(there.study, series=tuple(series)), status=status, updated_at=at,
+                version=there.version + 1,
+            )  # fmt: skip
+            hidden[uid] = len(going)
+        return hidden
+
+    async def withdrawn(self, study_instance_uid: str) -> Sequence[Withdrawn]:
+        """What of a study is kept and hidden."""
+        return [
+            Withdrawn(series_instance_uid=series, sop_instance_uid=sop, manifest=each.manifest, at=each.at)
+            for (uid, series, sop), each in sorted(self._reader.state.withdrawn.items())
+            if uid == study_instance_uid
+        ]
+
+    async def add(
+        self,
+        arrived: Sequence[ArrivedInstance],
+        patient: Patient,
+        source: str,
+        at: datetime,
+        origin: Origin = Origin.PUSHED,
+    ) -> None:
         """Instances are here."""
         state = self._reader.change()
         by_study: dict[str, list[ArrivedInstance]] = {}
         for each in arrived:
             by_study.setdefault(each.study.study_instance_uid, []).append(each)
         for uid, of_study in by_study.items():
-            study = of_study[0].study
-            metadata: dict[tuple[str, str, str], bytes] = {}
+            there = state.studies.get(uid)
+            if there is not None:
+                check_patient(there.study, patient)
+            study = replace(of_study[0].study, series=())
+            seen: dict[_Place, bytes] = {}
+            came = False
             for each in of_study:
-                study = _both(study, each.study)
                 for series, instance in each.study.instances():
-                    metadata[uid, series.series_instance_uid, instance.sop_instance_uid] = each.metadata
-            self._learn(study, patient, source, at, StudyStatus.AVAILABLE, metadata)
-            state.expected[uid] = state.expected.get(uid, frozenset()) - {sop for _, _, sop in metadata}
+                    place = (uid, series.series_instance_uid, instance.sop_instance_uid)
+                    fresh = place not in state.metadata and place not in seen
+                    if fresh and self._stays_hidden(place, origin):
+                        self._hide(place, series, instance, each.metadata, at)
+                        bare = replace(series, instances=())
+                        hidden_series = place[:2] in state.withdrawn_series
+                        study = _both(study, replace(each.study, series=() if hidden_series else (bare,)))
+                        continue
+                    if fresh:
+                        self._unveil(uid, series)
+                        came = True
+                        state.chains[place] = self._awaited_by(place)
+                        state.withdrawn.pop(place, None)
+                    if origin is Origin.PUSHED:
+                        state.chains.pop(place, None)
+                    seen[place] = each.metadata
+                    study = _both(study, replace(each.study, series=(replace(series, instances=(instance,)),)))
+            there = state.studies.get(uid)
+            if there is not None and came and there.status is StudyStatus.CANCELLED:
+                state.studies[uid] = replace(there, status=StudyStatus.AVAILABLE)
+            self._learn(study, patient, source, at, StudyStatus.AVAILABLE, seen)
+            gone = {sop for _, _, sop in seen}
+            state.expected[uid] = {sop: told for sop, told in state.expected.get(uid, {}).items() if sop not in gone}
+
+    def _stays_hidden(self, place: "_Place", origin: Origin) -> bool:
+        state = self._reader.state
+        awaited = place[2] in state.expected.get(place[0], {})
+        return origin is not Origin.PUSHED and (place in state.withdrawn or (origin is Origin.FETCHED and not awaited))
+
+    def _awaited_by(self, place: "_Place") -> str:
+        hidden = self._reader.state.withdrawn.get(place)
+        awaited = self._reader.state.expected.get(place[0], {}).get(place[2], ("", ""))
+        return hidden.chain if hidden is not None else awaited[1]
+
+    def _hide(self, place: "_Place", series: Series, instance: Instance, metadata: bytes, at: datetime) -> None:
+        """Keep it hidden, its series too if that is not to be seen."""
+        state = self._reader.change()
+        before = state.withdrawn.get(place) or _Hidden(
+            instance=instance, metadata=metadata, chain="", manifest="", at=at
+        )
+        state.withdrawn[place] = replace(before, instance=instance, metadata=metadata)
+        there = state.studies.get(place[0])
+        if there is None or all(each.series_instance_uid != place[1] for each in there.study.series):
+            bare = replace(series, instances=())
+            kept = state.withdrawn_series.get(place[:2])
+            state.withdrawn_series[place[:2]] = bare if kept is None else merged_series(kept, bare)
+
+    def _unveil(self, uid: str, series: Series) -> None:
+        """A series that was withdrawn is there again, with what was known of it."""
+        state = self._reader.change()
+        kept = state.withdrawn_series.pop((uid, series.series_instance_uid), None)
+        if kept is not None:
+            there = state.studies[uid]
+            state.studies[uid] = replace(there, study=replace(there.study, series=(*there.study.series, kept)))
 
     def _learn(
         self,
@@ -425,7 +589,9 @@ class MemoryStudies:
         source: str,
         at: datetime,
         status: StudyStatus,
-        metadata: Mapping[tuple[str, str, str], bytes],
+        metadata: Mapping["_Place", bytes],
+        *,
+        changed: bool = False,
     ) -> None:
         state = self._reader.change()
         uid = learned.study_instance_uid
@@ -434,10 +600,8 @@ class MemoryStudies:
             nothing = replace(learned, patient=patient, series=())
             there = StudyRecord(study=nothing, status=status, updated_at=at, version=0, source=source)
         check_patient(there.study, patient)
-        if not metadata:  # a manifest names instances; that they are here is told by `add` alone
-            learned = replace(learned, series=tuple(replace(each, instances=()) for each in learned.series))
         study = _both(there.study, learned)
-        changed = any(state.metadata.get(place) != body for place, body in metadata.items())
+        changed = changed or any(state.metadata.get(place) != body for place, body in metadata.items())
         state.metadata.update(metadata)
         if study != there.study or changed or there.version == 0:
             there = replace(there, study=study, updated_at=at, version=there.version + 1)
@@ -453,14 +617,25 @@ class MemoryStudies:
             changed = replace(there, status=status, updated_at=at, version=there.version + 1)
             state.studies[study_instance_uid] = changed
 
-    async def get(self, study_instance_uid: str) -> StudyRecord | None:
+    async def get(self, study_instance_uid: str, *, everything: bool = False) -> StudyRecord | None:
         """The study with all series and those instances that are here."""
-        record = self._reader.state.studies.get(study_instance_uid)
-        return None if record is None else _shown(record)
+        state = self._reader.state
+        record = state.studies.get(study_instance_uid)
+        if record is None or not everything:
+            return None if record is None else _shown(record)
+        study = record.study
+        for (uid, _), series in state.withdrawn_series.items():
+            if uid == study_instance_uid:
+                study = _both(study, replace(study, series=(series,)))
+        for (uid, series_uid, _), hidden in state.withdrawn.items():
+            if uid == study_instance_uid:
+                series = next(each for each in study.series if each.series_instance_uid == series_uid)
+                study = _both(study, replace(study, series=(replace(series, instances=(hidden.instance,)),)))
+        return _shown(replace(record, study=study))
 
     async def expected(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs that a manifest named and that have not arrived."""
-        return self._reader.state.expected.get(study_instance_uid, frozenset())
+        return frozenset(self._reader.state.expected.get(study_instance_uid, {}))
 
     async def search(self, criteria: StudyCriteria, count: bool = True) -> StudyPage:
         """A page of studies with their series, without instances."""
@@ -486,10 +661,16 @@ class MemoryStudies:
         return (found[0][0], found[0][1]) if found else None
 
     async def metadata(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, sop_instance_uid: str | None = None
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str | None = None,
+        sop_instance_uid: str | None = None,
+        *,
+        everything: bool = False,
     ) -> AsyncIterator[bytes]:
         """Stored DICOM JSON objects, in series and instance number order."""
-        record = await self.get(study_instance_uid)
+        state = self._reader.state
+        record = await self.get(study_instance_uid, everything=everything)
         if record is None:
             return
         for series, instance in record.study.instances():
@@ -498,7 +679,7 @@ class MemoryStudies:
                 instance.sop_instance_uid,
             }:
                 place = (study_instance_uid, series.series_instance_uid, instance.sop_instance_uid)
-                yield self._reader.state.metadata[place]
+                yield state.metadata[place] if place in state.metadata else state.withdrawn[place].metadata
 
     async def merge(self, subsumed: PatientIdentifier, surviving: Patient, at: datetime) -> Sequence[str]:
         """Studies of one patient now belong to another."""
@@ -523,11 +704,17 @@ class MemoryStudies:
         """Undo `expect` of a study of which nothing has come."""
         state = self._reader.change()
         state.expected.pop(study_instance_uid, None)
-        if not self._here(study_instance_uid):
+        hidden = any(uid == study_instance_uid for uid, _, _ in state.withdrawn)
+        if not self._here(study_instance_uid) and not hidden:
             state.studies.pop(study_instance_uid, None)
+            state.study_chains.pop(study_instance_uid, None)
 
     def _here(self, study_instance_uid: str) -> set[str]:
         return {sop for study, _, sop in self._reader.state.metadata if study == study_instance_uid}
+
+
+_Place = tuple[str, str, str]
+"""Study, Series and SOP Instance UID."""
 
 
 def _both(there: Study, learned: Study) -> Study:

@@ -1,27 +1,33 @@
-"""The index of studies in rows: studies, their series, their instances, and those that are on their way.
+"""The index of studies in rows: studies, their series, their instances, those on their way and those that are withdrawn.
 
 What a newcomer gets wrong: an instance row carries a hash of its study and series UIDs and not the UIDs themselves, because
-they would be most of the row; and the DICOM JSON of an instance is deflated with a dictionary of what all headers share.
+they would be most of the row; the DICOM JSON of an instance is deflated with a dictionary of what all headers share; and a
+withdrawn instance is a row of another table, so that what asks for instances need not think of it.
 """
 
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
+    Table,
+    Text,
     and_,
     bindparam,
     delete,
     exists,
     func,
     not_,
+    null,
     or_,
     select,
     tuple_,
@@ -48,9 +54,9 @@ from gateway.adapters.studies_rules import (
     shown_order,
     started_order,
 )
-from gateway.adapters.tables import expected_instances, instances, series, studies, study_keys
-from gateway.model.study import StudyPage, StudyRecord, StudyStatus
-from gateway.ports.studies import ArrivedInstance
+from gateway.adapters.tables import expected_instances, instances, series, studies, study_keys, withdrawn_instances
+from gateway.model.study import StudyPage, StudyRecord, StudyStatus, Withdrawn
+from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.errors import UnknownDocument
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Instance, Series, Study
@@ -66,6 +72,7 @@ _INSERT_KEY = insert_new(study_keys)
 _INSERT_SERIES = insert_or_replace(series)
 _INSERT_INSTANCE = insert_or_replace(instances)
 _INSERT_EXPECTED = insert_new(expected_instances)
+_INSERT_WITHDRAWN = insert_or_replace(withdrawn_instances)
 
 _STUDY = Fixed(
     select(studies.c.body, studies.c.status, studies.c.version, studies.c.source, studies.c.updated_at).where(
@@ -100,6 +107,9 @@ _UPDATE_STUDY = Fixed(
     )
 )
 _DELETE_KEYS = Fixed(delete(study_keys).where(study_keys.c.study_instance_uid == bindparam("study")))
+_DELETE_TOLD_KEYS = Fixed(
+    delete(study_keys).where(study_keys.c.study_instance_uid == bindparam("study"), study_keys.c.kind != "chain")
+)
 _DELETE_STUDY = Fixed(delete(studies).where(studies.c.study_instance_uid == bindparam("study")))
 _ANY_EXPECTED = Fixed(
     select(expected_instances.c.sop_instance_uid)
@@ -117,38 +127,64 @@ _DELETE_EXPECTED = Fixed(
     )
 )
 _EXPECTED = Fixed(
-    select(expected_instances.c.sop_instance_uid).where(expected_instances.c.study_instance_uid == bindparam("study"))
+    select(expected_instances.c.sop_instance_uid, expected_instances.c.series_key, expected_instances.c.chain).where(
+        expected_instances.c.study_instance_uid == bindparam("study")
+    )
+)
+_EXPECTED_INSTANCE = Fixed(
+    select(expected_instances.c.chain).where(
+        expected_instances.c.study_instance_uid == bindparam("study"),
+        expected_instances.c.sop_instance_uid == bindparam("sop"),
+    )
+)
+_EXPECTED_OF_NO_CHAIN = Fixed(
+    update(expected_instances)
+    .where(
+        expected_instances.c.study_instance_uid == bindparam("study"),
+        expected_instances.c.sop_instance_uid == bindparam("sop"),
+    )
+    .values(chain=null())
+)
+_OF_NO_CHAIN = Fixed(
+    update(instances)
+    .where(instances.c.series_key == bindparam("of_series"), instances.c.sop_instance_uid == bindparam("sop"))
+    .values(chain=null())
 )
 _SERIES = Fixed(
-    select(series.c.body, series.c.series_instance_uid, series.c.series_key, series.c.instances).where(
-        series.c.study_instance_uid == bindparam("study")
+    select(
+        series.c.body, series.c.series_instance_uid, series.c.series_key, series.c.instances, series.c.withdrawn
+    ).where(series.c.study_instance_uid == bindparam("study"))
+)
+
+
+def _columns(table: Table) -> tuple[Column[Any], ...]:
+    """What `instance_of` reads."""
+    of = table.c
+    return (
+        of.sop_instance_uid, of.sop_class_uid, of.transfer_syntax_uid, of.number, of.frames, of["rows"], of["columns"],
+        of.size_bytes, of.sha256,
+    )  # fmt: skip
+
+
+def _one(table: Table) -> tuple[ColumnElement[bool], ...]:
+    return table.c.series_key == bindparam("series_key"), table.c.sop_instance_uid == bindparam("sop")
+
+
+_INSTANCES = Fixed(select(*_columns(instances)).where(instances.c.series_key == bindparam("series_key")))
+_INSTANCE = Fixed(select(*_columns(instances), instances.c.metadata, instances.c.chain).where(*_one(instances)))
+_HERE = Fixed(
+    select(instances.c.sop_instance_uid, instances.c.chain).where(instances.c.series_key == bindparam("series_key"))
+)
+_UIDS = {
+    table: Fixed(
+        select(table.c.sop_instance_uid)
+        .where(table.c.sop_instance_uid > bindparam("after"))
+        .distinct()
+        .order_by(table.c.sop_instance_uid)
+        .limit(bindparam("many"))
     )
-)
-_INSTANCE_COLUMNS = (
-    instances.c.sop_instance_uid,
-    instances.c.sop_class_uid,
-    instances.c.transfer_syntax_uid,
-    instances.c.number,
-    instances.c.frames,
-    instances.c.rows,
-    instances.c.columns,
-    instances.c.size_bytes,
-    instances.c.sha256,
-)
-_INSTANCES = Fixed(select(*_INSTANCE_COLUMNS).where(instances.c.series_key == bindparam("series_key")))
-_INSTANCE = Fixed(
-    select(*_INSTANCE_COLUMNS, instances.c.metadata).where(
-        instances.c.series_key == bindparam("series_key"), instances.c.sop_instance_uid == bindparam("sop")
-    )
-)
-_HERE = Fixed(select(instances.c.sop_instance_uid).where(instances.c.series_key == bindparam("series_key")))
-_UIDS = Fixed(
-    select(instances.c.sop_instance_uid)
-    .where(instances.c.sop_instance_uid > bindparam("after"))
-    .distinct()
-    .order_by(instances.c.sop_instance_uid)
-    .limit(bindparam("many"))
-)
+    for table in (instances, withdrawn_instances)
+}
 _LOCATE = Fixed(
     select(series.c.study_instance_uid, series.c.series_instance_uid)
     .select_from(instances.join(series, instances.c.series_key == series.c.series_key))
@@ -165,15 +201,54 @@ _OF_PATIENT = Fixed(
     )
     .order_by(study_keys.c.study_instance_uid)
 )
-_METADATA_PAGE = Fixed(
-    select(instances.c.sop_instance_uid, instances.c.number, instances.c.metadata)
-    .where(instances.c.series_key == bindparam("series_key"), instances.c.sop_instance_uid > bindparam("after"))
-    .order_by(instances.c.sop_instance_uid)
-    .limit(bindparam("many"))
+_OF_CHAIN = Fixed(
+    select(study_keys.c.study_instance_uid).where(
+        study_keys.c.kind == "chain", study_keys.c.value == bindparam("value")
+    )
 )
-_METADATA = Fixed(select(instances.c.metadata).where(
-    instances.c.series_key == bindparam("series_key"), instances.c.sop_instance_uid == bindparam("sop")
-))  # fmt: skip
+_METADATA_PAGE = {
+    table: Fixed(
+        select(table.c.sop_instance_uid, table.c.number, table.c.metadata)
+        .where(table.c.series_key == bindparam("series_key"), table.c.sop_instance_uid > bindparam("after"))
+        .order_by(table.c.sop_instance_uid)
+        .limit(bindparam("many"))
+    )
+    for table in (instances, withdrawn_instances)
+}
+_METADATA = {table: Fixed(select(table.c.metadata).where(*_one(table))) for table in (instances, withdrawn_instances)}
+
+# --- what is withdrawn -------------------------------------------------------------------------------------------------
+
+_gone = withdrawn_instances.c
+_ANY_WITHDRAWN = Fixed(select(_gone.sop_instance_uid).where(_gone.study_instance_uid == bindparam("study")).limit(1))
+_WITHDRAWN = Fixed(
+    select(_gone.series_key, _gone.sop_instance_uid, _gone.chain, _gone.withdrawn_at, _gone.withdrawn_by)
+    .where(_gone.study_instance_uid == bindparam("study"))
+    .order_by(_gone.series_key, _gone.sop_instance_uid)
+)
+_WITHDRAWN_INSTANCES = Fixed(select(*_columns(withdrawn_instances)).where(_gone.series_key == bindparam("series_key")))
+_SAME_IN_BOTH = [column.name for column in instances.columns if column.name != "chain"]
+_HIDE = Fixed(
+    withdrawn_instances.insert().from_select(
+        [*_SAME_IN_BOTH, "chain", "study_instance_uid", "withdrawn_at", "withdrawn_by"],
+        select(
+            *(instances.c[name] for name in _SAME_IN_BOTH),
+            instances.c.chain,
+            bindparam("study", type_=Text),
+            bindparam("at", type_=BigInteger),
+            bindparam("by", type_=Text),
+        ).where(*_one(instances)),
+    )
+)
+_SHOW = Fixed(
+    instances.insert().from_select(
+        [*_SAME_IN_BOTH, "chain"],
+        select(*(_gone[name] for name in _SAME_IN_BOTH), bindparam("chain_now", type_=BigInteger)).where(
+            *_one(withdrawn_instances)
+        ),
+    )
+)
+_DELETE_INSTANCE = {table: Fixed(delete(table).where(*_one(table))) for table in (instances, withdrawn_instances)}
 
 
 class SqlStudies:
@@ -186,28 +261,84 @@ class SqlStudies:
 
     # --- learning ------------------------------------------------------------------------------------------------------
 
-    async def expect(self, study: Study, source: str, at: datetime) -> None:
+    async def expect(self, study: Study, source: str, at: datetime, chains: Sequence[str] = ()) -> int:
         """A manifest named these instances; they are on their way."""
         there = await self._open(study, study.patient, source, StudyStatus.REGISTERED, at)
-        known = _Known(study.study_instance_uid, await self._series(study.study_instance_uid))
-        here: set[str] = set()
-        for _, series_key, count in known.there.values():
+        uid = str(study.study_instance_uid)
+        known = _Known(uid, await self._series(uid))
+        here: dict[str, list[tuple[int, int | None]]] = {}
+        for _, series_key, count, _ in known.there.values():
             if count:
-                here.update(uid for (uid,) in await self._db.rows(_HERE, {"series_key": series_key}))
+                for sop, chain in await self._db.rows(_HERE, {"series_key": series_key}):
+                    here.setdefault(sop, []).append((series_key, chain))
+        named: dict[str, int] = {}
         for learned in study.series:
-            known.learn(learned)
-        await self._write_series(known)
-        missing = [
-            {"study_instance_uid": str(study.study_instance_uid), "sop_instance_uid": str(instance.sop_instance_uid)}
-            for _, instance in study.instances()
-            if instance.sop_instance_uid not in here
+            series_key = known.learn(learned)
+            known.show(learned.series_instance_uid)
+            named.update((str(instance.sop_instance_uid), series_key) for instance in learned.instances)
+        ours = [chain_key(each) for each in chains]
+        shared = [
+            {"of_series": series_key, "sop": sop}
+            for sop in named.keys() & here.keys()
+            for series_key, chain in here[sop]
+            if chain is not None and chain not in ours
         ]
-        for start in range(0, len(missing), PAGE):
-            await self._db.run_many(_INSERT_EXPECTED, missing[start : start + PAGE])
-            await asyncio.sleep(0)
+        for start in range(0, len(shared), PAGE):
+            await self._db.run_many(_OF_NO_CHAIN, shared[start : start + PAGE])
+        shown = await self._show(named.keys() - here.keys(), known, ours)
+        await self._await({sop: key for sop, key in named.items() if sop not in here and sop not in shown}, uid, ours)
+        await self._write_series(known)
+        for each in chains:
+            key = {"study_instance_uid": uid, "kind": "chain", "value": str(each), "authority": ""}
+            await self._db.run(_INSERT_KEY, key)
+        if there.status is StudyStatus.CANCELLED and named:
+            there, known.changed = replace(there, status=StudyStatus.REGISTERED), True
         await self._touch(there, merged_study(there.study, study), at, changed=known.changed)
+        return len(shown)
 
-    async def add(self, arrived: Sequence[ArrivedInstance], patient: Patient, source: str, at: datetime) -> None:
+    async def _show(self, sops: AbstractSet[str], known: "_Known", ours: Sequence[int]) -> set[str]:
+        """Those of these that are withdrawn are seen again; answers them."""
+        rows = []
+        for series_key, sop, chain, _, _ in await self._db.rows(_WITHDRAWN, {"study": known.study_uid}):
+            if sop in sops:
+                known.arrived(known.uid_of(series_key))
+                rows.append(
+                    {"series_key": series_key, "sop": sop, "chain_now": _first(ours) if chain not in ours else chain}
+                )
+        for start in range(0, len(rows), PAGE):
+            await self._db.run_many(_SHOW, rows[start : start + PAGE])
+            await self._db.run_many(_DELETE_INSTANCE[withdrawn_instances], rows[start : start + PAGE])
+            await asyncio.sleep(0)
+        known.changed = known.changed or bool(rows)
+        return {row["sop"] for row in rows}
+
+    async def _await(self, missing: Mapping[str, int], uid: str, ours: Sequence[int]) -> None:
+        """These are on their way. What another chain awaits too is no chain's."""
+        awaited = {sop: chain for sop, _, chain in await self._db.rows(_EXPECTED, {"study": uid})} if missing else {}
+        shared = [
+            {"study": uid, "sop": sop}
+            for sop in missing
+            if (chain := awaited.get(sop)) is not None and chain not in ours
+        ]
+        new = [
+            {"study_instance_uid": uid, "sop_instance_uid": sop, "series_key": series_key, "chain": _first(ours)}
+            for sop, series_key in missing.items()
+            if sop not in awaited
+        ]
+        for start in range(0, len(shared), PAGE):
+            await self._db.run_many(_EXPECTED_OF_NO_CHAIN, shared[start : start + PAGE])
+        for start in range(0, len(new), PAGE):
+            await self._db.run_many(_INSERT_EXPECTED, new[start : start + PAGE])
+            await asyncio.sleep(0)
+
+    async def add(
+        self,
+        arrived: Sequence[ArrivedInstance],
+        patient: Patient,
+        source: str,
+        at: datetime,
+        origin: Origin = Origin.PUSHED,
+    ) -> None:
         """Instances are here."""
         by_study: dict[str, list[ArrivedInstance]] = {}
         for each in arrived:
@@ -216,42 +347,132 @@ class SqlStudies:
             there = await self._open(of_study[0].study, patient, source, StudyStatus.AVAILABLE, at)
             learned = there.study
             known = _Known(uid, await self._series(uid))
-            awaited = bool(await self._db.rows(_ANY_EXPECTED, {"study": uid}))
+            known.awaits = bool(await self._db.rows(_ANY_EXPECTED, {"study": uid}))
+            known.withdrawn = {
+                (key, sop): _withdrawn_row(uid, chain, since, by)
+                for key, sop, chain, since, by in await self._db.rows(_WITHDRAWN, {"study": uid})
+            }
             for start in range(0, len(of_study), SLICE):
                 some = of_study[start : start + SLICE]
                 for each in some:
                     learned = merged_study(learned, each.study)
-                await self._add_instances(some, known, awaited=awaited)
+                await self._add_instances(some, known, origin, at)
                 await asyncio.sleep(0)
             await self._write_series(known)
+            if there.status is StudyStatus.CANCELLED and known.came:
+                there = replace(there, status=StudyStatus.AVAILABLE)
             await self._touch(there, learned, at, changed=known.changed)
 
-    async def _add_instances(self, arrived: Sequence[ArrivedInstance], known: "_Known", *, awaited: bool) -> None:
-        rows: dict[tuple[int, str], dict[str, Any]] = {}
+    async def _add_instances(
+        self, arrived: Sequence[ArrivedInstance], known: "_Known", origin: Origin, at: datetime
+    ) -> None:
+        rows: dict[_Place, dict[str, Any]] = {}
+        hidden: dict[_Place, dict[str, Any]] = {}
         for each in arrived:
             for one_series, instance in each.study.instances():
                 series_key = known.learn(one_series)
                 row = _instance_row(series_key, instance, each.metadata)
                 place = (series_key, row["sop_instance_uid"])
-                before = rows.get(place)
-                if before is None:
-                    found = await self._db.rows(_INSTANCE, {"series_key": series_key, "sop": place[1]})
-                    if not found:
-                        known.arrived(one_series)
-                    elif tuple(found[0]) == tuple([row[name] for name in _COMPARED]):
+                if (before := rows.get(place) or hidden.get(place)) is not None:
+                    before |= row
+                    continue
+                found = await self._db.rows(_INSTANCE, {"series_key": series_key, "sop": place[1]})
+                if found:
+                    *compared, chain = found[0]
+                    row["chain"] = None if origin is Origin.PUSHED else chain
+                    if compared != [row[name] for name in _COMPARED]:
+                        rows[place] = row
+                    elif row["chain"] != chain:
+                        await self._db.run(_OF_NO_CHAIN, {"of_series": series_key, "sop": place[1]})
+                else:
+                    row |= await self._belonging(place, known, origin, at)
+                    if "withdrawn_at" in row:
+                        hidden[place] = row
                         continue
-                rows[place] = row
+                    known.arrived(one_series.series_instance_uid)
+                    rows[place] = row
+        if hidden:
+            await self._db.run_many(_INSERT_WITHDRAWN, list(hidden.values()))
         if not rows:
             return
         known.changed = True
         await self._db.run_many(_INSERT_INSTANCE, list(rows.values()))
-        if awaited:
+        if seen := [{"series_key": key, "sop": sop} for key, sop in rows.keys() & known.withdrawn.keys()]:
+            await self._db.run_many(_DELETE_INSTANCE[withdrawn_instances], seen)
+        if known.awaits:
             await self._db.run_many(_DELETE_EXPECTED, [{"study": known.study_uid, "sop": sop} for _, sop in rows])
+
+    async def _belonging(self, place: "_Place", known: "_Known", origin: Origin, at: datetime) -> Mapping[str, Any]:
+        """What brought an instance that was not to be seen until now; and, if it stays so, the columns that say why."""
+        if origin is Origin.PUSHED:
+            return {"chain": None}
+        if (gone := known.withdrawn.get(place)) is not None:
+            return gone
+        asked = {"study": known.study_uid, "sop": place[1]}
+        if known.awaits and (awaited := await self._db.rows(_EXPECTED_INSTANCE, asked)):
+            return {"chain": awaited[0][0]}
+        if origin is Origin.KNOWN:
+            return {"chain": None}
+        return _withdrawn_row(known.study_uid, None, micros(at), "")
+
+    async def withdraw(
+        self, chains: Sequence[str], named: Sequence[Study], manifest: str, at: datetime
+    ) -> Mapping[str, int]:
+        """Hide what these chains alone brought and `named` does not name."""
+        kept: dict[str, set[str]] = {}
+        for study in named:
+            uids = (str(instance.sop_instance_uid) for _, instance in study.instances())
+            kept.setdefault(str(study.study_instance_uid), set()).update(uids)
+        of_chains = {uid for each in chains for (uid,) in await self._db.rows(_OF_CHAIN, {"value": str(each)})}
+        ours = frozenset(chain_key(each) for each in chains)
+        hidden: dict[str, int] = {}
+        for uid in sorted(of_chains):
+            count = await self._withdraw(uid, ours, kept.get(uid, set()), manifest, at)
+            if count is not None:
+                hidden[uid] = count
+        return hidden
+
+    async def _withdraw(
+        self, uid: str, ours: AbstractSet[int], kept: AbstractSet[str], manifest: str, at: datetime
+    ) -> int | None:
+        there = await self._record(uid, lock=True)
+        if there is None:
+            return None
+        known = _Known(uid, await self._series(uid))
+        rows: list[dict[str, Any]] = []
+        for series_uid, (_, series_key, count, _) in known.there.items():
+            of_series = await self._db.rows(_HERE, {"series_key": series_key}) if count else ()
+            going = [sop for sop, chain in of_series if chain in ours and sop not in kept]
+            known.left(series_uid, len(going))
+            rows += (
+                {"series_key": series_key, "sop": sop, "study": uid, "at": micros(at), "by": manifest} for sop in going
+            )
+        for start in range(0, len(rows), PAGE):
+            await self._db.run_many(_HIDE, rows[start : start + PAGE])
+            await self._db.run_many(_DELETE_INSTANCE[instances], rows[start : start + PAGE])
+            await asyncio.sleep(0)
+        awaited = await self._db.rows(_EXPECTED, {"study": uid})
+        dropped = {sop for sop, _, chain in awaited if chain in ours and sop not in kept}
+        if not rows and not dropped:
+            return None
+        if dropped:
+            await self._db.run_many(_DELETE_EXPECTED, [{"study": uid, "sop": sop} for sop in sorted(dropped)])
+        still = {series_key for sop, series_key, _ in awaited if sop not in dropped}
+        touched = {row["series_key"] for row in rows} | {key for sop, key, _ in awaited if sop in dropped}
+        for series_uid, (_, series_key, count, _) in known.there.items():
+            if series_key in touched and not count and not {series_key, None} & still:
+                known.hide(series_uid)
+        await self._write_series(known)
+        status = there.status
+        if status is not StudyStatus.UNKNOWN and not any(count for _, _, count, _ in known.there.values()):
+            status = StudyStatus.REGISTERED if still else StudyStatus.CANCELLED
+        await self._write(replace(there, status=status, updated_at=at, version=there.version + 1), before=there.study)
+        return len(rows)
 
     async def _write_series(self, known: "_Known") -> None:
         rows = known.rows()
         if rows:
-            known.changed = True
+            known.changed = known.changed or not all(row["withdrawn"] for row in rows)
             await self._db.run_many(_INSERT_SERIES, rows)
 
     async def _open(
@@ -279,7 +500,7 @@ class SqlStudies:
         uid = record.study.study_instance_uid
         await self._db.run(_UPDATE_STUDY, _study_row(record, record.updated_at) | {"of_study": uid})
         if _keys(record.study) != _keys(before):
-            await self._db.run(_DELETE_KEYS, {"study": uid})
+            await self._db.run(_DELETE_TOLD_KEYS, {"study": uid})
             await self._write_keys(record.study)
 
     async def _write_keys(self, study: Study) -> None:
@@ -327,23 +548,32 @@ class SqlStudies:
         """Undo `expect` of a study of which nothing has come; where something has, only nothing is expected any more."""
         known = await self._series(study_instance_uid)
         await self._db.run(_DELETE_ALL_EXPECTED, {"study": study_instance_uid})
-        if any(count for _, _, count in known.values()):
+        if any(count for _, _, count, _ in known.values()):
+            return
+        if await self._db.rows(_ANY_WITHDRAWN, {"study": study_instance_uid}):
             return
         for statement in (_DELETE_KEYS, _DELETE_SERIES, _DELETE_STUDY):
             await self._db.run(statement, {"study": study_instance_uid})
 
     # --- telling -------------------------------------------------------------------------------------------------------
 
-    async def get(self, study_instance_uid: str) -> StudyRecord | None:
+    async def get(self, study_instance_uid: str, *, everything: bool = False) -> StudyRecord | None:
         """The study with all series and those instances that are here."""
         record = await self._record(study_instance_uid)
         if record is None:
             return None
+        asked = (_INSTANCES, _WITHDRAWN_INSTANCES) if everything else (_INSTANCES,)
         filled: list[Series] = []
-        for one, series_key, _ in sorted(
+        for one, series_key, _, withdrawn in sorted(
             (await self._series(study_instance_uid)).values(), key=lambda each: shown_order(each[0])
         ):
-            found = [instance_of(row) for row in await self._db.rows(_INSTANCES, {"series_key": series_key})]
+            if withdrawn and not everything:
+                continue
+            found = [
+                instance_of(row)
+                for statement in asked
+                for row in await self._db.rows(statement, {"series_key": series_key})
+            ]
             found.sort(key=_instance_order)
             filled.append(replace(one, instances=tuple(found)))
             if len(found) > SLICE:
@@ -356,18 +586,26 @@ class SqlStudies:
 
     async def expected(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs that a manifest named and that have not arrived."""
-        return frozenset(uid for (uid,) in await self._db.rows(_EXPECTED, {"study": study_instance_uid}))
+        return frozenset(uid for uid, _, _ in await self._db.rows(_EXPECTED, {"study": study_instance_uid}))
+
+    async def withdrawn(self, study_instance_uid: str) -> Sequence[Withdrawn]:
+        """What of a study is kept and hidden."""
+        rows = await self._db.rows(_WITHDRAWN, {"study": study_instance_uid})
+        names = {key: uid for uid, (_, key, _, _) in (await self._series(study_instance_uid)).items()} if rows else {}
+        found = [
+            Withdrawn(series_instance_uid=names[key], sop_instance_uid=sop, manifest=by, at=time_of(since))
+            for key, sop, _, since, by in rows
+        ]
+        return sorted(found, key=lambda each: (each.series_instance_uid, each.sop_instance_uid))
 
     async def uids(self) -> AsyncIterator[str]:
-        """SOP Instance UID of every instance that is here: a file that is not among them belongs to nobody."""
-        after = ""
-        while True:
-            rows = await self._db.rows(_UIDS, {"after": after, "many": PAGE})
-            for (uid,) in rows:
-                yield uid
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][0]
+        """SOP Instance UID of every instance that is kept: a file that is not among them belongs to nobody."""
+        for statement in _UIDS.values():
+            after = ""
+            while rows := await self._db.rows(statement, {"after": after, "many": PAGE}):
+                for (uid,) in rows:
+                    yield uid
+                after = rows[-1][0]
 
     async def locate(self, sop_instance_uid: str) -> tuple[str, str] | None:
         """Study and Series Instance UID of an instance that is here."""
@@ -375,32 +613,39 @@ class SqlStudies:
         return (rows[0][0], rows[0][1]) if rows else None
 
     async def metadata(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, sop_instance_uid: str | None = None
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str | None = None,
+        sop_instance_uid: str | None = None,
+        *,
+        everything: bool = False,
     ) -> AsyncIterator[bytes]:
         """Stored DICOM JSON objects, in series and instance number order."""
         known = await self._series(study_instance_uid)
-        for one, series_key, _ in sorted(known.values(), key=lambda each: shown_order(each[0])):
+        asked = (instances, withdrawn_instances) if everything else (instances,)
+        for one, series_key, _, _ in sorted(known.values(), key=lambda each: shown_order(each[0])):
             if series_instance_uid is not None and one.series_instance_uid != series_instance_uid:
                 continue
             if sop_instance_uid is not None:
-                for (deflated,) in await self._db.rows(_METADATA, {"series_key": series_key, "sop": sop_instance_uid}):
-                    yield inflate(deflated)
+                for table in asked:
+                    place = {"series_key": series_key, "sop": sop_instance_uid}
+                    for (deflated,) in await self._db.rows(_METADATA[table], place):
+                        yield inflate(deflated)
                 continue
-            kept = await self._deflated(series_key)
+            kept = sorted([each for table in asked for each in await self._deflated(table, series_key)])
             for start in range(0, len(kept), SLICE):
                 for _, _, _, deflated in kept[start : start + SLICE]:
                     yield inflate(deflated)
                 await asyncio.sleep(0)
 
-    async def _deflated(self, series_key: Any) -> list[tuple[bool, int, str, bytes]]:
-        """The series' metadata in instance number order, as it is kept: some hundred bytes an instance."""
+    async def _deflated(self, table: Table, series_key: int) -> list[tuple[bool, int, str, bytes]]:
+        """The series' metadata with its place in instance number order, as it is kept: some hundred bytes an instance."""
         kept: list[tuple[bool, int, str, bytes]] = []
         after = ""
         while True:
-            rows = await self._db.rows(_METADATA_PAGE, {"series_key": series_key, "after": after, "many": PAGE})
+            rows = await self._db.rows(_METADATA_PAGE[table], {"series_key": series_key, "after": after, "many": PAGE})
             kept += ((number is None, number or 0, uid, deflated) for uid, number, deflated in rows)
             if len(rows) < PAGE:
-                kept.sort()
                 return kept
             after = rows[-1][0]
             await asyncio.sleep(0)
@@ -460,12 +705,14 @@ class SqlStudies:
         found: dict[str, list[tuple[Series, int]]] = {}
         if self._db.dialect == SQLITE:  # nothing travels: a short question for each is quicker than one made for all
             for uid in uids:
-                found[uid] = [(one, held) for one, _, held in (await self._series(uid)).values()]
+                found[uid] = [
+                    (one, held) for one, _, held, withdrawn in (await self._series(uid)).values() if not withdrawn
+                ]
             return found
         for start in range(0, len(uids), PAGE):
             statement = select(
                 series.c.study_instance_uid, series.c.body, series.c.series_instance_uid, series.c.instances
-            ).where(series.c.study_instance_uid.in_(uids[start : start + PAGE]))
+            ).where(series.c.study_instance_uid.in_(uids[start : start + PAGE]), series.c.withdrawn == 0)
             for uid, body, series_uid, held in await self._db.rows(statement):
                 found.setdefault(uid, []).append((series_of(body, series_uid), held))
         return found
@@ -478,13 +725,16 @@ class SqlStudies:
 
     async def _series(self, uid: str) -> "dict[str, _Kept]":
         return {
-            series_uid: (series_of(body, series_uid), series_key, count)
-            for body, series_uid, series_key, count in await self._db.rows(_SERIES, {"study": uid})
+            series_uid: (series_of(body, series_uid), series_key, count, bool(withdrawn))
+            for body, series_uid, series_key, count, withdrawn in await self._db.rows(_SERIES, {"study": uid})
         }
 
 
-_Kept = tuple[Series, int, int]
-"""A series without its instances, its key, and how many instances are here."""
+_Kept = tuple[Series, int, int, bool]
+"""A series without its instances, its key, how many instances are here, and whether all of it is withdrawn."""
+
+_Place = tuple[int, str]
+"""The key of a series and the SOP Instance UID of an instance in it."""
 
 _COMPARED = (
     "sop_instance_uid",
@@ -503,37 +753,56 @@ _COMPARED = (
 class _Known:
     """The series of one study while something is learned of them; each that changed is written once."""
 
-    __slots__ = ("_told", "_touched", "changed", "study_uid", "there")
+    __slots__ = ("_told", "_touched", "awaits", "came", "changed", "study_uid", "there", "withdrawn")
 
     def __init__(self, study_uid: str, there: dict[str, _Kept]) -> None:
         self.study_uid = study_uid
         self.there = there
         self.changed = False
+        self.came = False
+        self.awaits = False
+        self.withdrawn: dict[_Place, dict[str, Any]] = {}
         self._touched: set[str] = set()
         self._told: dict[str, Series] = {}
 
     def learn(self, learned: Series) -> int:
-        """Merge what is told of a series; answers its key."""
+        """Merge what is told of a series; answers its key. A new one is hidden until an instance of it is there."""
         uid = learned.series_instance_uid
         bare = replace(learned, instances=())
         kept = self.there.get(uid)
         if kept is None:
-            self.there[uid] = kept = (bare, key_of(self.study_uid, uid), 0)
+            self.there[uid] = kept = (bare, key_of(self.study_uid, uid), 0, True)
             self._touched.add(uid)
         elif self._told.get(uid) != bare:
             after = merged_series(kept[0], bare)
             if after != kept[0]:
-                self.there[uid] = kept = (after, kept[1], kept[2])
+                self.there[uid] = kept = (after, *kept[1:])
                 self._touched.add(uid)
         self._told[uid] = bare
         return kept[1]
 
-    def arrived(self, of_series: Series) -> None:
+    def arrived(self, uid: str) -> None:
         """One instance more."""
-        uid = of_series.series_instance_uid
-        one, series_key, count = self.there[uid]
-        self.there[uid] = (one, series_key, count + 1)
-        self._touched.add(uid)
+        one, series_key, count, _ = self.there[uid]
+        self._put(uid, (one, series_key, count + 1, False))
+        self.came = True
+
+    def left(self, uid: str, instances: int) -> None:
+        """So many fewer."""
+        one, series_key, count, withdrawn = self.there[uid]
+        self._put(uid, (one, series_key, count - instances, withdrawn))
+
+    def show(self, uid: str) -> None:
+        """Something of it is here or awaited."""
+        self._put(uid, (*self.there[uid][:3], False))
+
+    def hide(self, uid: str) -> None:
+        """Nothing of it is."""
+        self._put(uid, (*self.there[uid][:3], True))
+
+    def uid_of(self, series_key: int) -> str:
+        """The series of that key."""
+        return next(uid for uid, kept in self.there.items() if kept[1] == series_key)
 
     def rows(self) -> list[dict[str, Any]]:
         """Those that changed, as rows."""
@@ -545,15 +814,30 @@ class _Known:
                 "modality": self.there[uid][0].shown_modality,
                 "instances": self.there[uid][2],
                 "body": series_body(self.there[uid][0]),
+                "withdrawn": int(self.there[uid][3]),
             }
             for uid in sorted(self._touched)
         ]
+
+    def _put(self, uid: str, kept: _Kept) -> None:
+        if kept != self.there[uid]:
+            self.there[uid] = kept
+            self._touched.add(uid)
 
 
 def key_of(study_instance_uid: str, series_instance_uid: str) -> int:
     """A series in eight bytes, signed: two among ten million meet with a chance of three in a million."""
     digest = blake2b(f"{study_instance_uid} {series_instance_uid}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def chain_key(chain: str) -> int:
+    """A chain of manifests in eight bytes, signed."""
+    return int.from_bytes(blake2b(chain.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _first(chains: Sequence[int]) -> int | None:
+    return chains[0] if chains else None
 
 
 def _instance_row(series_key: int, instance: Instance, metadata: bytes) -> dict[str, Any]:
@@ -571,6 +855,11 @@ def _instance_row(series_key: int, instance: Instance, metadata: bytes) -> dict[
         "sha256": instance.sha256,
         "metadata": deflate(metadata),
     }
+
+
+def _withdrawn_row(study_uid: str, chain: int | None, since: int, by: str) -> dict[str, Any]:
+    """What a row of a withdrawn instance has beside that of one that is seen."""
+    return {"chain": chain, "study_instance_uid": study_uid, "withdrawn_at": since, "withdrawn_by": by}
 
 
 def _instance_order(instance: Instance) -> tuple[bool, int, str]:
@@ -624,7 +913,7 @@ def _conditions(criteria: StudyCriteria, dialect: str) -> list[ColumnElement[boo
         found.append(
             column.study_instance_uid.in_(
                 select(series.c.study_instance_uid).where(
-                    series.c.series_instance_uid.in_(criteria.series_instance_uids)
+                    series.c.series_instance_uid.in_(criteria.series_instance_uids), series.c.withdrawn == 0
                 )
             )
         )
@@ -650,6 +939,7 @@ def _conditions(criteria: StudyCriteria, dialect: str) -> list[ColumnElement[boo
             .where(
                 series.c.study_instance_uid == column.study_instance_uid,
                 series.c.modality.in_(criteria.modalities),
+                series.c.withdrawn == 0,
             )
             .correlate(studies)
         )

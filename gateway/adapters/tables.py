@@ -162,7 +162,7 @@ study_keys = Table(
     "study_keys",
     metadata,
     _key("study_instance_uid"),
-    _key("kind"),  # patient, accession, name (folded)
+    _key("kind"),  # patient, accession, name (folded), chain
     _key("value"),
     _key("authority"),
     Index(None, "kind", "value", "authority"),
@@ -178,24 +178,47 @@ series = Table(
     _words("modality"),
     Column("instances", Integer, nullable=False),  # that are here
     Column("body", LargeBinary, nullable=False),
+    Column("withdrawn", SmallInteger, nullable=False, server_default="0"),  # 1: all of it is; it is not shown
     Index(None, "series_instance_uid"),
     Index(None, "series_key"),
 )
+
+
+def _instance_columns() -> list[Column[Any]]:
+    return [
+        _words("sop_class_uid"),
+        Column("transfer_syntax_uid", Words),
+        Column("number", BigInteger),
+        Column("frames", Integer, nullable=False),
+        Column("rows", Integer),
+        Column("columns", Integer),
+        Column("size_bytes", BigInteger),
+        Column("sha256", Words),
+        Column("metadata", LargeBinary, nullable=False),  # DICOM JSON, deflated
+        Column("chain", BigInteger),  # a hash of what the chain of manifests is called; none: nobody may withdraw it
+    ]
+
 
 instances = Table(
     "instances",
     metadata,
     _key("series_key", BigInteger()),
     _key("sop_instance_uid"),
-    _words("sop_class_uid"),
-    Column("transfer_syntax_uid", Words),
-    Column("number", BigInteger),
-    Column("frames", Integer, nullable=False),
-    Column("rows", Integer),
-    Column("columns", Integer),
-    Column("size_bytes", BigInteger),
-    Column("sha256", Words),
-    Column("metadata", LargeBinary, nullable=False),  # DICOM JSON, deflated
+    *_instance_columns(),
+    Index(None, "sop_instance_uid"),
+)
+
+# A table of their own: what is not in `instances` cannot be shown by a question that forgot to leave it out.
+withdrawn_instances = Table(
+    "withdrawn_instances",
+    metadata,
+    _key("series_key", BigInteger()),
+    _key("sop_instance_uid"),
+    *_instance_columns(),
+    _words("study_instance_uid"),
+    _time("withdrawn_at"),
+    _words("withdrawn_by"),  # uniqueId of the manifest that does not name it; "": withdrawn before it came
+    Index(None, "study_instance_uid"),
     Index(None, "sop_instance_uid"),
 )
 
@@ -204,6 +227,8 @@ expected_instances = Table(
     metadata,
     _key("study_instance_uid"),
     _key("sop_instance_uid"),
+    Column("series_key", BigInteger),  # none: expected since before it was kept
+    Column("chain", BigInteger),  # as in `instances`
     sqlite_with_rowid=False,
 )
 

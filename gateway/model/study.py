@@ -14,7 +14,7 @@ class StudyStatus(StrEnum):
 
     REGISTERED = "registered"  # its manifest is here, its instances are on their way
     AVAILABLE = "available"
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # nothing of it is left: its manifest was replaced, and no other names anything of it
     ENTERED_IN_ERROR = "entered-in-error"
     UNKNOWN = "unknown"
 
@@ -38,6 +38,19 @@ class StudyRecord:
         at = self.updated_at if order == "updated" else None if self.study.started is None else self.study.started.at
         value = "" if at is None else at.astimezone(UTC).isoformat()
         return PageKey(value=value, study_instance_uid=self.study.study_instance_uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """An instance that is kept and hidden: the manifest that brought it was replaced by one that does not name it.
+
+    `manifest` is the uniqueId of that one; "": what had named it was replaced while it was being fetched.
+    """
+
+    series_instance_uid: str
+    sop_instance_uid: str
+    manifest: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

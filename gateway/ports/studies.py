@@ -1,11 +1,12 @@
 """Studies: the index of what the archive has or will have. One row, many faces: ImagingStudy, QIDO, manifest, desk."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from gateway.model.study import StudyPage, StudyRecord, StudyStatus
+from gateway.model.study import StudyPage, StudyRecord, StudyStatus, Withdrawn
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Study
 from profiles.model.patient import Patient
@@ -23,15 +24,64 @@ class ArrivedInstance:
     metadata: bytes
 
 
-class Studies(Protocol):
-    """The index. Adding is idempotent: the same instance twice is there once."""
+class Origin(StrEnum):
+    """Why an instance is here, which says who may withdraw it."""
 
-    async def expect(self, study: Study, source: str, at: datetime) -> None:
-        """A manifest named these instances; they are on their way. Creates the study as REGISTERED if it is new."""
+    PUSHED = "pushed"  # somebody gave it: no manifest withdraws it, and one that was withdrawn is seen again
+    FETCHED = "fetched"  # a manifest named it: one that nothing expects any more is kept, and hidden
+    KNOWN = "known"  # told of once more (rewritten; found in the archive): seen or hidden as it was
+
+
+class Studies(Protocol):
+    """The index. Adding is idempotent: the same instance twice is there once.
+
+    What is withdrawn is kept and hidden: only `withdrawn`, and `get` and `metadata` that ask for everything, tell of it.
+    Manifests that replace one another are a chain, called by the uniqueId of the first of them. An instance belongs to the
+    chain that brought it; to none when it was pushed, when two chains name it, or when it came before chains were kept.
+    """
+
+    async def expect(self, study: Study, source: str, at: datetime, chains: Sequence[str] = ()) -> int:
+        """A manifest named these instances; they are on their way. Creates the study as REGISTERED if it is new.
+
+        `chains` are those that the manifest continues, more than one where it replaces several; none: not known. What was
+        withdrawn and is named again is seen again; answers how many. A CANCELLED study is REGISTERED again.
+        """
         ...
 
-    async def add(self, arrived: Sequence[ArrivedInstance], patient: Patient, source: str, at: datetime) -> None:
+    async def withdraw(
+        self, chains: Sequence[str], named: Sequence[Study], manifest: str, at: datetime
+    ) -> Mapping[str, int]:
+        """Hide what these chains alone brought and `named` does not name; what they alone announced is not awaited.
+
+        A series of which nothing is left is hidden with its instances. A study of which nothing is left is REGISTERED when
+        something of it is awaited, else CANCELLED; one that nobody may see yet (UNKNOWN) stays so.
+
+        Args:
+            chains: Whose manifests were replaced.
+            named: What the manifests name that took their place.
+            manifest: uniqueId of the manifest that took their place.
+            at: When.
+
+        Returns:
+            How many instances were hidden, by Study Instance UID, for every study that changed.
+        """
+        ...
+
+    async def withdrawn(self, study_instance_uid: str) -> Sequence[Withdrawn]:
+        """What of a study is kept and hidden, in the order of its UIDs."""
+        ...
+
+    async def add(
+        self,
+        arrived: Sequence[ArrivedInstance],
+        patient: Patient,
+        source: str,
+        at: datetime,
+        origin: Origin = Origin.PUSHED,
+    ) -> None:
         """Instances are here. Study and series attributes are merged, the study belongs to `patient`.
+
+        A CANCELLED study of which an instance is seen again is AVAILABLE.
 
         Raises:
             IdentityConflict: The study is there already for another patient.
@@ -42,8 +92,11 @@ class Studies(Protocol):
         """Tell what can be had of it now."""
         ...
 
-    async def get(self, study_instance_uid: str) -> StudyRecord | None:
-        """The study with all series and those instances that are here. None: no such study."""
+    async def get(self, study_instance_uid: str, *, everything: bool = False) -> StudyRecord | None:
+        """The study with all series and those instances that are here; `everything`: withdrawn ones too.
+
+        None: no such study.
+        """
         ...
 
     async def expected(self, study_instance_uid: str) -> frozenset[str]:
@@ -59,9 +112,14 @@ class Studies(Protocol):
         ...
 
     def metadata(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, sop_instance_uid: str | None = None
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str | None = None,
+        sop_instance_uid: str | None = None,
+        *,
+        everything: bool = False,
     ) -> AsyncIterator[bytes]:
-        """Stored DICOM JSON objects, in series and instance number order."""
+        """Stored DICOM JSON objects, in series and instance number order; `everything`: those of withdrawn ones too."""
         ...
 
     async def merge(self, subsumed: PatientIdentifier, surviving: Patient, at: datetime) -> Sequence[str]:
@@ -73,5 +131,5 @@ class Studies(Protocol):
         ...
 
     async def forget_patient(self, study_instance_uid: str) -> None:
-        """Undo `expect` for a study that was never settled."""
+        """Undo `expect` for a study that was never settled; of one of which something has come, nothing is lost."""
         ...

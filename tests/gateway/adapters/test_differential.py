@@ -4,6 +4,8 @@ The populations are small and their values few, so that most questions have some
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from hypothesis import strategies as st
 from gateway.adapters.memory import MemoryStore
 from gateway.model.study import StudyStatus
 from gateway.ports.store import Store, Work
-from profiles.errors import ExchangeError
+from gateway.ports.studies import Origin
+from profiles.errors import ExchangeError, IdentityConflict
 from profiles.model.codes import Code
 from profiles.model.document import AssociationType, Author, AvailabilityStatus, EntryType, ReferenceId, Submission
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
+from profiles.model.imaging import Study
 from profiles.model.moment import Moment
 from profiles.model.patient import PersonName
 from profiles.model.query import DocumentCriteria, StudyCriteria, TimeRange
@@ -133,10 +137,15 @@ def sparse(draw: st.DrawFn, questions: st.SearchStrategy[Any], keep: tuple[str, 
     return type(whole)(**{name: getattr(whole, name) for name in (*keep, *chosen)})
 
 
+Happening = Callable[[Work], Awaitable[None]]
+chains = st.lists(st.sampled_from(("1.2.77.1", "1.2.77.2")), max_size=2, unique=True).map(tuple)
+
+
 @st.composite
-def population(draw: st.DrawFn) -> list[Callable[[Work], Awaitable[None]]]:
-    """What happens to an index: studies come, are expected, merged and told a status."""
-    steps: list[Callable[[Work], Awaitable[None]]] = []
+def population(draw: st.DrawFn) -> list[Happening]:
+    """What happens to an index: studies come, are expected, withdrawn, merged and told a status."""
+    steps: list[Happening] = []
+    made: list[Study] = []
     for number in range(draw(st.integers(1, 7))):
         uid = f"1.2.{number}"
         ids = draw(st.lists(st.sampled_from(PATIENTS), min_size=1, max_size=2, unique=True))
@@ -164,10 +173,12 @@ def population(draw: st.DrawFn) -> list[Callable[[Work], Awaitable[None]]]:
             referring_physician=draw(st.sampled_from(NAMES)),
         )
         at = NOW + timedelta(seconds=draw(few), milliseconds=draw(few))
-        if draw(st.booleans()) or not arrived(whole):
-            steps.append(lambda work, whole=whole, at=at: work.studies.expect(whole, "Lakeside", at))  # type: ignore[misc]
-        else:
-            steps.append(lambda work, whole=whole, at=at: work.studies.add(arrived(whole), whole.patient, "", at))  # type: ignore[misc]
+        made.append(whole)
+        expected = draw(st.booleans()) or not arrived(whole)
+        if expected:
+            steps.append(_expecting(whole, draw(chains), at))
+        if not expected or draw(st.booleans()):
+            steps.append(_adding(whole, draw(st.sampled_from(Origin)), at))
         if draw(st.booleans()):
             status = draw(st.sampled_from(StudyStatus))
             steps.append(lambda work, uid=uid, status=status, at=at: work.studies.set_status(uid, status, at))  # type: ignore[misc]
@@ -178,7 +189,57 @@ def population(draw: st.DrawFn) -> list[Callable[[Work], Awaitable[None]]]:
             await work.studies.merge(gone, stays, NOW)
 
         steps.append(merge)
-    return steps
+    for _ in range(draw(few)):
+        of, at = draw(chains), NOW + timedelta(hours=1 + draw(few))
+        named = [_some_of(each, draw) for each in made if draw(st.booleans())]
+        steps += (_expecting(each, of, at) for each in named if draw(st.booleans()))
+        steps.append(_withdrawing(of, named, at))
+        if arrived(again := _some_of(draw(st.sampled_from(made)), draw)) and draw(st.booleans()):
+            steps.append(_adding(again, draw(st.sampled_from(Origin)), at))
+    return [_if_it_may(each) for each in steps]
+
+
+def _some_of(whole: Study, draw: st.DrawFn) -> Study:
+    """What a manifest that replaces another may name of it."""
+    return replace(
+        whole,
+        series=tuple(
+            replace(each, instances=tuple(one for one in each.instances if draw(st.booleans())))
+            for each in whole.series
+            if draw(st.booleans())
+        ),
+    )
+
+
+def _expecting(whole: Study, of: tuple[str, ...], at: datetime) -> Happening:
+    async def step(work: Work) -> None:
+        await work.studies.expect(whole, "Lakeside", at, of)
+
+    return step
+
+
+def _adding(whole: Study, origin: Origin, at: datetime) -> Happening:
+    async def step(work: Work) -> None:
+        await work.studies.add(arrived(whole), whole.patient, "", at, origin)
+
+    return step
+
+
+def _withdrawing(of: tuple[str, ...], named: list[Study], at: datetime) -> Happening:
+    async def step(work: Work) -> None:
+        await work.studies.withdraw(of, named, "1.2.78", at)
+
+    return step
+
+
+def _if_it_may(step: Happening) -> Happening:
+    """A study that a merge has made another's is refused, everywhere alike."""
+
+    async def attempted(work: Work) -> None:
+        with suppress(IdentityConflict):
+            await step(work)
+
+    return attempted
 
 
 compared = st.lists(st.tuples(st.sampled_from(("eq", "ne", "gt", "ge", "lt", "le")), moments), max_size=2).map(tuple)
@@ -228,9 +289,7 @@ async def same_documents(store: Store, submissions: list[Submission], questions:
         assert await all_of(store, criteria) == (expected, count), criteria
 
 
-async def same_studies(
-    store: Store, happened: list[Callable[[Work], Awaitable[None]]], questions: list[StudyCriteria]
-) -> None:
+async def same_studies(store: Store, happened: list[Happening], questions: list[StudyCriteria]) -> None:
     memory = MemoryStore()
     for one in (memory, store):
         async with one.unit() as work:
@@ -242,6 +301,9 @@ async def same_studies(
             record = await judge.studies.get(uid)
             assert await work.studies.get(uid) == record
             assert await work.studies.expected(uid) == await judge.studies.expected(uid)
+            assert await work.studies.withdrawn(uid) == await judge.studies.withdrawn(uid)
+            whole = await judge.studies.get(uid, everything=True)
+            assert await work.studies.get(uid, everything=True) == whole
         for criteria in questions:
             page, expected = await work.studies.search(criteria), await judge.studies.search(criteria)
             assert page == expected, criteria

@@ -1,13 +1,14 @@
 """The suite of the Studies port, on every store."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from gateway.adapters.store_sql import SqlStore
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.store import Store
+from gateway.ports.studies import Origin
 from profiles.errors import IdentityConflict, MalformedMessage, UnknownDocument
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier, Uid
 from profiles.model.imaging import Study
@@ -276,6 +277,279 @@ async def test_a_study_of_which_something_has_come_is_not_forgotten(store: Store
     assert (await record_of(store)).study.instance_count == 2
     async with store.view() as work:
         assert await work.studies.expected(UID) == frozenset()
+
+
+# --- withdrawing --------------------------------------------------------------------------------------------------------
+
+CHAIN, OTHER_CHAIN = "1.2.3.77.1", "1.2.3.77.2"
+ONE, TWO, REPORT = "1.2.3.50.1.1.1", "1.2.3.50.1.1.2", "1.2.3.50.1.2.1"
+FEWER = replace(WHOLE, series=(replace(FIRST, instances=FIRST.instances[:1]),))
+"""What the second manifest names: the first of the two images, and no report."""
+
+
+async def fetch(store: Store, whole: Study = WHOLE, chain: str = CHAIN, at: datetime = NOW) -> None:
+    """A manifest named it, and it came."""
+    async with store.unit() as work:
+        await work.studies.expect(whole, "Lakeside", at, (chain,))
+    async with store.unit() as work:
+        await work.studies.add(arrived(whole), whole.patient, "Lakeside", at, Origin.FETCHED)
+
+
+async def replaced(store: Store, *named: Study, chain: str = CHAIN, at: datetime = LATER) -> dict[str, int]:
+    """Another manifest took the place of the chain's last, and names these; how many instances were hidden, by study."""
+    async with store.unit() as work:
+        for each in named:
+            await work.studies.expect(each, "Lakeside", at, (chain,))
+        return dict(await work.studies.withdraw((chain,), named, "1.2.3.78", at))
+
+
+async def seen(store: Store, uid: str = UID) -> set[str]:
+    """Instances that may be seen; everything that tells of instances must tell of the same."""
+    record = await record_of(store, uid)
+    found_here = {str(each.sop_instance_uid) for _, each in record.study.instances()}
+    async with store.view() as work:
+        located = {sop for sop in (ONE, TWO, REPORT) if await work.studies.locate(sop) is not None}
+        told = [each async for each in work.studies.metadata(uid)]
+        page = await work.studies.search(StudyCriteria(study_instance_uids=(uid,)))
+        for sop in (ONE, TWO, REPORT):
+            alone = [each async for each in work.studies.metadata(uid, sop.rpartition(".")[0], sop)]
+            assert bool(alone) == (sop in found_here)
+            found_by_it = await work.studies.search(StudyCriteria(sop_instance_uids=(sop,)))
+            assert bool(found_by_it.records) == (sop in found_here)
+    assert located == found_here
+    assert len(told) == len(found_here)
+    assert sum(page.records[0].instance_counts.values()) == len(found_here)
+    assert sum(record.instance_counts.values()) == len(found_here)
+    return found_here
+
+
+async def hidden(store: Store) -> dict[str, tuple[str, datetime]]:
+    async with store.view() as work:
+        return {each.sop_instance_uid: (each.manifest, each.at) for each in await work.studies.withdrawn(UID)}
+
+
+async def awaited(store: Store) -> set[str]:
+    async with store.view() as work:
+        return set(await work.studies.expected(UID))
+
+
+async def test_what_the_new_manifest_does_not_name_is_hidden_and_kept(store: Store) -> None:
+    await fetch(store)
+    before = await record_of(store)
+    assert await replaced(store, FEWER) == {UID: 2}
+    assert await seen(store) == {ONE}
+    assert await hidden(store) == {TWO: ("1.2.3.78", LATER), REPORT: ("1.2.3.78", LATER)}
+    record = await record_of(store)
+    assert (record.status, record.updated_at) == (before.status, LATER)
+    assert record.version == before.version + 1
+    async with store.view() as work:
+        whole = await work.studies.get(UID, everything=True)
+        told = [each async for each in work.studies.metadata(UID, everything=True)]
+        alone = [each async for each in work.studies.metadata(UID, "1.2.3.50.1.2", REPORT, everything=True)]
+    assert whole is not None
+    assert whole.study == before.study
+    assert [one.sop_instance_uid.encode() in body for body, (_, one) in zip(told, WHOLE.instances(), strict=True)] == [
+        True, True, True,
+    ]  # fmt: skip
+    assert alone == told[2:]
+
+
+async def test_a_series_of_which_nothing_is_left_is_not_shown_and_not_found(store: Store) -> None:
+    await fetch(store)
+    assert await found(store, modalities=("SR",)) == [UID]
+    await replaced(store, FEWER)
+    record = await record_of(store)
+    assert [each.series_instance_uid for each in record.study.series] == ["1.2.3.50.1.1"]
+    assert await found(store, modalities=("SR",)) == []
+    assert await found(store, series_instance_uids=("1.2.3.50.1.2",)) == []
+    async with store.view() as work:
+        (shown,) = (await work.studies.search(StudyCriteria(study_instance_uids=(UID,)))).records
+    assert [each.series_instance_uid for each in shown.study.series] == ["1.2.3.50.1.1"]
+    await replaced(store, WHOLE, at=MUCH_LATER)
+    assert (await record_of(store)).study == WHOLE
+    assert await found(store, modalities=("SR",)) == [UID]
+
+
+async def test_what_was_pushed_too_is_nobodys_to_withdraw(store: Store) -> None:
+    await fetch(store)
+    before = await record_of(store)
+    await add(store, replace(WHOLE, series=(SECOND,)), LATER)
+    assert await record_of(store) == before
+    assert await replaced(store, FEWER) == {UID: 1}
+    assert await seen(store) == {ONE, REPORT}
+
+
+async def test_what_was_pushed_first_and_named_later_is_nobodys_to_withdraw(store: Store) -> None:
+    await add(store, WHOLE)
+    async with store.unit() as work:
+        await work.studies.expect(WHOLE, "Lakeside", NOW, (CHAIN,))
+    before = await record_of(store)
+    assert await replaced(store, FEWER) == {}
+    assert await record_of(store) == before
+
+
+@pytest.mark.parametrize("when", ["on their way", "here"])
+async def test_what_two_chains_name_is_withdrawn_by_neither(store: Store, when: str) -> None:
+    async with store.unit() as work:
+        await work.studies.expect(WHOLE, "Lakeside", NOW, (CHAIN,))
+    if when == "here":
+        await fetch(store)
+    async with store.unit() as work:
+        await work.studies.expect(replace(WHOLE, series=(SECOND,)), "Lakeside", NOW, (OTHER_CHAIN,))
+        await work.studies.add(arrived(WHOLE), WHOLE.patient, "Lakeside", NOW, Origin.FETCHED)
+    assert await replaced(store, FEWER) == {UID: 1}
+    assert await replaced(store, chain=OTHER_CHAIN) == {}
+    assert await seen(store) == {ONE, REPORT}
+
+
+async def test_a_manifest_that_replaces_two_withdraws_what_either_brought(store: Store) -> None:
+    await fetch(store, replace(WHOLE, series=(FIRST,)))
+    await fetch(store, replace(WHOLE, series=(SECOND,)), OTHER_CHAIN)
+    async with store.unit() as work:
+        both = (CHAIN, OTHER_CHAIN)
+        await work.studies.expect(FEWER, "Lakeside", LATER, both)
+        assert dict(await work.studies.withdraw(both, (FEWER,), "1.2.3.78", LATER)) == {UID: 2}
+    assert await seen(store) == {ONE}
+    assert await replaced(store, chain=OTHER_CHAIN, at=MUCH_LATER) == {}
+    assert await replaced(store, at=MUCH_LATER) == {UID: 1}
+
+
+async def test_what_is_named_again_is_seen_again_and_may_be_withdrawn_again(store: Store) -> None:
+    await fetch(store)
+    await replaced(store, FEWER)
+    async with store.unit() as work:
+        assert await work.studies.expect(WHOLE, "Lakeside", MUCH_LATER, (CHAIN,)) == 2
+    assert await awaited(store) == set()
+    assert await seen(store) == {ONE, TWO, REPORT}
+    assert await hidden(store) == {}
+    assert (await record_of(store)).updated_at == MUCH_LATER
+    assert await replaced(store, FEWER, at=MUCH_LATER) == {UID: 2}
+    assert await replaced(store, FEWER, at=MUCH_LATER) == {}
+    assert await seen(store) == {ONE}
+
+
+async def test_what_another_chain_names_after_it_was_withdrawn_is_that_chains(store: Store) -> None:
+    await fetch(store)
+    await replaced(store, FEWER)
+    async with store.unit() as work:
+        assert await work.studies.expect(replace(WHOLE, series=(SECOND,)), "Lakeside", LATER, (OTHER_CHAIN,)) == 1
+    assert await replaced(store) == {UID: 1}
+    assert await seen(store) == {REPORT}
+    assert await replaced(store, chain=OTHER_CHAIN) == {UID: 1}
+
+
+async def test_what_is_pushed_after_it_was_withdrawn_is_seen_again_for_good(store: Store) -> None:
+    await fetch(store)
+    await replaced(store, FEWER)
+    await add(store, replace(WHOLE, series=(SECOND,)), MUCH_LATER)
+    assert await seen(store) == {ONE, REPORT}
+    assert set(await hidden(store)) == {TWO}
+    assert (await record_of(store)).updated_at == MUCH_LATER
+    await replaced(store, FEWER)
+    assert await seen(store) == {ONE, REPORT}
+
+
+async def test_what_only_the_replaced_manifest_announced_is_awaited_no_longer(store: Store) -> None:
+    async with store.unit() as work:
+        await work.studies.expect(WHOLE, "Lakeside", NOW, (CHAIN,))
+    assert await replaced(store, FEWER) == {UID: 0}
+    assert await awaited(store) == {ONE}
+    record = await record_of(store)
+    assert [each.series_instance_uid for each in record.study.series] == ["1.2.3.50.1.1"]
+    assert (record.status, record.updated_at) == (StudyStatus.REGISTERED, LATER)
+
+
+async def test_what_comes_after_it_was_withdrawn_is_kept_and_hidden_until_it_is_named(store: Store) -> None:
+    async with store.unit() as work:
+        await work.studies.expect(WHOLE, "Lakeside", NOW, (CHAIN,))
+    await replaced(store, FEWER)
+    before = await record_of(store)
+    async with store.unit() as work:
+        late = [each for each in arrived(WHOLE) if each.study.series[0].instances[0].sop_instance_uid != ONE]
+        await work.studies.add([*late, *late], WHOLE.patient, "Lakeside", MUCH_LATER, Origin.FETCHED)
+    assert await record_of(store) == before
+    assert await seen(store) == set()
+    assert await hidden(store) == {TWO: ("", MUCH_LATER), REPORT: ("", MUCH_LATER)}
+    await replaced(store, WHOLE, at=MUCH_LATER)
+    assert await seen(store) == {TWO, REPORT}
+    assert await awaited(store) == {ONE}
+    assert await replaced(store, FEWER, at=MUCH_LATER) == {UID: 2}
+
+
+async def test_a_study_of_which_nothing_is_left_is_cancelled_and_comes_back(store: Store) -> None:
+    await fetch(store)
+    assert await replaced(store) == {UID: 3}
+    record = await record_of(store)
+    assert (record.status, record.study.series, record.updated_at) == (StudyStatus.CANCELLED, (), LATER)
+    assert await found(store, statuses=("cancelled",)) == [UID]
+    assert await seen(store) == set()
+    await replaced(store, WHOLE, at=MUCH_LATER)
+    assert (await record_of(store)).status is StudyStatus.REGISTERED
+    assert await seen(store) == {ONE, TWO, REPORT}
+    await replaced(store, at=MUCH_LATER)
+    await add(store, FEWER, MUCH_LATER)
+    assert (await record_of(store)).status is StudyStatus.AVAILABLE
+    assert await seen(store) == {ONE}
+
+
+async def test_a_study_whose_new_instances_are_on_their_way_is_registered_and_a_held_one_stays_held(
+    store: Store,
+) -> None:
+    await fetch(store)
+    async with store.unit() as work:
+        await work.studies.set_status(UID, StudyStatus.AVAILABLE, NOW)
+    anew = replace(WHOLE, series=(series("1.2.3.50.1.1", instance("1.2.3.50.1.1.9", 9)),))
+    assert await replaced(store, anew) == {UID: 3}
+    assert (await record_of(store)).status is StudyStatus.REGISTERED
+    assert await seen(store) == set()
+    async with store.unit() as work:
+        await work.studies.set_status(UID, StudyStatus.UNKNOWN, LATER)
+    assert await replaced(store, at=MUCH_LATER) == {UID: 0}
+    assert (await record_of(store)).status is StudyStatus.UNKNOWN
+
+
+async def test_what_is_told_of_it_once_more_leaves_it_hidden(store: Store) -> None:
+    await fetch(store)
+    await replaced(store, FEWER)
+    before = await record_of(store)
+    told = [replace(each, metadata=b'{"00100020":{"vr":"LO"}}') for each in arrived(WHOLE)]
+    fresh = replace(WHOLE, series=(replace(FIRST, instances=(instance("1.2.3.50.1.1.9", 9),)),))
+    async with store.unit() as work:
+        await work.studies.add([*told, *arrived(fresh)], WHOLE.patient, "", MUCH_LATER, Origin.KNOWN)
+    assert (await record_of(store)).study.instance_count == before.study.instance_count + 1
+    assert await hidden(store) == {TWO: ("1.2.3.78", LATER), REPORT: ("1.2.3.78", LATER)}
+    async with store.view() as work:
+        rewritten = [each async for each in work.studies.metadata(UID, everything=True)]
+    assert rewritten.count(b'{"00100020":{"vr":"LO"}}') == 3
+    await replaced(store, WHOLE, at=MUCH_LATER)
+    assert (await record_of(store)).study.instance_count == 4
+
+
+async def test_a_study_is_its_chains_after_a_merge_and_other_studies_stay_as_they_are(store: Store) -> None:
+    await fetch(store)
+    await fetch(store, study("1.2.3.50.2", series("1.2.3.50.2.1", instance("1.2.3.50.2.1.1"))), OTHER_CHAIN)
+    other = await record_of(store, "1.2.3.50.2")
+    async with store.unit() as work:
+        await work.studies.merge(ANN, patient(BEN), NOW)
+    merged = await record_of(store, "1.2.3.50.2")
+    assert merged.study.patient != other.study.patient
+    assert await replaced(store) == {UID: 3}
+    assert await record_of(store, "1.2.3.50.2") == merged
+
+
+async def test_a_study_of_which_something_is_withdrawn_is_not_forgotten(store: Store) -> None:
+    await fetch(store)
+    await replaced(store)
+    async with store.unit() as work:
+        await work.studies.forget_patient(UID)
+    assert set(await hidden(store)) == {ONE, TWO, REPORT}
+    assert (await record_of(store)).status is StudyStatus.CANCELLED
+
+
+async def test_what_is_withdrawn_is_named_for_the_archive_to_compare(sqlite: SqlStore) -> None:
+    await fetch(sqlite)
+    await replaced(sqlite, FEWER)
+    assert sorted([uid async for uid in sqlite.instances()]) == [ONE, TWO, REPORT]
 
 
 # --- telling ------------------------------------------------------------------------------------------------------------
