@@ -101,8 +101,9 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         listeners = listeners_of(settings, house, adapters, services, login=login, tls=tls)
         addresses = {"http": house.base_url}
         control = Control(
-            house=house, store=adapters.store, operations=services.operations, directory=adapters.directory,
-            audit=adapters.trail.archive(adapters.store), clock=adapters.clock, addresses=lambda: addresses,
+            house=house, store=adapters.store, operations=services.operations, probe=services.probe,
+            directory=adapters.directory, audit=adapters.trail.archive(adapters.store), clock=adapters.clock,
+            addresses=lambda: addresses,
         )  # fmt: skip
         async with (
             _audited(settings, house, adapters),

@@ -366,12 +366,15 @@ def doctor(config: ConfigOption = None, data: DataOption = None, as_json: JsonOp
 
 @config_cli.command("check", epilog=_examples("radgate config check --config radgate.toml"))
 def config_check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Say whether the settings can be used; every problem with its key, the reason and the cure."""
+    """Say whether the settings and the codes can be used; every problem with its key, the reason and the cure."""
+    from gateway.adapters.code_sets import site_codes
     from gateway.settings import SettingsError, load
+    from profiles.model.identifiers import Oid
 
     problems: tuple[Problem, ...] = ()
     try:
-        load(config)
+        checked = load(config).affinity_domain
+        site_codes(checked.code_sets, checked.patient_authority or Oid("1.2"))  # whose ids it is does not matter here
     except SettingsError as error:
         problems = error.problems
     if as_json:
@@ -427,6 +430,17 @@ def config_init(
         _print({"path": str(path)}, True, _table())
     else:
         _say(f"Wrote {path}. Next: `radgate config check --config {path}`, then `radgate serve --config {path}`.")
+
+
+@config_cli.command("codes", epilog=_examples("radgate config codes > codes.toml"))
+def config_codes(as_json: JsonOption = False) -> None:
+    """Print a file of the codes that are published with, and of the table that leads to them, explained."""
+    from gateway.settings_file import annotated_codes
+
+    if as_json:
+        _print({"codes": annotated_codes()}, True, _table())
+    else:
+        sys.stdout.write(annotated_codes())
 
 
 # --- exchange ---------------------------------------------------------------------------------------------------------
@@ -645,6 +659,37 @@ def peer_list(config: ConfigOption = None, data: DataOption = None, as_json: Jso
             peer["unknown_patient"],
         )  # fmt: skip
     _print(peers, as_json, table)
+
+
+@peer_cli.command("test", epilog=_examples("radgate peer test Lakeside", "radgate peer test Lakeside --json"))
+def peer_test(
+    name: Annotated[str, typer.Argument(metavar="PEER", help="Its name in the settings.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk the way to a peer's endpoints: name, connection, TLS, HTTP, SOAP, transaction; say where it ends and what helps.
+
+    Questions are asked that a peer only answers, about nobody; nothing is submitted. Ends with 5 if a hop does not hold.
+    """
+    probed = Running(config, data).ask("POST", f"/peers/{quote(name, safe='')}/test", {"person": getpass.getuser()})
+    table = _table("asked for", "", "hop", "ms", "found", "cure")
+    for each in probed:
+        for hop in each["hops"]:
+            mark = Text("✓", "green") if hop["good"] else Text("✗", "bold red")
+            table.add_row(
+                Text(_plain(each["transaction"])), mark, Text(hop["hop"]), Text(f"{hop['ms']:.0f}", justify="right"),
+                Text(_plain(hop["detail"])), Text(_plain(hop["cure"])),
+            )  # fmt: skip
+        unanswered = sorted(query for query, answered in each["supports"].items() if not answered)
+        if each["supports"]:
+            said = (
+                f"all {len(each['supports'])} answered" if not unanswered else f"not answered: {', '.join(unanswered)}"
+            )
+            table.add_row(Text(_plain(each["transaction"])), Text(""), Text("queries"), Text(""), Text(said), Text(""))
+    _print(probed, as_json, table)
+    if not all(each["good"] for each in probed):
+        raise typer.Exit(Exit.FAULTY)
 
 
 @patient_cli.command(

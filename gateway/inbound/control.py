@@ -27,6 +27,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
 from gateway.services.operations import Operations
+from gateway.services.probe import Probe
 from profiles.atna import audit_log_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.identifiers import PatientIdentifier
@@ -56,6 +57,7 @@ class Control:
         house: House,
         store: Store,
         operations: Operations,
+        probe: Probe,
         directory: Directory,
         audit: AuditArchive,
         clock: Clock,
@@ -65,6 +67,7 @@ class Control:
         self._house = house
         self._store = store
         self._operations = operations
+        self._probe = probe
         self._directory = directory
         self._audit = audit
         self._clock = clock
@@ -90,6 +93,7 @@ class Control:
                 web.post("/collect", self._collect),
                 web.get("/patients", self._patients),
                 web.get("/peers", self._peers),
+                web.post("/peers/{name}/test", self._peer_test),
                 web.get("/audit", self._audit_list),
                 web.get("/audit/verify", self._audit_verify),
                 web.get("/audit/export", self._audit_export),
@@ -202,6 +206,11 @@ class Control:
                 for peer in self._directory.all()
             ]
         )
+
+    async def _peer_test(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        probed = await self._probe.peer(request.match_info["name"], _person(body))
+        return _reply([{**asdict(each), "supports": dict(each.supports), "good": each.good} for each in probed])
 
     async def _audit_list(self, request: web.Request) -> web.Response:
         criteria = await self._criteria(request)

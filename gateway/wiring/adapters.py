@@ -25,6 +25,7 @@ from gateway.adapters.peers_mllp import MllpCarrier
 from gateway.adapters.peers_soap import SoapCarrier
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tls import ClientCertificate, TlsIdentity, client_context, server_context
+from gateway.adapters.ways import NetworkWays
 from gateway.model.house import House
 from gateway.ports.archive import Archive
 from gateway.settings import RetentionSection, Settings
@@ -65,6 +66,7 @@ class Adapters:
     trail: AuditTrail
     archive: Archive
     peers: CallingPeers
+    ways: NetworkWays
     directory: StaticDirectory
     identity: TlsIdentity | None  # what we show; None: no TLS
     due: Bell
@@ -116,6 +118,7 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
         peers=CallingPeers(
             house=house, store=store, clock=clock, carriers={SoapTransaction: soap, Hl7Transaction: mllp}
         ),
+        ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
         directory=directory, identity=identity, due=due, committed=committed,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.adapters.archive_dicomweb import DicomwebArchive
-from gateway.adapters.code_sets import site_codes
+from gateway.adapters.code_sets import CodeSets
 from gateway.model.house import House
 from gateway.services.collect import Collect
 from gateway.services.federate import Federate
@@ -12,6 +12,7 @@ from gateway.services.follow import Follow, Rule
 from gateway.services.ingest import Ingest
 from gateway.services.notify import Notify
 from gateway.services.operations import Operations
+from gateway.services.probe import Probe
 from gateway.services.publish import Publish
 from gateway.services.retrieve import Retrieve
 from gateway.services.rewrite import Rewrite
@@ -37,6 +38,7 @@ class Services:
     feed: Feed
     follow: Follow
     operations: Operations
+    probe: Probe
     synchronise: Synchronise | None
 
 
@@ -49,7 +51,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     rewrite = Rewrite(store=store, archive=archive, compute=compute, clock=clock)
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
-        codes=site_codes(settings.affinity_domain.code_sets, house.patient_authority),
+        codes=CodeSets(settings.affinity_domain.code_sets, house.patient_authority).current,
     )  # fmt: skip
     transfer = Transfer(
         house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,
@@ -76,6 +78,9 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         ),
         operations=Operations(
             house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
+        ),
+        probe=Probe(
+            house=house, store=store, peers=peers, ways=adapters.ways, directory=directory, clock=clock
         ),
         synchronise=synchronise,
     )  # fmt: skip

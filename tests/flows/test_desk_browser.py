@@ -352,6 +352,17 @@ async def test_a_held_study_is_found_decided_and_released_by_keyboard(browser: B
         assert "Released" in await seen.page.locator(".audit").first.inner_text()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_way_to_a_peer_is_tested_by_a_button(browser: Browser, scene: Scene, scheme: str) -> None:
+    async with seat(browser, scene, scheme=scheme, width=420) as seen:
+        await seen.go("/peers")
+        await seen.page.get_by_role("button", name="Test the way to Region").click()
+        hops = seen.page.get_by_role("region", name="Hops of ITI-18")
+        assert "nothing listens at 127.0.0.1 port 9" in await hops.inner_text()
+        assert [each for each in await seen.page.evaluate(CONTRASTS) if each["ratio"] < ENOUGH] == []
+        assert await seen.overflow() <= 0
+
+
 async def test_a_session_that_ended_leads_to_the_login_and_back(browser: Browser, scene: Scene) -> None:
     async with seat(browser, scene) as seen:
         await seen.page.get_by_role("button", name="Log out").click()

@@ -11,14 +11,16 @@ from aiohttp.test_utils import TestServer
 
 from gateway.adapters.audit_sql import AuditTrail
 from gateway.adapters.compute import ThreadCompute
-from gateway.adapters.peers import StaticDirectory
+from gateway.adapters.peers import CallingPeers, StaticDirectory
 from gateway.adapters.store_sql import SqlStore
 from gateway.inbound.desk import Desk, Login
 from gateway.model.job import ExchangeJob, Kind, State
 from gateway.model.peer import Peer
+from gateway.model.probe import Hop, Walked
 from gateway.ports.audit import AuditCriteria
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.operations import Operations
+from gateway.services.probe import Probe
 from profiles.model.audit import AuditRecord
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier, Uid
 from profiles.model.imaging import Instance, Series, Study
@@ -128,6 +130,13 @@ class Pages:
         return study
 
 
+class NoWay:
+    """Every way ends where it begins."""
+
+    async def walk(self, address: str, peer: Peer) -> tuple[Walked, ...]:
+        return (Walked(hop=Hop.NAME, good=False, detail="it has no address", cure="Check the <name> server"),)
+
+
 @asynccontextmanager
 async def desk_pages(folder: Path, peers: tuple[Peer, ...] = (LAKESIDE, REGION)) -> AsyncIterator[Pages]:
     """A desk that serves; nobody is logged in."""
@@ -145,9 +154,13 @@ async def desk_pages(folder: Path, peers: tuple[Peer, ...] = (LAKESIDE, REGION))
     operations = Operations(
         house=HOUSE, store=store, compute=compute, clock=clock, directory=directory, wake=lambda: woken.append("wake")
     )
+    probe = Probe(
+        house=HOUSE, store=store, ways=NoWay(), directory=directory, clock=clock,
+        peers=CallingPeers(house=HOUSE, store=store, clock=clock, carriers={}),
+    )  # fmt: skip
     desk = Desk(
-        house=HOUSE, store=store, operations=operations, directory=directory, audit=trail.archive(store), login=login,
-        clock=clock,
+        house=HOUSE, store=store, operations=operations, probe=probe, directory=directory, audit=trail.archive(store),
+        login=login, clock=clock,
     )  # fmt: skip
     app = web.Application(client_max_size=0)
     desk.routes(app)

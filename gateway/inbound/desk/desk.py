@@ -23,12 +23,14 @@ from gateway.inbound.desk.login import COOKIE, Login, Session, TooManyTries
 from gateway.inbound.naming import Names
 from gateway.model.house import House
 from gateway.model.job import Kind, State
+from gateway.model.probe import Probed
 from gateway.model.study import StudyRecord
 from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
 from gateway.services.operations import Operations
+from gateway.services.probe import Probe
 from profiles.atna import audit_log_used, logged_in, logged_out, restricted_function_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.identifiers import PatientIdentifier
@@ -91,6 +93,7 @@ class Desk:
         house: House,
         store: Store,
         operations: Operations,
+        probe: Probe,
         directory: Directory,
         audit: AuditArchive,
         login: Login,
@@ -100,6 +103,7 @@ class Desk:
         self._house = house
         self._store = store
         self._operations = operations
+        self._probe = probe
         self._directory = directory
         self._audit = audit
         self._login = login
@@ -136,6 +140,7 @@ class Desk:
             ("GET", "/studies/{uid}", self._study),
             ("POST", "/studies/{uid}/share", self._share),
             ("GET", "/peers", self._peers),
+            ("POST", "/peers/{name}/test", self._peer_test),
             ("GET", "/audit", self._audit_page),
         ):
             app.router.add_route(method, path, self._behind_login(handler))
@@ -350,12 +355,19 @@ class Desk:
     # --- peers and audit ---------------------------------------------------------------------------------------------
 
     async def _peers(self, request: web.Request) -> web.Response:
+        return await self._peers_page(request, {})
+
+    async def _peer_test(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        return await self._peers_page(request, {name: await self._probe.peer(name, request[SESSION].person)})
+
+    async def _peers_page(self, request: web.Request, probed: Mapping[str, Sequence[Probed]]) -> web.Response:
         last = {}
         async with self._store.view() as work:
             for peer in self._directory.all():
                 jobs = await work.ledger.list(peer=peer.name, limit=1)
                 last[peer.name] = jobs[0] if jobs else None
-        return self._page("peers.html", request, peers=self._directory.all(), last=last)
+        return self._page("peers.html", request, peers=self._directory.all(), last=last, probed=probed)
 
     async def _audit_page(self, request: web.Request) -> web.Response:
         asked = {name: value.strip() for name, value in request.query.items() if value.strip()}

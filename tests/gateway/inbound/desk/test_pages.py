@@ -266,6 +266,18 @@ async def test_a_release_that_settles_nothing_says_so(desk: Pages, patient: str,
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
+async def test_the_way_to_a_peer_is_walked_and_told_on_its_card(desk: Pages) -> None:
+    status, _, page = await desk.act("/peers/Lakeside/test")
+    assert status == 200
+    assert "does not work" in page
+    assert "it has no address" in page
+    assert "Check the &lt;name&gt; server" in page
+    jobs = await desk.audited()
+    assert any("Way to Lakeside tested" in repr(record) for record in jobs)
+    assert (await desk.act("/peers/Nobody/test"))[0] == 422
+    assert (await desk.post("/peers/Lakeside/test"))[0] == 403
+
+
 async def test_an_empty_house_says_what_will_be_here(tmp_path: Path) -> None:
     async with desk_pages(tmp_path, peers=()) as desk:
         await desk.enter()
