@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -19,7 +19,7 @@ class MadeCertificate:
     certificate: Path
     key: Path
     made: x509.Certificate
-    private: ec.EllipticCurvePrivateKey
+    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
     @property
     def sha256(self) -> str:
@@ -35,9 +35,10 @@ def make_certificate(
     authority: bool = False,
     since: timedelta = timedelta(hours=-1),
     until: timedelta = timedelta(days=1),
+    rsa_bits: int = 0,
 ) -> MadeCertificate:
-    """A certificate for 127.0.0.1 and localhost; self-signed unless an authority is given."""
-    private = ec.generate_private_key(ec.SECP256R1())
+    """A certificate for 127.0.0.1 and localhost; self-signed unless an authority is given. `rsa_bits` 0: of a curve."""
+    private = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     builder = (

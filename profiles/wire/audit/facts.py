@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from profiles.errors import ExchangeError
 from profiles.model.audit import AuditCode
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.identifiers import Oid, PatientIdentifier
 
 
 class Side(StrEnum):
@@ -30,12 +30,14 @@ class Party:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """The person for whom a system acts, if an assertion or a login told us."""
+    """The person for whom a system acts, if an assertion or a login told us; and the organisation that the person is of."""
 
     user_id: str
     user_name: str = ""
     roles: tuple[AuditCode, ...] = ()
     purposes: tuple[AuditCode, ...] = ()
+    home_community_id: Oid | None = None
+    organization: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ from profiles.wire.soap.names import (
     HEADER,
     INCLUDE,
     MUST_UNDERSTAND,
+    OUR_ROLES,
     ROLE,
     S11,
     WSA,
@@ -368,7 +369,6 @@ class Addressing:
 
 _ADDRESSING = tuple(f"{{{WSA}}}{name}" for name in ("Action", "MessageID", "RelatesTo", "To", "ReplyTo"))
 _UNDERSTOOD = frozenset((*_ADDRESSING, f"{{{WSA}}}From", f"{{{WSA}}}FaultTo"))
-_OUR_ROLES = frozenset({"", f"{S}/role/next", f"{S}/role/ultimateReceiver"})
 
 
 def envelope_header(root: etree._Element) -> etree._Element | None:
@@ -435,7 +435,7 @@ def check_header(
         must = (block.get(MUST_UNDERSTAND) or "false").strip()
         if must not in ("true", "1", "false", "0"):
             raise MalformedMessage("mustUnderstand is a boolean", location=str(block.tag))
-        if (block.get(ROLE) or "").strip() not in _OUR_ROLES:
+        if (block.get(ROLE) or "").strip() not in OUR_ROLES:
             continue
         if block.tag in _ADDRESSING:
             if block.tag in seen and not block.tag.endswith("RelatesTo"):
@@ -523,17 +523,25 @@ def includes_of(root: etree._Element) -> Includes:
 
 
 def encode_envelope(
-    body: Iterable[bytes], *, action: str, message_id: str, relates_to: str = "", to: str = "", reply_to: bool = False
+    body: Iterable[bytes],
+    *,
+    action: str,
+    message_id: str,
+    relates_to: str = "",
+    to: str = "",
+    reply_to: bool = False,
+    security: bytes = b"",
 ) -> Iterator[bytes]:
     """An envelope in pieces.
 
     Args:
         body: The first child of the SOAP body, in pieces, its namespaces declared.
-        action: wsa:Action; the only header that is marked mustUnderstand (V.3.2, note 1).
+        action: wsa:Action; but for security the only header that is marked mustUnderstand (V.3.2, note 1).
         message_id: A URI.
         relates_to: MessageID of the request; "" in requests.
         to: Where a request goes.
         reply_to: Whether to ask for the answer on this connection; requests do.
+        security: A security header, as it is to stand there.
     """
     header = (
         f'<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="{S}" xmlns:wsa="{WSA}"><s:Header>'
@@ -546,6 +554,6 @@ def encode_envelope(
         header += f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo>"
     if to:
         header += f"<wsa:To>{xml.text(to)}</wsa:To>"
-    yield f"{header}</s:Header><s:Body>".encode()
+    yield b"%b%b</s:Header><s:Body>" % (header.encode(), security)
     yield from body
     yield b"</s:Body></s:Envelope>"

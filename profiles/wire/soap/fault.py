@@ -55,6 +55,14 @@ ACTION_NOT_SUPPORTED: Final = "wsa:ActionNotSupported"
 HEADER_REQUIRED: Final = "wsa:MessageAddressingHeaderRequired"
 INVALID_CARDINALITY: Final = "wsa:InvalidCardinality"
 ONLY_ANONYMOUS: Final = "wsa:OnlyAnonymousAddressSupported"
+WSSE_UNSUPPORTED: Final = "wsse:UnsupportedSecurityToken"
+WSSE_ALGORITHM: Final = "wsse:UnsupportedAlgorithm"
+WSSE_INVALID_SECURITY: Final = "wsse:InvalidSecurity"
+WSSE_INVALID: Final = "wsse:InvalidSecurityToken"
+WSSE_FAILED_AUTHENTICATION: Final = "wsse:FailedAuthentication"
+WSSE_FAILED_CHECK: Final = "wsse:FailedCheck"
+WSSE_UNAVAILABLE: Final = "wsse:SecurityTokenUnavailable"
+WSSE_EXPIRED: Final = "wsse:MessageExpired"
 
 NAMED: Mapping[str, FaultCode] = {
     VERSION_MISMATCH: FaultCode(Code.VERSION_MISMATCH),
@@ -63,14 +71,14 @@ NAMED: Mapping[str, FaultCode] = {
     HEADER_REQUIRED: FaultCode(Code.SENDER, ("wsa:MessageAddressingHeaderRequired",)),
     INVALID_CARDINALITY: FaultCode(Code.SENDER, ("wsa:InvalidAddressingHeader", "wsa:InvalidCardinality")),
     ONLY_ANONYMOUS: FaultCode(Code.SENDER, ("wsa:InvalidAddressingHeader", "wsa:OnlyAnonymousAddressSupported")),
-    "wsse:UnsupportedSecurityToken": FaultCode(Code.SENDER, ("wsse:UnsupportedSecurityToken",)),
-    "wsse:UnsupportedAlgorithm": FaultCode(Code.SENDER, ("wsse:UnsupportedAlgorithm",)),
-    "wsse:InvalidSecurity": FaultCode(Code.SENDER, ("wsse:InvalidSecurity",)),
-    "wsse:InvalidSecurityToken": FaultCode(Code.SENDER, ("wsse:InvalidSecurityToken",)),
-    "wsse:FailedAuthentication": FaultCode(Code.SENDER, ("wsse:FailedAuthentication",)),
-    "wsse:FailedCheck": FaultCode(Code.SENDER, ("wsse:FailedCheck",)),
-    "wsse:SecurityTokenUnavailable": FaultCode(Code.SENDER, ("wsse:SecurityTokenUnavailable",)),
-    "wsse:MessageExpired": FaultCode(Code.SENDER, ("wsse:MessageExpired",)),
+    WSSE_UNSUPPORTED: FaultCode(Code.SENDER, ("wsse:UnsupportedSecurityToken",)),
+    WSSE_ALGORITHM: FaultCode(Code.SENDER, ("wsse:UnsupportedAlgorithm",)),
+    WSSE_INVALID_SECURITY: FaultCode(Code.SENDER, ("wsse:InvalidSecurity",)),
+    WSSE_INVALID: FaultCode(Code.SENDER, ("wsse:InvalidSecurityToken",)),
+    WSSE_FAILED_AUTHENTICATION: FaultCode(Code.SENDER, ("wsse:FailedAuthentication",)),
+    WSSE_FAILED_CHECK: FaultCode(Code.SENDER, ("wsse:FailedCheck",)),
+    WSSE_UNAVAILABLE: FaultCode(Code.SENDER, ("wsse:SecurityTokenUnavailable",)),
+    WSSE_EXPIRED: FaultCode(Code.SENDER, ("wsse:MessageExpired",)),
 }
 
 FAULTS: Mapping[Condition, FaultCode] = {

@@ -7,6 +7,7 @@ S11: Final = "http://schemas.xmlsoap.org/soap/envelope/"  # SOAP 1.1, known only
 WSA: Final = "http://www.w3.org/2005/08/addressing"
 XOP: Final = "http://www.w3.org/2004/08/xop/include"
 WSSE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 XDS_B: Final = "urn:ihe:iti:xds-b:2007"
 
 ANONYMOUS: Final = f"{WSA}/anonymous"
@@ -17,6 +18,8 @@ BODY: Final = f"{{{S}}}Body"
 FAULT: Final = f"{{{S}}}Fault"
 MUST_UNDERSTAND: Final = f"{{{S}}}mustUnderstand"
 ROLE: Final = f"{{{S}}}role"
+OUR_ROLES: Final = frozenset({"", f"{S}/role/next", f"{S}/role/ultimateReceiver"})
+"""Values of `role` that address a header to us, who are never in between (SOAP 1.2 part 1, 2.2)."""
 INCLUDE: Final = f"{{{XOP}}}Include"
 DOCUMENT: Final = f"{{{XDS_B}}}Document"
 """The only base64Binary element of the transactions that carry documents (ITI TF-2 3.41, 3.43; RAD TF-2 4.69)."""
