@@ -10,18 +10,23 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from gateway.adapters.identity_rules import (
     beginning,
     beginnings,
     buried,
+    check_limit,
     check_merge,
+    fits,
+    leading,
     matching,
     merged,
     not_valid,
     repointed,
     searched_ideographic,
     searched_name,
+    the_same,
     updated,
 )
 from gateway.adapters.ledger_rules import WENT_DOWN, WENT_DOWN_CURE, Turns, check_ended, claimable_at, claimed, moved
@@ -36,7 +41,9 @@ from gateway.adapters.registry_rules import (
     folder_fits,
     last_update,
     like,
+    new_folders,
     one_of,
+    outdated,
     reference_text,
     set_fits,
     within,
@@ -57,6 +64,7 @@ from gateway.model.study import StudyPage, StudyRecord, StudyStatus, Withdrawn
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.audit import AuditSink
 from gateway.ports.objects import StagedObject
+from gateway.ports.registry import RegistryObject
 from gateway.ports.store import Work
 from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.errors import Duplicate, IdentityConflict, RuleViolation, UnknownDocument
@@ -71,6 +79,7 @@ from profiles.model.document import (
     Folder,
     Submission,
     SubmissionSet,
+    logical_id_of,
 )
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Instance, Series, Study
@@ -110,6 +119,7 @@ class MemoryState:
     sets: dict[str, SubmissionSet] = field(default_factory=dict)
     folders: dict[str, Folder] = field(default_factory=dict)
     associations: dict[str, Association] = field(default_factory=dict)
+    superseded: dict[str, bool] = field(default_factory=dict)  # versions that have a newer one
     studies: dict[str, StudyRecord] = field(default_factory=dict)
     metadata: dict[tuple[str, str, str], bytes] = field(default_factory=dict)  # by study, series and instance UID
     chains: dict[tuple[str, str, str], str] = field(default_factory=dict)  # of those that have one
@@ -161,7 +171,7 @@ class MemoryRegistry:
         submission_set = submission.submission_set
         for unique_id, kind in (
             (submission_set.unique_id, "set"),
-            *((folder.unique_id, "folder") for folder in submission.folders),
+            *((folder.unique_id, "folder") for folder in new_folders(submission)),
         ):
             if (kind, unique_id) in state.unique_ids:
                 raise Duplicate("a uniqueId is in use", code="XDSDuplicateUniqueIdInRegistry", location=unique_id)
@@ -184,9 +194,11 @@ class MemoryRegistry:
         state.unique_ids["set", submission_set.unique_id] = ("", None)
         state.sets[submission_set.entry_uuid] = submission_set
         for entry in submission.entries:
+            self._supersede(entry)
             state.entries[entry.entry_uuid] = entry
         for folder in submission.folders:
             state.unique_ids["folder", folder.unique_id] = ("", None)
+            self._supersede(folder)
             state.folders[folder.entry_uuid] = replace(folder, last_update_time=last_update(at))
         for association in submission.associations:
             state.associations[association.entry_uuid] = association
@@ -199,6 +211,21 @@ class MemoryRegistry:
                 target = state.entries.get(association.target)
                 if target is not None and not _held(target):
                     self._touch(association.source, last_update(at))
+
+    def _supersede(self, new: DocumentEntry | Folder) -> None:
+        """Deprecate the newest version so far; there must be one."""
+        if new.version == 1:
+            return
+        state = self._reader.state
+        objects: dict[str, Any] = state.entries if isinstance(new, DocumentEntry) else state.folders
+        newest = [
+            uuid_ for uuid_, each in objects.items()
+            if logical_id_of(each) == new.logical_id and uuid_ not in state.superseded
+        ]  # fmt: skip
+        if len(newest) != 1 or objects[newest[0]].version != new.version - 1:
+            raise outdated(new)
+        state.superseded[newest[0]] = True
+        objects[newest[0]] = replace(objects[newest[0]], availability_status=AvailabilityStatus.DEPRECATED)
 
     def _target(self, entry_uuid: str) -> Target:
         state = self._reader.state
@@ -251,12 +278,16 @@ class MemoryRegistry:
     async def find(self, criteria: DocumentCriteria) -> AsyncIterator[DocumentEntry]:
         """Entries that fit, in the order of registration."""
         for entry in list(self._reader.state.entries.values()):
-            if entry_fits(entry, criteria):
+            if self._fits(entry, criteria):
                 yield entry
 
     async def count(self, criteria: DocumentCriteria) -> int:
         """How many would be found."""
-        return sum(entry_fits(entry, criteria) for entry in self._reader.state.entries.values())
+        return sum(self._fits(entry, criteria) for entry in self._reader.state.entries.values())
+
+    def _fits(self, entry: DocumentEntry, criteria: DocumentCriteria) -> bool:
+        newest = entry.entry_uuid not in self._reader.state.superseded
+        return entry_fits(entry, criteria) and (newest or not criteria.latest)
 
     async def entries(self, unique_id: str) -> Sequence[DocumentEntry]:
         """Every entry with this document uniqueId."""
@@ -268,6 +299,16 @@ class MemoryRegistry:
         return [
             each for each in self._reader.state.associations.values() if not ends.isdisjoint((each.source, each.target))
         ]
+
+    async def objects(self, entry_uuids: Sequence[str]) -> Sequence[RegistryObject]:
+        """The objects with these entryUUIDs."""
+        state = self._reader.state
+        everything: dict[str, RegistryObject] = {**state.entries, **state.sets, **state.folders, **state.associations}
+        return [everything[each] for each in dict.fromkeys(entry_uuids) if each in everything]
+
+    async def superseded(self, entry_uuids: Sequence[str]) -> frozenset[str]:
+        """Those that have a newer version."""
+        return frozenset(entry_uuids).intersection(self._reader.state.superseded)
 
     async def submission_sets(self, entry_uuids: Sequence[str]) -> Sequence[SubmissionSet]:
         """The sets with these entryUUIDs, in their order."""
@@ -286,7 +327,11 @@ class MemoryRegistry:
 
     async def find_folders(self, criteria: FolderCriteria) -> Sequence[Folder]:
         """The folders that fit."""
-        fitting = [each for each in self._reader.state.folders.values() if folder_fits(each, criteria)]
+        state = self._reader.state
+        fitting = [
+            each for each in state.folders.values()
+            if folder_fits(each, criteria) and not (criteria.latest and each.entry_uuid in state.superseded)
+        ]  # fmt: skip
         return sorted(fitting, key=lambda each: each.entry_uuid)
 
     async def held(self, entry_uuids: Sequence[str]) -> frozenset[str]:
@@ -315,7 +360,10 @@ class MemoryRegistry:
         elif entry_uuid in state.folders:
             state.folders[entry_uuid] = replace(state.folders[entry_uuid], availability_status=status)
         else:
-            state.associations[entry_uuid] = replace(state.associations[entry_uuid], availability_status=status)
+            changed = replace(state.associations[entry_uuid], availability_status=status)
+            state.associations[entry_uuid] = changed
+            if changed.type is AssociationType.HAS_MEMBER:
+                self._touch(changed.source, last_update(at))
         if entry is None or not _held(entry) or status is not AvailabilityStatus.APPROVED:
             return
         replaced = [
@@ -326,6 +374,44 @@ class MemoryRegistry:
                 self._touch(container, last_update(at))
         for target in replaced:
             self._replace(entry_uuid, target, last_update(at))
+
+    async def associate(self, associations: Sequence[Association], at: datetime) -> None:
+        """Add associations as they are."""
+        state = self._reader.change()
+        for each in associations:
+            if each.entry_uuid in state.objects:
+                raise Duplicate("an entryUUID is in use", code="XDSRegistryMetadataError", location=each.entry_uuid)
+            state.objects[each.entry_uuid] = "association"
+            state.associations[each.entry_uuid] = each
+            if each.type is AssociationType.HAS_MEMBER:
+                self._touch(each.source, last_update(at))
+
+    async def remove(self, entry_uuids: Sequence[str], at: datetime) -> None:
+        """Let go of these objects."""
+        state = self._reader.change()
+        families: set[str] = set()
+        for entry_uuid in entry_uuids:
+            arrow = state.associations.pop(entry_uuid, None)
+            if arrow is not None and arrow.type is AssociationType.HAS_MEMBER:
+                self._touch(arrow.source, last_update(at))
+            gone = state.entries.pop(entry_uuid, None) or state.folders.pop(entry_uuid, None)
+            if gone is not None:
+                families.add(logical_id_of(gone))
+            state.sets.pop(entry_uuid, None)
+            state.objects.pop(entry_uuid, None)
+            state.superseded.pop(entry_uuid, None)
+        for family in families:
+            versioned: tuple[DocumentEntry | Folder, ...] = (*state.entries.values(), *state.folders.values())
+            versions = [each for each in versioned if logical_id_of(each) == family]
+            if versions:
+                state.superseded.pop(max(versions, key=lambda each: each.version).entry_uuid, None)
+        used = {
+            *(("entry", each.unique_id) for each in state.entries.values()),
+            *(("set", each.unique_id) for each in state.sets.values()),
+            *(("folder", each.unique_id) for each in state.folders.values()),
+        }
+        for key in [key for key in state.unique_ids if key not in used]:
+            del state.unique_ids[key]
 
     async def reassign(self, entry_uuid: str, patient_id: PatientIdentifier) -> None:
         """Give an entry, and the submission set that brought it, to another patient."""
@@ -387,6 +473,7 @@ def entry_fits(entry: DocumentEntry, asked: DocumentCriteria) -> bool:
         and one_of(entry.entry_type, asked.entry_types)
         and one_of(entry.entry_uuid, asked.entry_uuids)
         and one_of(entry.unique_id, asked.unique_ids)
+        and one_of(logical_id_of(entry), asked.logical_ids)
         and coded((entry.class_code,), asked.class_codes)
         and coded((entry.type_code,), asked.type_codes)
         and coded((entry.format_code,), asked.format_codes)
@@ -848,6 +935,20 @@ class MemoryIdentity:
         """Candidates whose name, birth date and sex agree."""
         wanted = matching(patient)
         return [each for each in self._active() if wanted and matching(each) == wanted]
+
+    async def find(self, criteria: PatientCriteria, limit: int) -> Sequence[Patient]:
+        """The patients who fit all conditions, in the order of their keys."""
+        if criteria.identifiers:
+            one = the_same([await self.get(each) for each in criteria.identifiers])
+            return [] if one is None or not fits(one, criteria) else [one]
+        patterns = leading(criteria)
+        found = [
+            each
+            for each in self._active()
+            if any(pattern.fits(name_of(each)) for pattern in patterns for name_of in (searched_name, searched_ideographic))
+        ]
+        check_limit(len(found), limit)
+        return [each for each in found if fits(each, criteria)]
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:
         """By id or by the beginning of a name, for people; without a text the first of all, by name."""

@@ -21,6 +21,7 @@ from profiles.model.document import (
     ReferenceId,
     Submission,
     SubmissionSet,
+    logical_id_of,
 )
 from profiles.model.moment import Moment
 from profiles.model.query import FolderCriteria, SubmissionSetCriteria, TimeRange
@@ -60,6 +61,18 @@ class Target:
 def last_update(at: datetime) -> Moment:
     """Folder.lastUpdateTime: to the second, as the wire has it, so that a query finds what an answer told."""
     return Moment(at.replace(microsecond=0))
+
+
+def new_folders(submission: Submission) -> tuple[Folder, ...]:
+    """Those whose uniqueId must be new: a further version has the one of the first."""
+    return tuple(each for each in submission.folders if each.version == 1)
+
+
+def outdated(each: DocumentEntry | Folder) -> RuleViolation:
+    """Somebody else made a version meanwhile."""
+    return RuleViolation(
+        "the version before is not the newest one any more", code="XDSMetadataVersionError", location=each.entry_uuid
+    )
 
 
 def reference_text(reference: ReferenceId) -> str:
@@ -138,15 +151,22 @@ def check_associations(submission: Submission, registered: Mapping[str, Target])
         **{folder.entry_uuid: str(folder.patient_id) for folder in submission.folders},
     }
     veiled = submission.submission_set.availability_status is AvailabilityStatus.PENDING
+    updating = {each.target for each in submission.associations if each.type is AssociationType.SUBMIT_ASSOCIATION}
     replaced: set[str] = set()
     for association in submission.associations:
         source, target = association.source, association.target
-        if source not in inside and not _files_in_folder(association, registered):
+        if (
+            source not in inside
+            and association.entry_uuid not in updating
+            and not _files_in_folder(association, registered)
+        ):
             raise _unresolved(association, source)
         if target not in inside and target not in registered:
             raise _unresolved(association, target)
         relation = association.type in RELATIONS
-        if relation:
+        if relation and association.entry_uuid in updating:
+            _check_between(association, registered)
+        elif relation:
             if source not in entries:
                 raise _unresolved(association, source)
             _check_relation(association, entries[source], inside, registered)
@@ -185,6 +205,16 @@ def _check_relation(
         raise _deprecated("the document that is referred to is deprecated", target)
     if status is AvailabilityStatus.PENDING and entry.availability_status is not AvailabilityStatus.PENDING:
         raise _unresolved(association, target)  # held: for everybody else it is not there
+
+
+def _check_between(association: Association, registered: Mapping[str, Target]) -> None:
+    """A relationship that an update brings: between documents that are both here and approved."""
+    for end in (association.source, association.target):
+        known = registered.get(end)
+        if known is None or known.kind != "entry" or known.status == STATUSES[AvailabilityStatus.PENDING]:
+            raise _unresolved(association, end)
+        if known.status == STATUSES[AvailabilityStatus.DEPRECATED]:
+            raise _deprecated("a document that is referred to is deprecated", end)
 
 
 def _check_member(
@@ -274,6 +304,7 @@ def folder_fits(folder: Folder, asked: FolderCriteria) -> bool:
         and one_of(folder.patient_id, asked.patient_ids)
         and one_of(folder.entry_uuid, asked.entry_uuids)
         and one_of(folder.unique_id, asked.unique_ids)
+        and one_of(logical_id_of(folder), asked.logical_ids)
         and within(folder.last_update_time, asked.last_update_time)
         and all(coded(folder.codes, group) for group in asked.codes)
     )

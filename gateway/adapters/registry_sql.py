@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, func, null, or_, select, tuple_, update
 
 from gateway.adapters.executor import Executor, Fixed, Row, insert, insert_new
 from gateway.adapters.patterns import Pattern
@@ -25,6 +25,8 @@ from gateway.adapters.registry_rules import (
     check_within,
     folder_fits,
     last_update,
+    new_folders,
+    outdated,
     reference_text,
     set_fits,
 )
@@ -52,6 +54,7 @@ from gateway.adapters.tables import (
     registry_unique_ids,
     submission_sets,
 )
+from gateway.ports.registry import RegistryObject
 from profiles.errors import Busy, Duplicate, RuleViolation, UnknownDocument
 from profiles.model.document import (
     Association,
@@ -62,6 +65,7 @@ from profiles.model.document import (
     Folder,
     Submission,
     SubmissionSet,
+    logical_id_of,
 )
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
@@ -131,6 +135,68 @@ _POINTING_AT = Fixed(
 _POINTED_AT = Fixed(
     select(associations.c.target, associations.c.type).where(associations.c.source == bindparam("entry_uuid"))
 )
+_STARTS_AT = Fixed(
+    select(associations.c.source, associations.c.type).where(associations.c.entry_uuid == bindparam("entry_uuid"))
+)
+_ASSOCIATION = (
+    associations.c.entry_uuid,
+    associations.c.type,
+    associations.c.source,
+    associations.c.target,
+    associations.c.original,
+    associations.c.status,
+    associations.c.body,
+)
+
+
+def _of_family(table: Table) -> ColumnElement[bool]:
+    """Every version: the first has no logical id of its own, but gives it."""
+    return or_(
+        table.c.logical_id == bindparam("of_id"),
+        and_(table.c.entry_uuid == bindparam("first"), table.c.logical_id.is_(None)),
+    )
+
+
+_VERSIONED = {"entry": entries, "folder": folders}
+_SUPERSEDE = {
+    kind: Fixed(
+        update(table)
+        .where(table.c.entry_uuid == bindparam("of_uuid"))
+        .values(superseded=1, status=STATUSES[AvailabilityStatus.DEPRECATED])
+    )
+    for kind, table in _VERSIONED.items()
+}
+_NOT_SUPERSEDED = {
+    kind: Fixed(update(table).where(table.c.entry_uuid == bindparam("of_uuid")).values(superseded=null()))
+    for kind, table in _VERSIONED.items()
+}
+_VERSIONS = {
+    kind: Fixed(select(table.c.body, table.c.entry_uuid, table.c.patient_id, table.c.status).where(_of_family(table)))
+    for kind, table in _VERSIONED.items()
+}
+_NEWEST = {
+    # FOR UPDATE: of two units that make a version at once, the second finds none to supersede.
+    kind: Fixed(
+        select(table.c.body, table.c.entry_uuid, table.c.patient_id, table.c.status)
+        .where(_of_family(table), table.c.superseded.is_(None))
+        .with_for_update()
+    )
+    for kind, table in _VERSIONED.items()
+}
+_HAS_UNIQUE_ID = {
+    kind: Fixed(select(table.c.entry_uuid).where(table.c.unique_id == bindparam("unique_id")).limit(1))
+    for kind, table in _VERSIONED.items()
+}
+_FORGET = {
+    kind: Fixed(delete(table).where(table.c.entry_uuid == bindparam("entry_uuid")))
+    for kind, table in {**_TABLES, "object": registry_objects}.items()
+}
+_FORGET_TERMS = Fixed(delete(entry_terms).where(entry_terms.c.entry_uuid == bindparam("entry_uuid")))
+_FORGET_UNIQUE_ID = Fixed(
+    delete(registry_unique_ids).where(
+        registry_unique_ids.c.kind == bindparam("kind"), registry_unique_ids.c.unique_id == bindparam("unique_id")
+    )
+)
 _TOUCH_FOLDER = Fixed(
     update(folders)
     .where(folders.c.entry_uuid == bindparam("of_uuid"))
@@ -170,9 +236,11 @@ class SqlRegistry:
             },
         )
         for entry in submission.entries:
+            await self._supersede(entry)
             await self._insert_entry(entry)
         now = last_update(at)
         for folder in submission.folders:
+            await self._supersede(folder)
             await self._insert_folder(replace(folder, last_update_time=now))
         if submission.associations:
             await self._db.run_many(_INSERT_ASSOCIATION, [_association_row(each) for each in submission.associations])
@@ -199,7 +267,7 @@ class SqlRegistry:
         ]
         unique = [
             (submission.submission_set.unique_id, "set"),
-            *((folder.unique_id, "folder") for folder in submission.folders),
+            *((folder.unique_id, "folder") for folder in new_folders(submission)),
         ]
         for unique_id, kind in unique:
             row = {"kind": kind, "unique_id": unique_id, "hash": "", "size_bytes": None}
@@ -276,6 +344,21 @@ class SqlRegistry:
                     found[entry_uuid] = Target(kind=kind, status=status, patient_id=patient_id)
         return found
 
+    async def _supersede(self, new: DocumentEntry | Folder) -> None:
+        """Deprecate the newest version so far; there must be one, also when two units make one at once."""
+        if new.version == 1:
+            return
+        kind = "entry" if isinstance(new, DocumentEntry) else "folder"
+        versions = await self._versions(_NEWEST[kind], kind, new.logical_id)
+        if len(versions) != 1 or versions[0].version != new.version - 1:
+            raise outdated(new)
+        await self._db.run(_SUPERSEDE[kind], {"of_uuid": versions[0].entry_uuid})
+
+    async def _versions(self, statement: Fixed, kind: str, logical_id: str) -> Sequence[DocumentEntry | Folder]:
+        rows = await self._db.rows(statement, {"of_id": logical_id, "first": logical_id})
+        read = entry_of if kind == "entry" else folder_of
+        return [read(body, id_, PatientIdentifier.from_cx(of), status) for body, id_, of, status in rows]
+
     async def _insert_entry(self, entry: DocumentEntry) -> None:
         await self._db.run(
             _INSERT_ENTRY,
@@ -295,6 +378,8 @@ class SqlRegistry:
                 "service_start_at": _at(entry.service_start_time),
                 "service_stop_at": _at(entry.service_stop_time),
                 "body": entry_body(entry),
+                "logical_id": entry.logical_id or None,
+                "superseded": None,
             },
         )
         terms = [{"entry_uuid": entry.entry_uuid, "kind": kind, "term": term} for kind, term in _terms(entry)]
@@ -311,6 +396,8 @@ class SqlRegistry:
                 "status": STATUSES[folder.availability_status],
                 "last_update_at": _at(folder.last_update_time),
                 "body": folder_body(folder),
+                "logical_id": folder.logical_id or None,
+                "superseded": None,
             },
         )
 
@@ -390,20 +477,32 @@ class SqlRegistry:
     async def associations(self, entry_uuids: Sequence[str]) -> Sequence[Association]:
         """Every association that starts or ends at one of these."""
         found: dict[str, Association] = {}
-        columns = (
-            associations.c.entry_uuid,
-            associations.c.type,
-            associations.c.source,
-            associations.c.target,
-            associations.c.original,
-            associations.c.status,
-            associations.c.body,
-        )
         for some in _batches(tuple(dict.fromkeys(entry_uuids))):
             for end in (associations.c.source, associations.c.target):
-                for row in await self._db.rows(select(*columns).where(end.in_(some))):
+                for row in await self._db.rows(select(*_ASSOCIATION).where(end.in_(some))):
                     found[row[0]] = association_of(*row)
         return list(found.values())
+
+    async def objects(self, entry_uuids: Sequence[str]) -> Sequence[RegistryObject]:
+        """The objects with these entryUUIDs, of whatever kind and status."""
+        wanted = tuple(dict.fromkeys(entry_uuids))
+        found: dict[str, RegistryObject] = {}
+        for table, read in ((entries, entry_of), (submission_sets, set_of), (folders, folder_of)):
+            for body, id_, of, status in await self._objects(table, wanted):
+                found[id_] = read(body, id_, of, status)
+        for some in _batches(wanted):
+            for row in await self._db.rows(select(*_ASSOCIATION).where(associations.c.entry_uuid.in_(some))):
+                found[row[0]] = association_of(*row)
+        return [found[each] for each in wanted if each in found]
+
+    async def superseded(self, entry_uuids: Sequence[str]) -> frozenset[str]:
+        """Those that have a newer version."""
+        found: set[str] = set()
+        for some in _batches(tuple(dict.fromkeys(entry_uuids))):
+            for table in (entries, folders):
+                where = table.c.entry_uuid.in_(some), table.c.superseded.is_not(None)
+                found.update(row[0] for row in await self._db.rows(select(table.c.entry_uuid).where(*where)))
+        return frozenset(found)
 
     async def submission_sets(self, entry_uuids: Sequence[str]) -> Sequence[SubmissionSet]:
         """The sets with these entryUUIDs, in their order."""
@@ -426,6 +525,7 @@ class SqlRegistry:
     async def find_folders(self, criteria: FolderCriteria) -> Sequence[Folder]:
         """The folders that fit: columns narrow, the bodies of what is left decide."""
         where = _package_conditions(folders, criteria)
+        where += _of_versions(folders, criteria.logical_ids, latest=criteria.latest)
         where += _within(folders.c.last_update_at, criteria.last_update_time)
         rows = await self._packages(folders, where, criteria, (folders.c.entry_uuid,))
         return [each for each in (folder_of(*row) for row in rows) if folder_fits(each, criteria)]
@@ -474,6 +574,8 @@ class SqlRegistry:
         kind = await self._kind(entry_uuid)
         before = await self._db.rows(_STATUS, {"entry_uuid": entry_uuid}) if kind == "entry" else ()
         await self._db.run(_SET_STATUS[kind], {"of_uuid": entry_uuid, "status": STATUSES[status]})
+        if kind == "association":
+            await self._touch_container(entry_uuid, last_update(at))
         if status is not AvailabilityStatus.APPROVED or not before or before[0][0] != _PENDING:
             return
         replaced = [
@@ -486,6 +588,53 @@ class SqlRegistry:
             await self._touch(container, now)
         for target in replaced:
             await self._replace(entry_uuid, target, now)
+
+    async def _touch_container(self, entry_uuid: str, at: Moment) -> None:
+        """The folder that an association has a member in, if it is one."""
+        for source, type_ in await self._db.rows(_STARTS_AT, {"entry_uuid": entry_uuid}):
+            if type_ == AssociationType.HAS_MEMBER:
+                await self._touch(source, at)
+
+    async def associate(self, new: Sequence[Association], at: datetime) -> None:
+        """Add associations as they are."""
+        if not new:
+            return
+        objects = [{"entry_uuid": each.entry_uuid, "kind": "association"} for each in new]
+        if await self._db.run_each(_INSERT_OBJECT, objects) != len(objects):
+            await self._name_what_is_in_use(objects)
+        await self._db.run_many(_INSERT_ASSOCIATION, [_association_row(each) for each in new])
+        for each in new:
+            if each.type is AssociationType.HAS_MEMBER:
+                await self._touch(each.source, last_update(at))
+
+    async def remove(self, entry_uuids: Sequence[str], at: datetime) -> None:
+        """Let go of these objects."""
+        for gone in await self.objects(entry_uuids):
+            if isinstance(gone, Association):
+                await self._touch_container(gone.entry_uuid, last_update(at))
+                await self._forget("association", gone.entry_uuid)
+            elif isinstance(gone, SubmissionSet):
+                await self._forget("set", gone.entry_uuid)
+                await self._db.run(_FORGET_UNIQUE_ID, {"kind": "set", "unique_id": gone.unique_id})
+            else:
+                kind = "entry" if isinstance(gone, DocumentEntry) else "folder"
+                if kind == "entry":
+                    await self._db.run(_FORGET_TERMS, {"entry_uuid": gone.entry_uuid})
+                await self._forget(kind, gone.entry_uuid)
+                await self._newest_again(kind, logical_id_of(gone))
+                if not await self._db.rows(_HAS_UNIQUE_ID[kind], {"unique_id": gone.unique_id}):
+                    await self._db.run(_FORGET_UNIQUE_ID, {"kind": kind, "unique_id": gone.unique_id})
+
+    async def _forget(self, kind: str, entry_uuid: str) -> None:
+        await self._db.run(_FORGET[kind], {"entry_uuid": entry_uuid})
+        await self._db.run(_FORGET["object"], {"entry_uuid": entry_uuid})
+
+    async def _newest_again(self, kind: str, logical_id: str) -> None:
+        """Of the versions that are left, the newest has no newer one."""
+        versions = await self._versions(_VERSIONS[kind], kind, logical_id)
+        if versions:
+            newest = max(versions, key=lambda each: each.version)
+            await self._db.run(_NOT_SUPERSEDED[kind], {"of_uuid": newest.entry_uuid})
 
     async def reassign(self, entry_uuid: str, patient_id: PatientIdentifier) -> None:
         """Give an entry, and the submission set that brought it, to another patient."""
@@ -566,6 +715,7 @@ def _conditions(criteria: DocumentCriteria, dialect: str) -> list[ColumnElement[
         found.append(_among(column.entry_uuid, criteria.entry_uuids))
     if criteria.unique_ids:
         found.append(_among(column.unique_id, criteria.unique_ids))
+    found += _of_versions(entries, criteria.logical_ids, latest=criteria.latest)
     for of_column, codes in (
         (column.class_code, criteria.class_codes),
         (column.type_code, criteria.type_codes),
@@ -606,7 +756,16 @@ def _package_conditions(table: Table, criteria: SubmissionSetCriteria | FolderCr
 
 def _selective(criteria: DocumentCriteria | SubmissionSetCriteria | FolderCriteria) -> bool:
     """Whether the answer is found among few rows: a patient's, or those that are named."""
-    return bool(criteria.patient_ids or criteria.entry_uuids or criteria.unique_ids)
+    named = criteria.patient_ids or criteria.entry_uuids or criteria.unique_ids
+    return bool(named or (not isinstance(criteria, SubmissionSetCriteria) and criteria.logical_ids))
+
+
+def _of_versions(table: Table, logical_ids: Sequence[str], *, latest: bool) -> Iterable[ColumnElement[bool]]:
+    if logical_ids:
+        first = and_(table.c.entry_uuid.in_(logical_ids), table.c.logical_id.is_(None))
+        yield or_(table.c.logical_id.in_(logical_ids), first)
+    if latest:
+        yield table.c.superseded.is_(None)
 
 
 def _among(column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:

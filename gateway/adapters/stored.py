@@ -377,6 +377,8 @@ def folder_body(folder: Folder) -> bytes:
                 ("comments", folder.comments),
                 ("updated", None if folder.last_update_time is None else _moment(folder.last_update_time)),
                 ("home", folder.home_community_id),
+                ("logical_id", folder.logical_id),
+                ("version", None if folder.version == 1 else folder.version),
                 ("extra", folder.extra),
             ]
         )
@@ -396,6 +398,8 @@ def folder_of(body: bytes, entry_uuid: str, patient_id: PatientIdentifier, statu
         last_update_time=_moment_of(read.get("updated")),
         availability_status=STATUS_OF[status],
         home_community_id=_uid_or_none(read.get("home")),
+        logical_id=read.get("logical_id", ""),
+        version=read.get("version", 1),
         extra=_slots_of(read.get("extra", ())),
     )
 

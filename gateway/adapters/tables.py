@@ -80,9 +80,12 @@ entries = Table(
     _time("service_start_at", nullable=True),
     _time("service_stop_at", nullable=True),
     Column("body", LargeBinary, nullable=False),
+    Column("logical_id", Words),  # none: the first version, whose entryUUID it is
+    Column("superseded", SmallInteger),  # 1: there is a newer version
     Index(None, "entry_uuid"),
     Index(None, "unique_id"),
     Index(None, "registered", "entry_uuid"),
+    Index(None, "logical_id"),
 )
 
 entry_terms = Table(
@@ -118,8 +121,11 @@ folders = Table(
     _words("status"),
     _time("last_update_at", nullable=True),
     Column("body", LargeBinary, nullable=False),
+    Column("logical_id", Words),  # as of entries
+    Column("superseded", SmallInteger),
     Index(None, "entry_uuid"),
     Index(None, "unique_id"),
+    Index(None, "logical_id"),
 )
 
 associations = Table(

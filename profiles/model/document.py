@@ -32,7 +32,7 @@ class EntryType(StrEnum):
 
 
 class AssociationType(StrEnum):
-    """ITI TF-3 4.2.2; the last three only between gateways of Metadata Update."""
+    """ITI TF-3 4.2.2; the last two are the operations of an update (ITI-57)."""
 
     HAS_MEMBER = "urn:oasis:names:tc:ebxml-regrep:AssociationType:HasMember"
     REPLACE = "urn:ihe:iti:2007:AssociationType:RPLC"
@@ -153,6 +153,8 @@ class Folder:
     last_update_time: Moment | None = None
     availability_status: AvailabilityStatus = AvailabilityStatus.APPROVED
     home_community_id: Oid | None = None
+    logical_id: str = ""  # as of an entry
+    version: int = 1
     extra: Slots = ()
 
 
@@ -177,6 +179,11 @@ class Submission:
     entries: tuple[DocumentEntry, ...] = ()
     folders: tuple[Folder, ...] = ()
     associations: tuple[Association, ...] = ()
+
+
+def logical_id_of(each: DocumentEntry | Folder) -> str:
+    """What all versions of an object have in common: the entryUUID of the first of them."""
+    return each.logical_id or each.entry_uuid
 
 
 def is_entry_uuid(text: str) -> bool:

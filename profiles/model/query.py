@@ -1,4 +1,4 @@
-"""What can be asked of the two indexes, in model terms: documents (the registry) and studies (the archive's index).
+"""What can be asked of the indexes, in model terms: documents (the registry), studies (the archive's index), patients.
 
 Every field is a condition; all conditions hold together; an empty tuple or None is no condition.
 """
@@ -9,6 +9,7 @@ from profiles.model.codes import Code
 from profiles.model.document import AvailabilityStatus, EntryType
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
+from profiles.model.patient import PersonName, Sex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,8 @@ class DocumentCriteria:
     """Which document entries are meant.
 
     Plain tuples are alternatives (OR). `event_codes`, `confidentiality_codes` and `reference_ids` are AND of OR.
-    `reference_ids` and `author_persons` are SQL LIKE patterns against the CXi and XCN text; `unique_ids` and
-    `entry_uuids` name entries directly.
+    `reference_ids` and `author_persons` are SQL LIKE patterns against the CXi and XCN text; `unique_ids`,
+    `entry_uuids` and `logical_ids` (all versions) name entries directly. `latest`: no version that has a newer one.
 
     Source: ITI TF-2 3.18.4.1.2.3.7.
     """
@@ -35,6 +36,8 @@ class DocumentCriteria:
     entry_types: tuple[EntryType, ...] = (EntryType.STABLE,)
     entry_uuids: tuple[str, ...] = ()
     unique_ids: tuple[str, ...] = ()
+    logical_ids: tuple[str, ...] = ()
+    latest: bool = False
     class_codes: tuple[Code, ...] = ()
     type_codes: tuple[Code, ...] = ()
     format_codes: tuple[Code, ...] = ()
@@ -68,7 +71,7 @@ class SubmissionSetCriteria:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderCriteria:
-    """Which folders are meant; all conditions hold together, `codes` are AND of OR.
+    """Which folders are meant; all conditions hold together, `codes` are AND of OR, versions are as of entries.
 
     Source: ITI TF-2 3.18.4.1.2.3.7.3.
     """
@@ -77,6 +80,8 @@ class FolderCriteria:
     statuses: tuple[AvailabilityStatus, ...] = ()
     entry_uuids: tuple[str, ...] = ()
     unique_ids: tuple[str, ...] = ()
+    logical_ids: tuple[str, ...] = ()
+    latest: bool = False
     last_update_time: TimeRange = TimeRange()
     codes: tuple[tuple[Code, ...], ...] = ()
 
@@ -119,3 +124,45 @@ class StudyCriteria:
     after: PageKey | None = None
     limit: int = 50
     offset: int = 0  # QIDO pages by offset; FHIR by `after`
+
+
+# --- patients ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameCriteria:
+    """A name that is looked for: each part that it has agrees, without case and accents.
+
+    `beginning`: parts need only begin so (HL7 V3's use SRCH).
+    """
+
+    name: PersonName
+    beginning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BirthCriteria:
+    """Born in this time, both ends included, each as precise as it was said: 1970 to 1970 is the whole year."""
+
+    low: Moment | None = None
+    high: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientCriteria:
+    """Which patients are meant: all conditions hold together, but that one of several names is enough.
+
+    `identifiers` are all those of one patient. `address` are parts of it by their names in HL7 V3 (`city`).
+
+    Source: ITI TF-2 3.47.4.1.2.1.
+    """
+
+    identifiers: tuple[PatientIdentifier, ...] = ()
+    names: tuple[NameCriteria, ...] = ()
+    birth: BirthCriteria | None = None
+    sex: Sex | None = None
+    address: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """How many conditions, and nothing of what they say: they are a person's demographics."""
+        return f"PatientCriteria(identifiers={len(self.identifiers)}, names={len(self.names)})"

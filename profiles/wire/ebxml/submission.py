@@ -23,6 +23,7 @@ from profiles.wire.ebxml.entry import (
     read_entry,
     registered,
     status,
+    version,
 )
 from profiles.wire.ebxml.rim import LCM, RIM, Read, odd, wrong
 from profiles.wire.ebxml.xml import elements
@@ -65,11 +66,13 @@ def folder(value: Folder, phase: Phase) -> str:
     return "".join(
         (
             f'<rim:RegistryPackage id="{id}"{home(value.home_community_id)}'
-            f'{registered(phase, value.availability_status, "", value.entry_uuid)} objectType="{_PACKAGE_TYPE}">',
+            f"{registered(phase, value.availability_status, value.logical_id, value.entry_uuid)}"
+            f' objectType="{_PACKAGE_TYPE}">',
             rim.slot("lastUpdateTime", (value.last_update_time.dtm,)) if value.last_update_time else "",
             *(rim.slot(name, values) for name, values in value.extra),
             rim.localized("Name", value.title),
             rim.localized("Description", value.comments),
+            f'<rim:VersionInfo versionName="{value.version}"/>' if phase is Phase.REGISTERED else "",
             rim.node(ids, id, rim.FOLDER_NODE),
             *(rim.classification(ids, id, rim.FOLDER_CODE, code) for code in value.codes),
             rim.identifier(ids, id, rim.FOLDER_PATIENT_ID, cx(value.patient_id)),
@@ -256,6 +259,7 @@ def _read_submission_set(element: etree._Element, found: Read, findings: list[Fi
 
 
 def _read_folder(element: etree._Element, found: Read, findings: list[Finding]) -> Folder:
+    logical_id = (element.get("lid") or "").strip()
     return Folder(
         entry_uuid=found.id,
         unique_id=found.identifier(rim.FOLDER_UNIQUE_ID, findings),
@@ -266,6 +270,8 @@ def _read_folder(element: etree._Element, found: Read, findings: list[Finding]) 
         last_update_time=from_dtm(found.value("lastUpdateTime", findings), "lastUpdateTime", found.id, findings),
         availability_status=status(element, found, findings),
         home_community_id=home_of(element, found.id, findings),
+        logical_id="" if logical_id == found.id else logical_id,
+        version=version(found),
         extra=found.rest(findings),
     )
 

@@ -1,5 +1,6 @@
 """The suite of the Registry port, on every store."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -129,8 +130,6 @@ def full() -> DocumentEntry:
         home_community_id=Oid("1.2.3.1"),
         uri="kos.dcm",
         reference_ids=(ACCESSION, ReferenceId(value="1.2.3", type="urn:ihe:iti:xds:2016:studyInstanceUID")),
-        logical_id="urn:uuid:1b1e1a2c-0000-4000-8000-000000000001",
-        version=3,
         extra=(("urn:example:note", ("a", "b")),),
     )
 
@@ -839,3 +838,149 @@ async def test_what_is_held_is_told_of_objects_and_of_associations_that_lead_to_
     async with store.view() as work:
         assert await work.registry.held(asked) == frozenset(asked[3:7])
         assert await work.registry.held([]) == frozenset()
+
+
+# --- versions -----------------------------------------------------------------------------------------------------------
+
+
+def next_version(old: DocumentEntry, **fields: object) -> DocumentEntry:
+    changed = {"entry_uuid": entry_uuid(), "logical_id": old.logical_id or old.entry_uuid, "version": old.version + 1}
+    return replace(old, **changed | fields)  # type: ignore[arg-type]
+
+
+async def test_a_new_version_supersedes_the_one_before_and_shares_its_uniqueid(store: Store) -> None:
+    first = entry(title="first")
+    second = next_version(first, title="second")
+    third = next_version(second, title="third")
+    await put(store, submission(first), submission(second), submission(third))
+    lid = first.entry_uuid
+    assert await found(store, logical_ids=(lid,)) == [first.unique_id] * 3
+    async with store.view() as work:
+        latest = [each async for each in work.registry.find(DocumentCriteria(logical_ids=(lid,), latest=True))]
+        assert latest == [third]
+        everything = await work.registry.objects([third.entry_uuid, first.entry_uuid, second.entry_uuid])
+        assert [(each.title, each.version) for each in everything if isinstance(each, DocumentEntry)] == [
+            ("third", 3), ("first", 1), ("second", 2),
+        ]  # fmt: skip
+        old = first.entry_uuid, second.entry_uuid
+        assert await work.registry.superseded([*old, third.entry_uuid, entry_uuid()]) == frozenset(old)
+    assert [await status_of(store, each) for each in (first, second, third)] == [DEPRECATED, DEPRECATED, APPROVED]
+
+
+async def test_a_version_of_what_got_one_in_between_is_refused(store: Store) -> None:
+    first = entry()
+    await put(store, submission(first), submission(next_version(first)))
+    for late in (next_version(first), next_version(first, version=4), next_version(entry())):
+        error = await refused(store, submission(late))
+        assert (error.code, error.location) == ("XDSMetadataVersionError", late.entry_uuid)
+
+
+async def test_of_two_who_make_a_version_at_once_one_comes_too_late(store: Store) -> None:
+    first = entry()
+    await put(store, submission(first))
+    results = await asyncio.gather(
+        *(put(store, submission(next_version(first))) for _ in range(2)), return_exceptions=True
+    )
+    (late,) = [each for each in results if each is not None]
+    assert isinstance(late, RuleViolation) and late.code == "XDSMetadataVersionError"
+
+
+async def test_a_new_version_of_a_folder_has_the_uniqueid_of_the_first(store: Store) -> None:
+    first = folder(title="first")
+    second = replace(first, entry_uuid=entry_uuid(), logical_id=first.entry_uuid, version=2, title="second")
+    await put(store, submission(folders=(first,)))
+    await put(store, submission(folders=(second,)), at=LATER)
+    async with store.view() as work:
+        asked = FolderCriteria(unique_ids=(first.unique_id,), logical_ids=(first.entry_uuid,), latest=True)
+        (newest,) = await work.registry.find_folders(asked)
+        both = await work.registry.find_folders(replace(asked, latest=False))
+        assert await work.registry.superseded([first.entry_uuid, second.entry_uuid]) == {first.entry_uuid}
+    assert (newest.title, newest.version, newest.last_update_time) == ("second", 2, Moment(LATER))
+    assert {each.title: each.availability_status for each in both} == {"first": DEPRECATED, "second": APPROVED}
+
+
+async def test_objects_of_every_kind_are_found_by_their_ids(store: Store) -> None:
+    document, filed = entry(availability_status=PENDING), folder()
+    whole = submission(document, folders=(filed,))
+    await put(store, whole)
+    arrow = whole.associations[0]
+    wanted = [arrow.entry_uuid, filed.entry_uuid, entry_uuid(), whole.submission_set.entry_uuid, document.entry_uuid]
+    async with store.view() as work:
+        there = await work.registry.objects(wanted)
+    assert [each.entry_uuid for each in there] == [each for each in wanted if each != wanted[2]]
+
+
+async def test_associations_are_added_as_they_are_and_their_folders_updated(store: Store) -> None:
+    document, filed, old, new = entry(), folder(), entry(), entry()
+    await put(store, submission(document, old, new, folders=(filed,)))
+    added = (
+        relation(MEMBER, filed.entry_uuid, document.entry_uuid),
+        relation(RPLC, new.entry_uuid, old.entry_uuid),
+    )
+    async with store.unit() as work:
+        await work.registry.associate(added, LATER)
+    async with store.view() as work:
+        assert set(added) <= set(await work.registry.associations([filed.entry_uuid, old.entry_uuid]))
+    assert await updated(store, filed) == Moment(LATER)
+    assert await status_of(store, old) is APPROVED
+    with pytest.raises(Duplicate):
+        async with store.unit() as work:
+            await work.registry.associate(added[:1], LATER)
+
+
+async def test_the_status_of_a_membership_updates_the_folder(store: Store) -> None:
+    document, filed = entry(), folder()
+    files = relation(MEMBER, filed.entry_uuid, document.entry_uuid)
+    await put(store, submission(document, folders=(filed,), associations=(files,)))
+    async with store.unit() as work:
+        await work.registry.set_status(files.entry_uuid, DEPRECATED, LATER)
+    assert await updated(store, filed) == Moment(LATER)
+
+
+async def test_what_is_removed_is_nowhere_and_its_ids_may_be_used_again(store: Store) -> None:
+    document, filed = entry(event_codes=(CT,), reference_ids=(ACCESSION,)), folder()
+    files = relation(MEMBER, filed.entry_uuid, document.entry_uuid)
+    whole = submission(document, folders=(filed,), associations=(files,))
+    other = entry()
+    await put(store, whole, submission(other))
+    gone = [
+        whole.submission_set.entry_uuid, document.entry_uuid, filed.entry_uuid,
+        *(each.entry_uuid for each in whole.associations),
+    ]  # fmt: skip
+    async with store.unit() as work:
+        await work.registry.remove([*gone, entry_uuid()], LATER)
+    assert await found(store) == [other.unique_id]
+    assert await found(store, event_codes=((CT,),)) == []
+    async with store.view() as work:
+        assert await work.registry.objects(gone) == []
+        assert await work.registry.associations(gone) == []
+    with_other_bytes = replace(document, hash="1" * 40)
+    await put(store, replace(whole, entries=(with_other_bytes,)))
+
+
+async def test_a_member_that_is_taken_out_updates_the_folder_and_the_uniqueid_of_a_second_entry_stays(
+    store: Store,
+) -> None:
+    document, filed = entry(), folder()
+    files = relation(MEMBER, filed.entry_uuid, document.entry_uuid)
+    again = replace(document, entry_uuid=entry_uuid())
+    await put(store, submission(document, folders=(filed,), associations=(files,)), submission(again))
+    async with store.unit() as work:
+        await work.registry.remove([files.entry_uuid, document.entry_uuid], LATER)
+    assert await updated(store, filed) == Moment(LATER)
+    error = await refused(store, submission(replace(document, entry_uuid=entry_uuid(), hash="1" * 40)))
+    assert error.code == "XDSNonIdenticalHash"
+
+
+async def test_where_the_newest_version_goes_the_one_before_it_is_the_newest(store: Store) -> None:
+    first = entry()
+    second = next_version(first)
+    third = next_version(second)
+    await put(store, submission(first), submission(second), submission(third))
+    async with store.unit() as work:
+        await work.registry.remove([third.entry_uuid], LATER)
+        assert await work.registry.superseded([first.entry_uuid, second.entry_uuid]) == {first.entry_uuid}
+    async with store.unit() as work:
+        await work.registry.remove([first.entry_uuid], LATER)
+        assert await work.registry.superseded([second.entry_uuid]) == frozenset()
+    assert await found(store, logical_ids=(first.entry_uuid,), latest=True) == [second.unique_id]
