@@ -7,7 +7,7 @@ from typing import Any
 from gateway.app import running
 from gateway.settings import Settings
 from profiles.wire.ebxml.query import StoredQuery
-from tests.flows.test_cross_community import REPOSITORIES, Communities, communities, settings_of
+from tests.support.communities import REPOSITORIES, Communities, communities, settings_of
 from tests.support.house import command
 from tests.support.ports import free_port
 

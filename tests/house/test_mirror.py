@@ -72,6 +72,7 @@ PROVED_BY = {
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",
     "gateway/services/operations": "tests/conformance/test_demo.py",
+    "gateway/services/probe": "tests/flows/test_peer_probe.py",
     "gateway/services/publish": "tests/conformance/test_demo.py",
     "gateway/services/reconcile": "tests/conformance/test_demo.py",
     "gateway/services/retrieve": "tests/gateway/inbound/test_http.py",
@@ -102,6 +103,7 @@ PROVED_BY = {
 NOTHING_TO_PROVE = {
     "gateway/model/house": "values",
     "gateway/model/peer": "values",
+    "gateway/model/probe": "values",
     "gateway/model/study": "values",
 }
 
