@@ -71,6 +71,8 @@ def _certificates(settings: Settings, now: datetime) -> Iterator[Examined]:
         yield Examined(what="tls.key", good=not fault, state=fault, cure=cure)
     named = {
         "tls.certificate": tls.certificate,
+        "assertion.certificate": settings.assertion.certificate,
+        **{f"certificate of {each.name} {path.name}": path for each in settings.issuer for path in each.certificates},
         **{f"tls.trust {path.name}": path for path in tls.trust},
         **{f"audit.syslog_trust {path.name}": path for path in settings.audit.syslog_trust},
         **{f"certificate of {peer.name}": peer.certificate for peer in settings.peer},

@@ -14,10 +14,20 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from gateway.model.peer import DEFAULT_TOLERANCES, Tolerance, UnknownPatientPolicy
+from gateway.model.peer import (
+    DEFAULT_TOLERANCES,
+    AssertionPolicy,
+    SentAssertion,
+    Tolerance,
+    UnknownPatientPolicy,
+)
 from profiles.model.identifiers import Oid
+from profiles.wire.signature import key_fault
 
 ENVIRONMENT = "RADGATE__"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -159,6 +169,38 @@ class RetentionSection(Section):
     ask_days: int = Field(default=90, gt=0, le=36_500)  # a quarter's questions, for its report
 
 
+class CodeSetting(Section):
+    """A code of a system."""
+
+    code: str = Field(min_length=1)
+    system: str = Field(min_length=1)  # its OID
+    display: str = ""
+
+
+class AssertionSection(Section):
+    """XUA: what we accept of other people's assertions, and what we put into our own."""
+
+    audience: tuple[str, ...] = ()  # URIs that mean us; none: listen.base_url and our home community
+    clock_skew_s: float = Field(default=60.0, ge=0, le=600)  # how far the clocks of two houses may be apart
+    lifetime_s: float = Field(default=3600.0, gt=0)  # of one that is accepted: what is stolen is good for so long
+    once: bool = False  # true: every assertion is good for one message; else only those that ask for it themselves
+    certificate: Path | None = None  # of the key that signs ours
+    key: Path | None = None
+    entity_id: str = ""  # who we are as an issuer; "": our home community
+    organization: str = ""  # "": the house's name
+    own_lifetime_s: float = Field(default=300.0, gt=0)  # a call that takes longer has begun within it
+    purpose: CodeSetting | None = None  # of calls that the house makes of its own accord; None: treatment
+
+
+class IssuerSection(Section):
+    """Somebody whose assertions we believe."""
+
+    name: str
+    entity_id: str = ""  # what its assertions call their Issuer; "": the name
+    certificates: tuple[Path, ...] = Field(min_length=1)  # whose keys may sign; two while the issuer changes them
+    home_community_ids: tuple[OidSetting, ...] = ()  # for which it may speak; none: for any
+
+
 class PeerSection(Section):
     """An organisation or system that we exchange with."""
 
@@ -178,6 +220,12 @@ class PeerSection(Section):
     hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # win over the house's: two may say "MPI"
     batch_instances: int = Field(default=100, ge=1, le=1000)
     idle_timeout_s: float = 30.0
+    assertion: AssertionPolicy = AssertionPolicy.OFF  # of the person who asks (XUA), in their SOAP requests
+    issuers: tuple[str, ...] = ()  # whose assertions they may bring; none: those of any [[issuer]]
+    purposes: frozenset[str] = frozenset()  # of use, by their codes; empty: any, and none
+    roles: frozenset[str] = frozenset()  # of the person, by their codes; empty: any, and none
+    send_assertion: SentAssertion = SentAssertion.OFF  # what of ours we send them
+    audience: str = ""  # of what we send; "": the address that is asked
 
 
 class RuleSection(Section):
@@ -200,6 +248,8 @@ class Settings(Section):
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()
     retention: RetentionSection = RetentionSection()
+    assertion: AssertionSection = AssertionSection()
+    issuer: tuple[IssuerSection, ...] = ()
     peer: tuple[PeerSection, ...] = ()
     rule: tuple[RuleSection, ...] = ()
 
@@ -295,6 +345,13 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             ),
             "tls": tls,
             "retention": settings.retention.model_copy(update={"raw_key": at(settings.retention.raw_key)}),
+            "assertion": settings.assertion.model_copy(
+                update={"certificate": at(settings.assertion.certificate), "key": at(settings.assertion.key)}
+            ),
+            "issuer": tuple(
+                issuer.model_copy(update={"certificates": tuple(folder / each for each in issuer.certificates)})
+                for issuer in settings.issuer
+            ),
             "audit": settings.audit.model_copy(
                 update={"syslog_trust": tuple(folder / each for each in settings.audit.syslog_trust)}
             ),
@@ -336,6 +393,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         for service, address in peer.endpoint.items():
             if "://" not in address:
                 yield Problem(f"peer.{index}.endpoint.{service}", "is not an address", "Write scheme://host:port/path")
+    yield from _about_assertions(settings)
     for index, rule in enumerate(settings.rule):
         for action in rule.do:
             verb, _, name = action.partition(":")
@@ -345,12 +403,77 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
                 yield Problem(f"rule.{index}.do", f"there is no peer called {name}", "Add a [[peer]] of this name")
 
 
+def _about_assertions(settings: Settings) -> Iterator[Problem]:
+    """XUA: nobody whom we believe, nothing to sign with, keys that are too short."""
+    ours, names = settings.assertion, [issuer.name for issuer in settings.issuer]
+    if (ours.certificate is None) != (ours.key is None):
+        yield Problem("assertion.key", "certificate and key come together", "Name both, or neither")
+    elif ours.certificate is not None and ours.key is not None and ours.certificate.is_file() and ours.key.is_file():
+        fault = signing_fault(ours.certificate, ours.key)
+        if fault:
+            yield Problem("assertion.key", fault, "Put the key of this certificate there, RSA of 2048 bits or a curve")
+    said = [issuer.entity_id or issuer.name for issuer in settings.issuer]
+    for index, issuer in enumerate(settings.issuer):
+        if names.count(issuer.name) > 1 or said.count(said[index]) > 1:
+            yield Problem(f"issuer.{index}.name", f"two issuers are {said[index]}", "Give both certificates to one")
+        for place, path in enumerate(issuer.certificates):
+            fault = certificate_fault(path) if path.is_file() else ""
+            if fault:
+                yield Problem(f"issuer.{index}.certificates.{place}", fault, "Ask the issuer for one with a longer key")
+    for index, peer in enumerate(settings.peer):
+        if peer.assertion is not AssertionPolicy.OFF and not settings.issuer:
+            yield Problem(
+                f"peer.{index}.assertion", "there is nobody whose assertions are believed", "Add an [[issuer]]"
+            )
+        for name in peer.issuers:
+            if name not in names:
+                yield Problem(
+                    f"peer.{index}.issuers", f"there is no issuer called {name}", "Add an [[issuer]] of this name"
+                )
+        if (peer.purposes or peer.roles) and peer.assertion is AssertionPolicy.OFF:
+            key = "purposes" if peer.purposes else "roles"
+            yield Problem(f"peer.{index}.{key}", "only an assertion tells it", 'Set assertion = "required"')
+        if peer.send_assertion is not SentAssertion.OFF and ours.key is None:
+            yield Problem(
+                f"peer.{index}.send_assertion", "there is no key to sign with", "Give [assertion] certificate and key"
+            )
+        if peer.send_assertion is SentAssertion.HOLDER_OF_KEY and not settings.tls.enabled:
+            yield Problem(
+                f"peer.{index}.send_assertion", "there is no key to hold", "Configure [tls], whose certificate is shown"
+            )
+
+
+def certificate_fault(path: Path) -> str:
+    """Why a file has no certificate that a signature can be verified with; "": it has."""
+    try:
+        return key_fault(x509.load_pem_x509_certificate(path.read_bytes()).public_key())
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return "is not a certificate that can be read"
+
+
+def signing_fault(certificate: Path, key: Path) -> str:
+    """Why nothing can be signed with these; "": it can."""
+    try:
+        loaded = load_pem_private_key(key.read_bytes(), None)
+        public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        return "certificate or key cannot be read"
+    return key_fault(loaded) or ("" if loaded.public_key() == public else "the key is not that of the certificate")
+
+
 def _missing_files(settings: Settings) -> Iterator[Problem]:
     named = {
         "tls.certificate": settings.tls.certificate,
         "tls.key": settings.tls.key,
         "affinity_domain.code_sets": settings.affinity_domain.code_sets,
         "retention.raw_key": settings.retention.raw_key,
+        "assertion.certificate": settings.assertion.certificate,
+        "assertion.key": settings.assertion.key,
+        **{
+            f"issuer.{index}.certificates.{place}": path
+            for index, issuer in enumerate(settings.issuer)
+            for place, path in enumerate(issuer.certificates)
+        },
         **{f"tls.trust.{index}": path for index, path in enumerate(settings.tls.trust)},
         **{f"audit.syslog_trust.{index}": path for index, path in enumerate(settings.audit.syslog_trust)},
         **{f"peer.{index}.certificate": peer.certificate for index, peer in enumerate(settings.peer)},

@@ -74,6 +74,24 @@ mllp_port = 2575
 # raw_key = "raw.key"               # encrypts them at rest: `openssl rand -hex 32 > raw.key`, not in `data`
 # ask_days = 90                     # questions that were answered; ten times as long where they failed
 
+[assertion]                         # XUA: who the person is on whose behalf somebody asks
+# audience = ["https://valley.example"]   # URIs that mean us; without it: listen.base_url and our home community
+# clock_skew_s = 60.0               # how far the clocks of two houses may be apart
+# lifetime_s = 3600.0               # the longest that one may be valid to be accepted
+# once = false                      # true: each is good for one message; else only those that ask for it themselves
+# certificate = "assertions.pem"    # of the key that signs what we send; not that of [tls] if you can
+# key = "assertions.key"
+# entity_id = ""                    # who we are as an issuer; without it: our home community
+# organization = ""                 # the house's name without it
+# own_lifetime_s = 300.0
+# purpose = { code = "TREAT", system = "2.16.840.1.113883.5.8", display = "treatment" }   # of calls of our own accord
+
+# [[issuer]]                        # one for each whose assertions are believed
+# name = "Lakeside IdP"
+# entity_id = "https://idp.lakeside.example"   # what they call their Issuer; without it: the name
+# certificates = ["lakeside-idp.pem"]   # whose keys may sign; two while they change them
+# home_community_ids = ["urn:oid:1.2.4.1"]   # for which they may speak; without it: for any
+
 # [[peer]]                          # one for each organisation or system that we exchange with
 # name = "Lakeside"
 # home_community_id = "urn:oid:1.2.4.1"
@@ -88,6 +106,12 @@ mllp_port = 2575
 # hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
 # hl7_facility = ""
 # hl7_namespaces = { MPI = "1.2.4.4" }   # in what they send: wins over the house's, for two may mean two by one word
+# assertion = "off"                 # of the person who asks: "off", "optional" or "required"
+# issuers = []                      # names of [[issuer]]s whose assertions they may bring; empty: any
+# purposes = []                     # codes of the purposes of use that are served ("TREAT", or "OID|TREAT"); empty: any
+# roles = []                        # codes of the roles that are served; empty: any
+# send_assertion = "off"            # what of ours we send them: "off", "bearer" or "holder-of-key"
+# audience = ""                     # of what we send; without it: the address that is asked
 # batch_instances = 100             # instances asked for in one RAD-69
 # idle_timeout_s = 30.0
 # [peer.endpoint]

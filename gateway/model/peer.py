@@ -15,6 +15,22 @@ class UnknownPatientPolicy(StrEnum):
     REJECT = "reject"  # answer XDSUnknownPatientId
 
 
+class AssertionPolicy(StrEnum):
+    """Whether a peer's requests say who the person is on whose behalf they are made (XUA)."""
+
+    OFF = "off"  # not looked at; a security header that must be understood is refused
+    OPTIONAL = "optional"  # one that comes is verified
+    REQUIRED = "required"
+
+
+class SentAssertion(StrEnum):
+    """What of our own assertions a peer is sent with our requests."""
+
+    OFF = "off"
+    BEARER = "bearer"
+    HOLDER_OF_KEY = "holder-of-key"  # tied to the certificate that we show
+
+
 class Tolerance(StrEnum):
     """A known oddity of real peers that we can read. Each is counted and shown in the peer's support matrix."""
 
@@ -53,6 +69,12 @@ class Peer:
     scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all
     batch_instances: int = 100  # instances asked for in one RAD-69
     idle_timeout_s: float = 30.0  # nothing moved for so long: give up; never a limit on the whole exchange
+    assertion: AssertionPolicy = AssertionPolicy.OFF
+    issuers: frozenset[str] = frozenset()  # entity ids of those whose assertions they may bring; empty: any we believe
+    purposes: frozenset[str] = frozenset()  # codes of the purposes of use that are served; empty: any, and none
+    roles: frozenset[str] = frozenset()  # codes of roles that are served; empty: any, and none
+    send_assertion: SentAssertion = SentAssertion.OFF
+    audience: str = ""  # of the assertions that we send; "": the address that is asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

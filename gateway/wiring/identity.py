@@ -1,7 +1,7 @@
 """Who we are and whom we know, as the settings say."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -62,12 +62,13 @@ def _made_ids(data: Path) -> Callable[[str], Oid]:
 
 def peers_of(settings: Settings, house: House) -> tuple[tuple[Peer, ...], dict[str, str]]:
     """The peers, and their names by the SHA-256 of their tokens."""
-    peers = tuple(_peer_of(section, house) for section in settings.peer)
+    entities = {issuer.name: issuer.entity_id or issuer.name for issuer in settings.issuer}
+    peers = tuple(_peer_of(section, house, entities) for section in settings.peer)
     tokens = {section.token_sha256.lower(): section.name for section in settings.peer if section.token_sha256}
     return peers, tokens
 
 
-def _peer_of(section: PeerSection, house: House) -> Peer:
+def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) -> Peer:
     named = section.hl7_application or section.hl7_facility
     hl7: Hl7Address | None = house.hl7_address(section.hl7_application, section.hl7_facility) if named else None
     return Peer(
@@ -85,4 +86,10 @@ def _peer_of(section: PeerSection, house: House) -> Peer:
         scopes=section.scopes,
         batch_instances=section.batch_instances,
         idle_timeout_s=section.idle_timeout_s,
+        assertion=section.assertion,
+        issuers=frozenset(entities[name] for name in section.issuers),
+        purposes=section.purposes,
+        roles=section.roles,
+        send_assertion=section.send_assertion,
+        audience=section.audience,
     )

@@ -17,10 +17,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from lxml import etree
-from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureConstructionMethod, SignatureMethod
-from signxml.exceptions import SignXMLException
-from signxml.signer import XMLSigner
-from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
 from profiles.errors import MalformedMessage, Unauthenticated
 from profiles.wire import xml
@@ -34,22 +30,28 @@ XML_ID: Final = "{http://www.w3.org/XML/1998/namespace}id"
 MIN_RSA_BITS = 2048
 MIN_EC_BITS = 256
 
+_MORE = "http://www.w3.org/2001/04/xmldsig-more#"
+_MGF1 = "http://www.w3.org/2007/05/xmldsig-more#"
+RSA_SHA256: Final = f"{_MORE}rsa-sha256"
+ECDSA_SHA256: Final = f"{_MORE}ecdsa-sha256"
+SHA256: Final = "http://www.w3.org/2001/04/xmlenc#sha256"
+
 SIGNATURE_METHODS: Final = frozenset(
     {
-        SignatureMethod.RSA_SHA256,
-        SignatureMethod.RSA_SHA384,
-        SignatureMethod.RSA_SHA512,
-        SignatureMethod.SHA256_RSA_MGF1,
-        SignatureMethod.SHA384_RSA_MGF1,
-        SignatureMethod.SHA512_RSA_MGF1,
-        SignatureMethod.ECDSA_SHA256,
-        SignatureMethod.ECDSA_SHA384,
-        SignatureMethod.ECDSA_SHA512,
+        RSA_SHA256,
+        f"{_MORE}rsa-sha384",
+        f"{_MORE}rsa-sha512",
+        f"{_MGF1}sha256-rsa-MGF1",
+        f"{_MGF1}sha384-rsa-MGF1",
+        f"{_MGF1}sha512-rsa-MGF1",
+        ECDSA_SHA256,
+        f"{_MORE}ecdsa-sha384",
+        f"{_MORE}ecdsa-sha512",
     }
 )
 """No HMAC (its key would be the public one), no DSA, nothing with SHA-1."""
 
-DIGESTS: Final = frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512})
+DIGESTS: Final = frozenset({SHA256, f"{_MORE}sha384", "http://www.w3.org/2001/04/xmlenc#sha512"})
 
 SigningKey = RSAPrivateKey | EllipticCurvePrivateKey
 
@@ -89,11 +91,15 @@ def verified(document: bytes, certificates: Sequence[x509.Certificate], now: dat
     for key_info in signature.findall(_ds("KeyInfo")):  # not signed, and nothing that we would believe
         signature.remove(key_info)
     bare = etree.tostring(root)
+    from signxml.algorithms import DigestAlgorithm, SignatureMethod  # takes 50 ms to load, and few houses verify
+    from signxml.exceptions import SignXMLException
+    from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
+
     configuration = SignatureConfiguration(
         location="./",
         expect_references=1,
-        signature_methods=SIGNATURE_METHODS,
-        digest_algorithms=DIGESTS,
+        signature_methods=frozenset(map(SignatureMethod, SIGNATURE_METHODS)),
+        digest_algorithms=frozenset(map(DigestAlgorithm, DIGESTS)),
         verification_time=now,
     )
     for certificate in certificates:
@@ -141,9 +147,9 @@ def _hold_to_the_one_shape(root: etree._Element, signature: etree._Element) -> N
         raise Unauthenticated("its signature asks for a transform that is not accepted", code=WSSE_ALGORITHM)
     if canonicalization.get("Algorithm") != EXCLUSIVE or not _only_prefixes(canonicalization):
         raise Unauthenticated("its signature is canonical in a way that is not accepted", code=WSSE_ALGORITHM)
-    if method.get("Algorithm") not in {each.value for each in SIGNATURE_METHODS} or len(method):
+    if method.get("Algorithm") not in SIGNATURE_METHODS or len(method):
         raise Unauthenticated("its signature is made in a way that is not accepted", code=WSSE_ALGORITHM)
-    if digest.get("Algorithm") not in {each.value for each in DIGESTS} or len(digest):
+    if digest.get("Algorithm") not in DIGESTS or len(digest):
         raise Unauthenticated("its digest is made in a way that is not accepted", code=WSSE_ALGORITHM)
 
 
@@ -181,6 +187,9 @@ def signed(document: bytes, key: SigningKey, certificate: x509.Certificate, *, b
         certificate: Goes along, so that whoever knows several can choose.
         behind: How many children stand before the signature (one in SAML: the Issuer).
     """
+    from signxml.algorithms import CanonicalizationMethod, SignatureConstructionMethod
+    from signxml.signer import XMLSigner
+
     root = xml.parse(document)
     identifier = root.get("ID")
     if not identifier:
@@ -189,9 +198,9 @@ def signed(document: bytes, key: SigningKey, certificate: x509.Certificate, *, b
     elliptic = isinstance(key, EllipticCurvePrivateKey)
     signer = XMLSigner(
         method=SignatureConstructionMethod.enveloped,
-        signature_algorithm=SignatureMethod.ECDSA_SHA256 if elliptic else SignatureMethod.RSA_SHA256,
-        digest_algorithm=DigestAlgorithm.SHA256,
-        c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0,
+        signature_algorithm=ECDSA_SHA256 if elliptic else RSA_SHA256,
+        digest_algorithm=SHA256,
+        c14n_algorithm=CanonicalizationMethod(EXCLUSIVE),
     )
     made = signer.sign(root, key=key, cert=[certificate], reference_uri=f"#{identifier}", id_attribute="ID")
     return etree.tostring(made)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from gateway.settings import Settings, SettingsError, load
 from gateway.settings_file import annotated
+from tests.support.certificates import make_certificate
 
 
 def written(folder: Path, text: str) -> Path:
@@ -95,6 +96,58 @@ def test_a_raw_key_is_32_bytes_in_hexadecimal(tmp_path: Path, key: str, good: bo
 def test_no_raw_key_is_an_empty_one_too(tmp_path: Path) -> None:
     assert load(written(tmp_path, '[retention]\nraw_key = ""\n'), {}).retention.raw_key is None
     assert load(None, {"RADGATE__RETENTION__RAW_KEY": ""}).retention.raw_key is None
+
+
+PEER = "[[peer]]\nname = 'Lakeside'\n"
+ISSUER = "[[issuer]]\nname = 'IdP'\ncertificates = ['idp.pem']\n"
+KEY = "[assertion]\ncertificate = 'ours.pem'\nkey = 'ours.key'\n"
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    for name, bits in (("idp", 2048), ("ours", 0), ("short", 1024)):
+        make_certificate(tmp_path, name, rsa_bits=bits)
+    return tmp_path
+
+
+def test_assertions_are_asked_for_of_a_peer_and_believed_of_an_issuer(certificates: Path) -> None:
+    more = "home_community_ids = ['urn:oid:1.2.4.1']\n"
+    asks = "assertion = 'required'\nissuers = ['IdP']\npurposes = ['TREAT']\nsend_assertion = 'bearer'\n"
+    settings = load(written(certificates, KEY + ISSUER + more + PEER + asks), {})
+    assert settings.issuer[0].certificates == (certificates / "idp.pem",)
+    assert settings.issuer[0].home_community_ids == ("1.2.4.1",)
+    assert settings.assertion.key == certificates / "ours.key"
+    assert settings.peer[0].assertion.value == "required"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (PEER + "assertion = 'required'\n", "peer.0.assertion"),
+        (PEER + "assertion = 'maybe'\n", "peer.0.assertion"),
+        (ISSUER + PEER + "assertion = 'optional'\nissuers = ['Other']\n", "peer.0.issuers"),
+        (ISSUER + PEER + "purposes = ['TREAT']\n", "peer.0.purposes"),
+        (ISSUER + PEER + "roles = ['112247003']\n", "peer.0.roles"),
+        (PEER + "send_assertion = 'bearer'\n", "peer.0.send_assertion"),
+        (KEY + PEER + "send_assertion = 'holder-of-key'\n", "peer.0.send_assertion"),
+        (ISSUER + ISSUER, "issuer.0.name"),
+        (ISSUER + "entity_id = 'x'\n" + ISSUER.replace("IdP", "x"), "issuer.1.name"),
+        (ISSUER.replace("idp.pem", "absent.pem"), "issuer.0.certificates.0"),
+        (ISSUER.replace("idp.pem", "radgate.toml"), "issuer.0.certificates.0"),
+        (ISSUER.replace("idp.pem", "short.pem"), "issuer.0.certificates.0"),
+        (ISSUER.replace("'idp.pem'", ""), "issuer.0.certificates"),
+        (KEY.replace("key = 'ours.key'", ""), "assertion.key"),
+        (KEY.replace("ours.key", "idp.key"), "assertion.key"),
+        (KEY.replace("ours", "short"), "assertion.key"),
+        (KEY.replace("ours.key", "ours.pem"), "assertion.key"),
+        (KEY.replace("ours.key", "absent.key"), "assertion.key"),
+        ("[assertion]\nlifetime_s = 0\n", "assertion.lifetime_s"),
+        ("[assertion]\nclock_skew_s = 3600\n", "assertion.clock_skew_s"),
+        ("[assertion]\npurpose = { code = 'TREAT' }\n", "assertion.purpose.system"),
+    ],
+)
+def test_assertions_that_cannot_work_are_refused_with_the_key(certificates: Path, text: str, key: str) -> None:
+    assert key in refusal(certificates, text)
 
 
 def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
