@@ -1,4 +1,7 @@
-"""The file that `radgate config init` writes: every setting, its default, and what it means. A test keeps it complete."""
+"""The files that `radgate config init` and `radgate config codes` write, explained. Tests keep them complete and true.
+
+The settings with their defaults; and an affinity domain's codes, which as it stands says what is built in, with examples.
+"""
 
 TEXT = """\
 # radgate settings. Every key can also be given by environment: RADGATE__HOUSE__NAME=Valley.
@@ -21,7 +24,7 @@ data = "data"                       # everything that is ours is below this fold
 
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
-# code_sets = "codes.toml"          # classCode, typeCode and the others that we publish with
+# code_sets = "codes.toml"          # classCode, typeCode and the others that we publish with; `radgate config codes`
 
 [store]
 # url = "postgresql://radgate@localhost/radgate"   # without it: SQLite in the data folder
@@ -128,6 +131,75 @@ mllp_port = 2575
 """
 
 
+CODES = """\
+# Codes of the affinity domain, and how a study's own words lead to them. Name this file in radgate.toml:
+#     [affinity_domain]
+#     code_sets = "codes.toml"
+# It is checked when the house starts, and read again when it was changed.
+
+language_code = "en-US"
+# accession_authority = "1.2.3.5"   # of accession numbers that do not say who gave them; our own without it
+# order_authority = "1.2.3.6"       # the same of order numbers
+
+[systems]                           # what code systems are called below. DCM, SCT, LOINC and CONFIDENTIALITY are known.
+IHE = "1.3.6.1.4.1.19376.1.2.6.1"
+# LOCAL = "1.2.3.99"
+
+# What the domain has: value, system, words. What we publish is one of these. Without a list: what is built in.
+[codes]
+class = [["IMAGES", "IHE", "Images"]]
+type = [
+    ["18748-4", "LOINC", "Diagnostic imaging study"],
+    ["24627-2", "LOINC", "CT Chest"],
+    ["24606-6", "LOINC", "MG Breast Screening"],
+]
+facility = [["22232009", "SCT", "Hospital"]]
+practice_setting = [["394914008", "SCT", "Radiology"]]
+confidentiality = [
+    ["N", "CONFIDENTIALITY", "normal"],
+    ["R", "CONFIDENTIALITY", "restricted"],
+]
+content_type = [["18748-4", "LOINC", "Diagnostic imaging study"]]
+# event = [["CT", "DCM", "Computed Tomography"]]      # without it: every modality of DICOM CID 29
+# region = [["816094009", "SCT", "Thorax"]]             # without it: the regions of DICOM CID 4
+# format = [["1.2.840.10008.5.1.4.1.1.88.59", "1.2.840.10008.2.6.1", "Manifest"]]   # only checked: we publish this one
+
+# Where no row below says otherwise. An attribute without a default is not guessed: a study that no row fits is held.
+[default]
+class = "IMAGES"
+type = "18748-4"
+facility = "22232009"
+practice_setting = "394914008"
+confidentiality = ["N"]
+content_type = "18748-4"
+region = ""                         # a body part that is not known has no region; without this line it is held
+
+# The first row that fits and gives an attribute decides it. Conditions: modality, procedure ("CODE" or "CODE^SYSTEM", of
+# Procedure Code Sequence), body_part (Body Part Examined), institution (* and ? stand for anything); all that a row names
+# must hold. It gives one or more of the attributes above; event adds codes beside modality and region.
+[[map]]
+procedure = "CTCHEST^99LOCAL"
+type = "24627-2"
+
+[[map]]
+modality = "MG"
+type = "24606-6"
+
+[[map]]
+body_part = "THORAX"                # a word of this site's own for a region
+region = "816094009"
+
+[[map]]
+institution = "Private Clinic*"
+confidentiality = ["R"]
+"""
+
+
 def annotated() -> str:
-    """The text."""
+    """Every setting, its default, and what it means."""
     return TEXT
+
+
+def annotated_codes() -> str:
+    """The codes that we publish with, and the table that leads to them."""
+    return CODES

@@ -81,6 +81,10 @@ class RuleViolation(RequestError):
     condition = Condition.RULE_VIOLATED
 
 
+class UnmappedCode(RuleViolation):
+    """The affinity domain's table of codes has nothing for what a study says; a person adds it."""
+
+
 class Unsupported(RequestError):
     """We do not do this: an action, a media type, a transfer syntax, an option."""
 

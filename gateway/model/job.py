@@ -89,6 +89,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.INCOMPLETE, Event.GIVEN_UP): State.ABANDONED,
     (State.STORED, Event.PROGRESS): State.STORED,  # one of several told
     (State.STORED, Event.ANNOUNCED): State.DONE,
+    (State.STORED, Event.UNSETTLED): State.HELD,  # it cannot be published before a person has mended the table of codes
     (State.STORED, Event.TEMPORARY): State.STORED,
     (State.STORED, Event.PERMANENT): State.FAILED,
     (State.FAILED, Event.RELEASED): State.READY,
@@ -144,6 +145,11 @@ class ExchangeJob:
     attempt: int = 0
     lease_owner: str = ""
     lease_until: datetime | None = None
+
+    @property
+    def lacks_codes(self) -> bool:
+        """Whether it is held for a code that the affinity domain's table has not, and not for its patient."""
+        return self.texts("held") == ("codes",)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A text, or a list of texts, of the payload; () where there is none."""

@@ -5,7 +5,7 @@ one action after another, each remembered when it is done. A study is never shar
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.model.cure import cure_of
 from gateway.model.job import Event, ExchangeJob, Kind, State
@@ -20,7 +20,7 @@ from gateway.services.reconcile import whoever_is
 from gateway.services.rewrite import Rewrite
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
-from profiles.errors import ExchangeError, HouseError, PeerError
+from profiles.errors import ExchangeError, HouseError, PeerError, UnmappedCode
 from profiles.model.identifiers import PatientIdentifier
 
 Attempt = Callable[[ExchangeJob], Awaitable[None]]
@@ -107,7 +107,7 @@ class Follow:
         ours = job.kind is Kind.STORE and job.texts("foreign") == (job.patient_id,)
         for uid in () if ours else uids:
             async with self._store.view() as work:
-                record = await work.studies.get(uid)
+                record = await work.studies.get(uid, everything=True)
                 patient = await whoever_is(work.identity, patient_id)
             if record is not None and patient is not None:
                 coercion = Coercion(patient=patient, source=record.source, system=self._system)
@@ -124,14 +124,15 @@ class Follow:
 
     async def _tell(self, job: ExchangeJob) -> None:
         todo = list(job.texts("todo")) if "todo" in job.payload else self._actions(job)
-        payload = dict(job.payload)
         while todo:
             try:
                 await self._act(job, todo[0])
             except ExchangeError as error:
                 await self._stumble(job, error, TELL_ATTEMPTS)
                 return
-            payload["todo"] = todo = todo[1:]
+            todo = todo[1:]
+            payload = {**job.payload, "todo": todo}
+            job = replace(job, payload=payload)
             async with self._store.unit() as work:
                 await work.ledger.advance(job.id, Event.PROGRESS, self._clock.now(), payload=payload)
         async with self._store.unit() as work:
@@ -151,15 +152,18 @@ class Follow:
             await self._publish.share(job, job.study_instance_uid, peer)
 
     async def _stumble(self, job: ExchangeJob, error: ExchangeError, attempts: int) -> None:
-        """Come back later where that may help, else fail with the reason; a person can release it again."""
+        """Come back later where that may help, hold what a person must decide, else fail; both can be released again."""
         again = isinstance(error, HouseError) or (isinstance(error, PeerError) and error.temporary)
         now = self._clock.now()
         delay = delay_after(job.attempt) if again and job.attempt < attempts else None
-        event, cure = Event.PERMANENT, cure_of(error)
+        event, cure, payload = Event.PERMANENT, cure_of(error), None
+        if isinstance(error, UnmappedCode):
+            event, payload = Event.UNSETTLED, {**job.payload, "held": "codes"}
         if delay is not None:
             event, cure = Event.TEMPORARY, error.cure or "It is tried again by itself"
         async with self._store.unit() as work:
             await work.ledger.advance(
-                job.id, event, now, reason=error.detail, cure=cure, due_at=now + delay if delay is not None else None
-            )
+                job.id, event, now, reason=error.detail, cure=cure, payload=payload,
+                due_at=now + delay if delay is not None else None,
+            )  # fmt: skip
             await work.ledger.note(setback(job, now, error.detail, cure, delay))

@@ -57,7 +57,12 @@ class Operations:
         self._wake = wake
 
     async def claimed(self, job: ExchangeJob) -> Claimed | None:
-        """What a person needs in order to decide whose a held exchange is. None: its sender did not tell."""
+        """What a person needs in order to decide whose a held exchange is.
+
+        None: its sender did not tell, or that is not what it is held for.
+        """
+        if job.lacks_codes:
+            return None
         async with self._store.view() as work:
             try:
                 patient = await self._foreign(work, job)
@@ -72,7 +77,8 @@ class Operations:
     async def release(self, exchange_id: str, person: str, patient: PatientIdentifier | None = None) -> ExchangeJob:
         """Let a held or failed exchange go on.
 
-        A held one goes on for the patient that the person names, or for whom we can settle by now.
+        A held one goes on for the patient that the person names, or for whom we can settle by now; one that is held because
+        the table of codes had nothing for it is published by what the table says now.
 
         Raises:
             UnknownDocument: No such exchange.
@@ -84,17 +90,17 @@ class Operations:
             manifests = await self._manifests(work, job) if job.kind is Kind.RECEIVE else ()
         now = self._clock.now()
         async with self._store.unit() as work:
-            local = None
-            if job.state is State.HELD:
+            local, text = None, "Released"
+            if job.state is State.HELD and not job.lacks_codes:
                 local = await self._decide(work, job, person, patient)
                 if job.kind is Kind.RECEIVE:
                     await self._unveil(work, job, now)
-                    await expect(work, manifests, local, job.peer, now)
+                    text += (await expect(work, manifests, local, job.peer, now)).text
                 else:
                     await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
                     await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
             identifier = str(local.identifiers[0]) if local is not None else None
-            released = await self._advance(work, job, Event.RELEASED, person, "Released", patient_id=identifier)
+            released = await self._advance(work, job, Event.RELEASED, person, text, patient_id=identifier)
         self._wake()
         return released
 

@@ -5,6 +5,7 @@ the domain that the peer's registry speaks. The manifest is kept and registered 
 a consumer asks us for is known. The same study again replaces what was published before.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,7 +27,14 @@ from profiles.model.moment import Moment
 from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import encode_kos
 from profiles.wire.ebxml.response import refusal
-from profiles.xdsi.rad68 import RAD_68, ProvideAndRegisterRequest, SiteCodes, entry_for, submission_for
+from profiles.xdsi.rad68 import (
+    RAD_68,
+    ProvideAndRegisterRequest,
+    SiteCodes,
+    chosen_codes,
+    entry_for,
+    submission_for,
+)
 
 
 class Publish:
@@ -42,9 +50,9 @@ class Publish:
         directory: Directory,
         compute: Compute,
         clock: Clock,
-        codes: SiteCodes,
+        codes: Callable[[], SiteCodes],
     ) -> None:
-        """`codes` is what the affinity domain and the site decide."""
+        """`codes` tells what the affinity domain and the site decide; it may read a file, so it is asked in a thread."""
         self._house = house
         self._store = store
         self._objects = objects
@@ -60,6 +68,7 @@ class Publish:
         Raises:
             UnknownDocument: The study is not here, or not whole.
             UnknownPatient: The patient has no id in the affinity domain.
+            UnmappedCode: The affinity domain's codes have nothing for what the study says.
             PeerError: As the peer answered.
         """
         peer = self._directory.known(peer_name)
@@ -72,9 +81,10 @@ class Publish:
         identifier = self._shared_id(tuple(dict.fromkeys((*patient.identifiers, *known.identifiers))))
         now = self._clock.now()
         manifest = self._manifest(record, now)
+        codes = await self._compute.run(self._codes)
         body = await self._compute.run(lambda: encode_kos(manifest))
         content = await self._spooled(body)
-        submission = self._submission(manifest, identifier, content, now)
+        submission = self._submission(manifest, identifier, content, codes, now)
         await self._keep(manifest, content)
         facts = Facts(
             at=now, source_id=self._house.name, local=self._house.party(), remote=Party(user_id=peer.name),
@@ -129,13 +139,13 @@ class Publish:
             await work.documents.keep(manifest.sop_instance_uid, staged)
 
     def _submission(
-        self, manifest: Manifest, identifier: PatientIdentifier, content: Content, now: datetime
+        self, manifest: Manifest, identifier: PatientIdentifier, content: Content, codes: SiteCodes, now: datetime
     ) -> Submission:
         entry = entry_for(
-            manifest, entry_uuid="Document01", patient_id=identifier, codes=self._codes, sha1=content.sha1 or "",
+            manifest, entry_uuid="Document01", patient_id=identifier, codes=codes, sha1=content.sha1 or "",
             size_bytes=content.size_bytes,
         )  # fmt: skip
         return submission_for(
             entry, submission_set_uuid="SubmissionSet01", unique_id=self._clock.new_uid(), source_id=self._house.source_id,
-            submission_time=Moment(now), content_type_code=self._codes.content_type_code,
+            submission_time=Moment(now), content_type_code=chosen_codes(manifest, codes).content_type_code,
         )  # fmt: skip

@@ -74,9 +74,10 @@ LEAVES = dict(leaves(typer.main.get_command(cli)))
 
 def test_the_nouns_and_verbs_are_all_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        "serve", "demo", "doctor", "config check", "config show", "config init", "exchange list", "exchange show",
-        "exchange release", "exchange accept", "exchange give-up", "study list", "study show", "study share",
-        "study fetch", "peer list", "patient list", "audit list", "audit show", "audit verify", "audit export",
+        "serve", "demo", "doctor", "config check", "config codes", "config show", "config init", "exchange list",
+        "exchange show", "exchange release", "exchange accept", "exchange give-up", "study list", "study show",
+        "study share", "study fetch", "peer list", "patient list", "audit list", "audit show", "audit verify",
+        "audit export",
     }  # fmt: skip
 
 
@@ -285,6 +286,20 @@ def test_a_written_file_is_accepted_and_shown_with_its_secrets_hidden(
         assert "sesame" not in told
         assert "8080" in told
     assert read("config", "show", "--data", str(tmp_path))["house"]["data"] == str(tmp_path)
+
+
+def test_the_codes_that_are_printed_can_be_used_and_what_is_wrong_with_them_is_told(tmp_path: Path) -> None:
+    settings, codes = tmp_path / "radgate.toml", tmp_path / "codes.toml"
+    settings.write_text('[affinity_domain]\ncode_sets = "codes.toml"\n', encoding="utf-8")
+    printed = run("config", "codes")
+    assert read("config", "codes") == {"codes": printed}
+    codes.write_text(printed, encoding="utf-8")
+    assert read("config", "check", "--config", str(settings))["ok"]
+    codes.write_text(printed.replace('type = "24627-2"', 'type = "24627-9"'), encoding="utf-8")
+    (problem,) = read("config", "check", "--config", str(settings), code=Exit.SETTINGS)["problems"]
+    assert problem["key"] == "affinity_domain.code_sets: map.0.type"
+    assert "24627-9 is not among the codes" in problem["reason"]
+    assert problem["cure"]
 
 
 def test_the_doctor_knows_a_house_that_is_running(scene: Scene) -> None:

@@ -44,7 +44,9 @@ from profiles.wire.soap.message import SoapOut
 from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, read_message
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xdsi.rad68 import (
+    DEFAULTS,
     RAD_68,
+    CodeSet,
     ProvideAndRegisterRequest,
     RegistryResponse,
     SiteCodes,
@@ -164,7 +166,7 @@ def offer_of(
     )  # fmt: skip
     submission = submission_for(
         entry, submission_set_uuid="SubmissionSet01", unique_id=new_oid(), source_id=Oid("1.2.4.5"),
-        submission_time=Moment(datetime.now(UTC)), content_type_code=CODES.content_type_code, replaces=replaces,
+        submission_time=Moment(datetime.now(UTC)), content_type_code=DEFAULTS[CodeSet.CONTENT_TYPE][0], replaces=replaces,
     )  # fmt: skip
     return Offer(submission=submission, body=body, manifest=manifest)
 

@@ -4,7 +4,6 @@ Source: RAD TF-2 4.68.
 """
 
 from profiles.xdsi.rad68.manifest_entry import (
-    SiteCodes,
     contradictions,
     entry_for,
     modalities_of_entry,
@@ -18,15 +17,32 @@ from profiles.xdsi.rad68.messages import (
     is_imaging,
     is_manifest,
 )
+from profiles.xdsi.rad68.site_codes import (
+    ACQUISITION_MODALITIES,
+    ANATOMIC_REGIONS,
+    DEFAULTS,
+    REQUIRED,
+    CodeRow,
+    CodeSet,
+    SiteCodes,
+    chosen_codes,
+)
 from profiles.xdsi.rad68.spec import RAD_68
 
 __all__ = [
+    "ACQUISITION_MODALITIES",
+    "ANATOMIC_REGIONS",
+    "DEFAULTS",
     "RAD_68",
+    "REQUIRED",
+    "CodeRow",
+    "CodeSet",
     "ProvideAndRegisterRequest",
     "RegistryError",
     "RegistryResponse",
     "ResponseStatus",
     "SiteCodes",
+    "chosen_codes",
     "contradictions",
     "entry_for",
     "is_imaging",

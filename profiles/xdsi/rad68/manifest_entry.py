@@ -7,11 +7,10 @@ above all not "now"; modalities are those of CID 29, so that neither KO nor SR i
 Source: RAD TF-2 4.68.4.1.2.3; RAD68-018 to -022, -033.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from profiles.findings import Finding, Severity
-from profiles.model.codes import CONFIDENTIALITY, DCM, LOINC, MANIFEST_FORMAT, SNOMED_CT, Code
+from profiles.model.codes import DCM, MANIFEST_FORMAT, Code
 from profiles.model.content import DICOM
 from profiles.model.document import (
     ACCESSION,
@@ -27,159 +26,10 @@ from profiles.model.document import (
 )
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
 from profiles.model.imaging import Manifest
-from profiles.model.modalities import MODALITY_OF_SOP_CLASS
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.wire.ebxml.datatypes import escape_hl7
-
-# --- vocabularies -----------------------------------------------------------------------------------------------------
-
-ACQUISITION_MODALITIES: Mapping[str, str] = {
-    # DICOM PS3.16 CID 29
-    "AR": "Autorefraction",
-    "BDUS": "Ultrasound Bone Densitometry",
-    "BI": "Biomagnetic Imaging",
-    "BMD": "Bone Mineral Densitometry",
-    "CFM": "Confocal Microscopy",
-    "CR": "Computed Radiography",
-    "CT": "Computed Tomography",
-    "DG": "Diaphanography",
-    "DMS": "Dermoscopy",
-    "DX": "Digital Radiography",
-    "ECG": "Electrocardiography",
-    "EEG": "Electroencephalography",
-    "EMG": "Electromyography",
-    "EOG": "Electrooculography",
-    "EPS": "Cardiac Electrophysiology",
-    "ES": "Endoscopy",
-    "GM": "General Microscopy",
-    "HD": "Hemodynamic Waveform",
-    "IO": "Intra-oral Radiography",
-    "IVOCT": "Intravascular Optical Coherence Tomography",
-    "IVUS": "Intravascular Ultrasound",
-    "KER": "Keratometry",
-    "LEN": "Lensometry",
-    "LS": "Laser Scan",
-    "MG": "Mammography",
-    "MR": "Magnetic Resonance",
-    "NM": "Nuclear Medicine",
-    "OAM": "Ophthalmic Axial Measurements",
-    "OCT": "Optical Coherence Tomography",
-    "OP": "Ophthalmic Photography",
-    "OPM": "Ophthalmic Mapping",
-    "OPT": "Ophthalmic Tomography",
-    "OPTBSV": "Ophthalmic Tomography B-scan Volume Analysis",
-    "OPTENF": "Ophthalmic Tomography En Face",
-    "OPV": "Ophthalmic Visual Field",
-    "OSS": "Optical Surface Scanner",
-    "PA": "Photoacoustic",
-    "POS": "Position Sensor",
-    "PT": "Positron emission tomography",
-    "PX": "Panoramic X-Ray",
-    "RESP": "Respiratory Waveform",
-    "RF": "Radiofluoroscopy",
-    "RG": "Radiographic imaging",
-    "RTIMAGE": "RT Image",
-    "SM": "Slide Microscopy",
-    "SRF": "Subjective Refraction",
-    "TG": "Thermography",
-    "US": "Ultrasound",
-    "VA": "Visual Acuity",
-    "XA": "X-Ray Angiography",
-    "XC": "External-camera Photography",
-}
-
-
-def _region(value: str, display: str) -> Code:
-    return Code(value=value, system=SNOMED_CT, display=display)
-
-
-ANATOMIC_REGIONS: Mapping[str, Code] = {
-    # Body Part Examined (0018,0015) -> DICOM PS3.16 CID 4; a site adds its own in `SiteCodes.body_parts`
-    "ABDOMEN": _region("818981001", "Abdomen"),
-    "ABDOMENPELVIS": _region("818982008", "Abdomen and Pelvis"),
-    "ANKLE": _region("70258002", "Ankle joint"),
-    "AORTA": _region("15825003", "Aorta"),
-    "ARM": _region("40983000", "Upper arm"),
-    "BLADDER": _region("89837001", "Bladder"),
-    "BRAIN": _region("12738006", "Brain"),
-    "BREAST": _region("76752008", "Breast"),
-    "CALCANEUS": _region("80144004", "Calcaneus"),
-    "CAROTID": _region("69105007", "Carotid Artery"),
-    "CHEST": _region("816094009", "Thorax"),
-    "CHESTABDOMEN": _region("416550000", "Chest and Abdomen"),
-    "CHESTABDPELVIS": _region("416775004", "Chest, Abdomen and Pelvis"),
-    "CLAVICLE": _region("51299004", "Clavicle"),
-    "COLON": _region("71854001", "Colon"),
-    "CORONARYARTERY": _region("41801008", "Coronary artery"),
-    "CSPINE": _region("122494005", "Cervical spine"),
-    "ELBOW": _region("16953009", "Elbow joint"),
-    "FEMUR": _region("71341001", "Femur"),
-    "FINGER": _region("7569003", "Finger"),
-    "FOOT": _region("56459004", "Foot"),
-    "FOREARM": _region("14975008", "Forearm"),
-    "HAND": _region("85562004", "Hand"),
-    "HEAD": _region("69536005", "Head"),
-    "HEADNECK": _region("774007", "Head and Neck"),
-    "HEART": _region("80891009", "Heart"),
-    "HIP": _region("29836001", "Hip"),
-    "HUMERUS": _region("85050009", "Humerus"),
-    "JAW": _region("661005", "Jaw region"),
-    "KNEE": _region("72696002", "Knee"),
-    "LEG": _region("30021000", "Lower leg"),
-    "LIVER": _region("10200004", "Liver"),
-    "LSPINE": _region("122496007", "Lumbar spine"),
-    "LUNG": _region("39607008", "Lung"),
-    "MAXILLA": _region("70925003", "Maxilla"),
-    "NECK": _region("45048000", "Neck"),
-    "ORBIT": _region("363654007", "Orbital structure"),
-    "PANCREAS": _region("15776009", "Pancreas"),
-    "PELVIS": _region("816092008", "Pelvis"),
-    "PROSTATE": _region("41216001", "Prostate"),
-    "RIB": _region("113197003", "Rib"),
-    "SCAPULA": _region("79601000", "Scapula"),
-    "SHOULDER": _region("16982005", "Shoulder"),
-    "SKULL": _region("89546000", "Skull"),
-    "SPINE": _region("421060004", "Spine"),
-    "STERNUM": _region("56873002", "Sternum"),
-    "THIGH": _region("68367000", "Thigh"),
-    "THUMB": _region("76505004", "Thumb"),
-    "TOE": _region("29707007", "Toe"),
-    "TSPINE": _region("122495006", "Thoracic spine"),
-    "UTERUS": _region("35039007", "Uterus"),
-    "WHOLEBODY": _region("38266002", "Entire body"),
-    "WRIST": _region("74670003", "Wrist joint"),
-}
-
-
-IMAGES = Code(value="IMAGES", system="1.3.6.1.4.1.19376.1.2.6.1", display="Images")
-IMAGING_STUDY = Code(value="18748-4", system=LOINC, display="Diagnostic imaging study")
-HOSPITAL = Code(value="22232009", system=SNOMED_CT, display="Hospital")
-RADIOLOGY = Code(value="394914008", system=SNOMED_CT, display="Radiology")
-NORMAL = Code(value="N", system=CONFIDENTIALITY, display="normal")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteCodes:
-    """What an affinity domain and a site decide and no manifest can tell.
-
-    `procedures` maps a procedure code (value, system) to the affinity domain's typeCode; what it does not name gets
-    `type_code`. `accession_authority` is for accession numbers that do not say who gave them.
-    """
-
-    class_code: Code = IMAGES
-    type_code: Code = IMAGING_STUDY
-    content_type_code: Code = IMAGING_STUDY
-    healthcare_facility_type_code: Code = HOSPITAL
-    practice_setting_code: Code = RADIOLOGY
-    confidentiality_codes: tuple[Code, ...] = (NORMAL,)
-    language_code: str = "en-US"
-    accession_authority: Oid | None = None
-    order_authority: Oid | None = None
-    modalities: Mapping[str, str] = field(default_factory=lambda: ACQUISITION_MODALITIES)
-    body_parts: Mapping[str, Code] = field(default_factory=lambda: ANATOMIC_REGIONS)
-    procedures: Mapping[tuple[str, str], Code] = field(default_factory=dict)
-
+from profiles.xdsi.rad68.site_codes import ACQUISITION_MODALITIES, SiteCodes, chosen_codes, modalities_of
 
 # --- manifest -> entry ------------------------------------------------------------------------------------------------
 
@@ -203,8 +53,12 @@ def entry_for(
         sha1: Of the file as it will be sent, preamble and all; "" leaves it to the repository.
         size_bytes: Of the same.
 
+    Raises:
+        UnmappedCode: The site has no code for something that the manifest says.
+
     Source: RAD TF-2 4.68.4.1.2.3.
     """
+    chosen = chosen_codes(manifest, codes)
     source_id = manifest.patient.identifiers[0] if manifest.patient.identifiers else None
     first = manifest.studies[0] if manifest.studies else None
     institution = manifest.institution or (first.institution if first else "")
@@ -212,13 +66,13 @@ def entry_for(
         entry_uuid=entry_uuid,
         unique_id=manifest.sop_instance_uid,
         patient_id=patient_id,
-        class_code=codes.class_code,
-        type_code=_type_code(manifest, codes),
+        class_code=chosen.class_code,
+        type_code=chosen.type_code,
         format_code=MANIFEST_FORMAT,
-        healthcare_facility_type_code=codes.healthcare_facility_type_code,
-        practice_setting_code=codes.practice_setting_code,
-        confidentiality_codes=codes.confidentiality_codes,
-        event_codes=tuple(dict.fromkeys((*_modalities(manifest, codes), *_regions(manifest, codes)))),
+        healthcare_facility_type_code=chosen.healthcare_facility_type_code,
+        practice_setting_code=chosen.practice_setting_code,
+        confidentiality_codes=chosen.confidentiality_codes,
+        event_codes=chosen.event_codes,
         mime_type=DICOM,
         title=(first.description if first else "")[:127],  # shorter than 128 characters (ITI TF-3 4.2.3.2.29)
         authors=(Author(institutions=(escape_hl7(institution),)),) if institution else (),
@@ -231,41 +85,6 @@ def entry_for(
         size_bytes=size_bytes,
         reference_ids=tuple(dict.fromkeys(_references(manifest, codes))),
     )
-
-
-def _type_code(manifest: Manifest, codes: SiteCodes) -> Code:
-    """The affinity domain's word for the procedure, if all studies have the same one."""
-    mapped = {
-        codes.procedures.get((code.value, code.system), codes.type_code)
-        for study in manifest.studies
-        for code in study.procedure_codes[:1]
-    }
-    return mapped.pop() if len(mapped) == 1 else codes.type_code
-
-
-def _modalities(manifest: Manifest, codes: SiteCodes) -> Iterator[Code]:
-    for modality in _modalities_of(manifest):
-        if modality in ACQUISITION_MODALITIES:
-            display = codes.modalities.get(modality, ACQUISITION_MODALITIES[modality])
-            yield Code(value=modality, system=DCM, display=display)
-
-
-def _modalities_of(manifest: Manifest) -> Iterator[str]:
-    """As the series say; where a series does not, as its SOP classes leave no doubt."""
-    for study in manifest.studies:
-        for series in study.series:
-            if series.modality:
-                yield series.modality
-            else:
-                yield from (MODALITY_OF_SOP_CLASS.get(each.sop_class_uid, "") for each in series.instances)
-
-
-def _regions(manifest: Manifest, codes: SiteCodes) -> Iterator[Code]:
-    for study in manifest.studies:
-        for series in study.series:
-            region = codes.body_parts.get("".join(series.body_part.upper().split()))
-            if region is not None:
-                yield region
 
 
 def _started(manifest: Manifest) -> Moment | None:
@@ -409,7 +228,12 @@ def _odd(entry: DocumentEntry, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if entry.mime_type.lower() != DICOM:
         yield "RAD68-005", "a manifest has the MIME type application/dicom"
     told = modalities_of_entry(entry)
-    known = {modality for modality in _modalities_of(manifest) if modality in ACQUISITION_MODALITIES}
+    known = {
+        modality
+        for study in manifest.studies
+        for modality in modalities_of(study)
+        if modality in ACQUISITION_MODALITIES
+    }
     if told and known and not told & known:
         yield "RAD68-019", "the modalities of the entry are not those of the manifest's instances"
     named = {reference.value for reference in entry.reference_ids if reference.type == ACCESSION}

@@ -8,16 +8,20 @@ import pytest
 from profiles.findings import Severity
 from profiles.model.codes import DCM, LOINC, MANIFEST_FORMAT, SNOMED_CT, Code
 from profiles.model.document import ACCESSION, ORDER, STUDY_INSTANCE_UID, AssociationType, ReferenceId
-from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier, Uid
-from profiles.model.imaging import Instance, Manifest, Series, Study
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.imaging import Manifest
 from profiles.model.moment import Moment
-from profiles.model.patient import Patient, PersonName, Sex
+from profiles.model.patient import PersonName
 from profiles.wire.dicom.kos import decode_kos, encode_kos
 from profiles.wire.ebxml.response import Speaker
 from profiles.wire.ebxml.rules import submission_findings
 from profiles.xds.iti42 import ITI_42
 from profiles.xdsi.rad68 import (
+    ACQUISITION_MODALITIES,
+    DEFAULTS,
     RAD_68,
+    CodeRow,
+    CodeSet,
     ProvideAndRegisterRequest,
     SiteCodes,
     contradictions,
@@ -27,50 +31,7 @@ from profiles.xdsi.rad68 import (
 )
 from tests.support.ebxml import PATIENT_ID, judge, keys, sample, soap_in, written
 from tests.support.judges import standards
-
-CT, CR, SR = Uid("1.2.840.10008.5.1.4.1.1.2"), Uid("1.2.840.10008.5.1.4.1.1.1"), Uid("1.2.840.10008.5.1.4.1.1.88.11")
-PATIENT = Patient(
-    identifiers=(PatientIdentifier(value="PAT001", authority=Oid("1.2.3.4.5")),),
-    name=PersonName(family="Test", given="Anna", prefix="Dr", suffix="Jr"),
-    birth_date=Moment.from_dtm("19700101"),
-    sex=Sex.FEMALE,
-)
-
-
-def series(number: int, modality: str, body_part: str = "", sop_class: Uid = CT) -> Series:
-    return Series(
-        series_instance_uid=Uid(f"1.2.5.{number}"),
-        modality=modality,
-        body_part=body_part,
-        retrieve_location_uid=Oid("1.2.3.3"),
-        instances=(Instance(sop_instance_uid=Uid(f"1.2.5.{number}.1"), sop_class_uid=sop_class),),
-    )
-
-
-STUDY = Study(
-    study_instance_uid=Uid("1.2.5"),
-    patient=PATIENT,
-    accession_numbers=(AccessionNumber(value="ACC42", authority=Oid("1.2.6")), AccessionNumber(value="ACC43")),
-    placer_orders=(AccessionNumber(value="ORD1", authority=Oid("1.2.7")),),
-    started=Moment.from_dtm("20260301103000+0100"),
-    description="CT Chest",
-    institution="Lakeside & Sons",
-    procedure_codes=(Code(value="CTCH", system="99LAKE"),),
-    series=(
-        series(1, "CT", "CHEST"),
-        series(2, "CT", "Chest "),
-        series(3, "SR", "", SR),
-        series(4, "KO", "ELSEWHERE", SR),
-        series(5, "PT", "ABDOMEN"),
-    ),
-)
-MANIFEST = Manifest(
-    sop_instance_uid=Uid("1.2.9"),
-    series_instance_uid=Uid("1.2.9.1"),
-    created=Moment.from_dtm("20260301111500+0100"),
-    patient=PATIENT,
-    studies=(STUDY,),
-)
+from tests.support.manifests import CR, MANIFEST, PATIENT, SR, STUDY, series
 
 
 def entry(manifest: Manifest = MANIFEST, codes: SiteCodes | None = None):  # type: ignore[no-untyped-def]
@@ -144,7 +105,7 @@ def test_without_modalities_the_sop_classes_tell_where_they_leave_no_doubt() -> 
 
 def test_a_site_adds_its_regions_and_words() -> None:
     codes = SiteCodes(
-        modalities={"CT": "Computertomographie"},
+        modalities={**ACQUISITION_MODALITIES, "CT": "Computertomographie"},
         body_parts={"ELSEWHERE": Code(value="1", system=SNOMED_CT, display="E")},
     )
     assert [code.display for code in entry(codes=codes).event_codes] == [
@@ -166,10 +127,8 @@ def test_references_are_every_accession_and_order_and_the_study() -> None:
 def test_the_type_is_the_mapped_procedure_or_the_site_s_own() -> None:
     assert entry().type_code == Code(value="18748-4", system=LOINC, display="Diagnostic imaging study")
     mapped = Code(value="24627-2", system=LOINC, display="CT Chest")
-    codes = SiteCodes(procedures={("CTCH", "99LAKE"): mapped})
+    codes = SiteCodes(rows=(CodeRow(procedure=("CTCH", "99LAKE"), gives={CodeSet.TYPE: (mapped,)}),))
     assert entry(codes=codes).type_code == mapped
-    other = replace(STUDY, study_instance_uid=Uid("1.2.55"), procedure_codes=(Code(value="X", system="99LAKE"),))
-    assert entry(replace(MANIFEST, studies=(STUDY, other)), codes).type_code == codes.type_code
 
 
 def test_the_author_is_the_institution() -> None:
@@ -193,7 +152,7 @@ def submission(replaces: str | None = None):  # type: ignore[no-untyped-def]
         unique_id="1.2.77",
         source_id=Oid("1.2.3.3"),
         submission_time=Moment.from_dtm("20260301101600"),
-        content_type_code=SiteCodes().content_type_code,
+        content_type_code=DEFAULTS[CodeSet.CONTENT_TYPE][0],
         replaces=replaces,
     )
 

@@ -1,0 +1,85 @@
+"""The on-ramp: what is here is registered by the affinity domain's codes, and what has none is held and not guessed.
+
+The house shares with its own repository, by the wire, as with anybody else's.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from profiles.model.document import AvailabilityStatus, DocumentEntry
+from profiles.model.query import DocumentCriteria
+from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
+from tests.support.ports import free_port
+from tests.support.scenario import DOMAIN_ID, ZEBEDIAH, SampleStudy, World, message_of, read_soap, world, write_study
+
+NO_DEFAULT = """
+[codes]
+type = [["24627-2", "LOINC", "CT Chest"], ["24606-6", "LOINC", "MG Breast"]]
+[default]
+region = ""
+[[map]]
+modality = "MG"
+type = "24606-6"
+"""
+ROW = '[[map]]\nmodality = "CT"\ntype = "24627-2"\n'
+
+
+@asynccontextmanager
+async def publishing(folder: Path, codes: str = "", **changes: Any) -> AsyncIterator[World]:
+    """A house that shares what it has with Region, which is its own repository."""
+    port = free_port()
+    region = {"endpoint": {"RAD-68": f"http://127.0.0.1:{port}/soap/repository"}}
+    if codes:
+        (folder / "codes.toml").write_text(codes, encoding="utf-8")
+        changes["affinity_domain"] = {"code_sets": folder / "codes.toml"}
+    changes.setdefault("rules", [{"when": "study.available", "do": ["share:Region"]}])
+    async with world(folder, listen={"http_port": port}, peers={"Region": region}, **changes) as here:
+        await here.valley.tell(ZEBEDIAH)
+        yield here
+
+
+async def pushed(here: World, study: SampleStudy, *numbers: int) -> None:
+    """Instances of the study, all without numbers."""
+    instances = [study.instances[number] for number in numbers] if numbers else study.instances
+    status, _ = await here.valley.push([one.path.read_bytes() for one in instances])
+    assert status == 200
+
+
+async def registered(
+    here: World, status: AvailabilityStatus = AvailabilityStatus.APPROVED
+) -> tuple[DocumentEntry, ...]:
+    """What the registry has of the patient, in force or not any more."""
+    criteria = DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(status,))
+    request = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria)
+    reply = await here.valley.post("/soap/registry", await message_of(ITI_18, request))
+    message = await read_soap(reply.content_type, reply.body)
+    assert message.fault is None, reply.body
+    return ITI_18.decode_response(message.to_codec()).value.entries
+
+
+async def test_a_study_without_a_code_is_held_and_published_after_a_person_added_a_row(tmp_path: Path) -> None:
+    async with publishing(tmp_path, NO_DEFAULT) as here:
+        study = write_study(tmp_path / "study", series=1, instances=2)
+        await pushed(here, study)
+        held = await here.valley.rests("held", kind="store")
+        assert "type of modality CT" in held["reason"]
+        assert "Add a row" in held["cure"]
+        assert await registered(here) == ()
+        with (tmp_path / "codes.toml").open("a", encoding="utf-8") as table:
+            table.write(ROW)
+        await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "ann"})
+        await here.valley.rests("done", kind="store")
+        (entry,) = await registered(here)
+        assert entry.type_code.value == "24627-2"
+
+
+async def test_a_study_that_is_released_too_early_is_held_again(tmp_path: Path) -> None:
+    async with publishing(tmp_path, NO_DEFAULT) as here:
+        await pushed(here, write_study(tmp_path / "study", series=1, instances=1))
+        held = await here.valley.rests("held", kind="store")
+        await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "ann"})
+        again = await here.valley.rests("held", kind="store")
+        assert again["reason"] == held["reason"]
+        assert await registered(here) == ()
