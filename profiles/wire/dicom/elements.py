@@ -8,12 +8,12 @@ Source: DICOM PS3.5 7.1, 7.5, 6.2.2 (UN of undefined length is Implicit LE insid
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from struct import Struct
 from typing import Literal, NamedTuple
 
 from profiles.errors import MalformedMessage
 from profiles.wire.dicom.charset import DEFAULT, Charset
+from profiles.wire.dicom.dictionary import vr_of
 from profiles.wire.dicom.syntaxes import (
     EXPLICIT,
     IMPLICIT,
@@ -275,7 +275,7 @@ class Elements:
         """The VR as written, or that of the dictionary where none, or only UN, was written."""
         place = self.places[tag]
         if place.vr == b"UN" and not place.undefined and place.end - place.begin < 0xFFFF:
-            known = dictionary_vr(tag)
+            known = vr_of(tag)
             if known == b"SQ":  # written by somebody who did not know that it is one: Implicit LE inside
                 return known if self.raw[place.begin : place.begin + 4] == b"\xfe\xff\x00\xe0" else place.vr
             return known if len(known) == 2 else self._implicit_vr(tag)
@@ -284,7 +284,7 @@ class Elements:
         return place.vr or self._implicit_vr(tag)
 
     def _implicit_vr(self, tag: int) -> bytes:
-        vr = dictionary_vr(tag)
+        vr = vr_of(tag)
         if len(vr) == 2:
             return vr
         if vr.startswith(b"OB"):  # "OB or OW"
@@ -306,7 +306,7 @@ class Elements:
         if place is None or place.end == place.begin:
             return ""
         value = bytes(self.raw[place.begin : place.end])
-        vr = place.vr or dictionary_vr(tag)
+        vr = place.vr or vr_of(tag)
         if vr in TEXT or vr == b"UN":
             text = self.charset.decode_name(value) if vr == b"PN" else self.charset.decode(value)
         else:
@@ -330,7 +330,7 @@ class Elements:
         if place is None:
             return None
         value = bytes(self.raw[place.begin : place.end])
-        vr = place.vr or dictionary_vr(tag)
+        vr = place.vr or vr_of(tag)
         size = _INTEGER_BYTES.get(vr)
         if size is not None:
             if len(value) < size:
@@ -403,18 +403,3 @@ def _item_of_undefined_length(
 
 
 _INTEGER_BYTES = {b"US": 2, b"SS": 2, b"UL": 4, b"SL": 4, b"UV": 8, b"SV": 8}
-
-
-@lru_cache(maxsize=8192)
-def dictionary_vr(tag: int) -> bytes:
-    """PS3.6's VR of a tag; `US or SS` and its like as they stand there; UN for private and unknown ones."""
-    from pydicom.datadict import dictionary_VR
-
-    if tag & 0xFFFF == 0:
-        return b"UL"
-    if tag >> 16 & 1:
-        return b"LO" if 0x10 <= tag & 0xFFFF <= 0xFF else b"UN"  # private creators
-    try:
-        return dictionary_VR(tag).encode("ascii")
-    except KeyError:
-        return b"UN"

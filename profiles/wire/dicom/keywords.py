@@ -6,6 +6,8 @@ Source: DICOM PS3.18 8.3.4.1 (attribute paths); PS3.6.
 import re
 from functools import lru_cache
 
+from profiles.wire.dicom.dictionary import keyword_of, tag_of
+
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -17,10 +19,8 @@ def keyword_path(name: str) -> str | None:
 
 
 def _keyword(step: str) -> str | None:
-    from pydicom.datadict import keyword_for_tag, tag_for_keyword
-
     if _TAG.fullmatch(step):
-        return keyword_for_tag(int(step, 16)) or step.upper()
-    if tag_for_keyword(step) is None:
+        return keyword_of(int(step, 16)) or step.upper()
+    if tag_of(step) is None:
         return None
     return step

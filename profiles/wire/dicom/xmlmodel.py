@@ -6,12 +6,12 @@ Source: DICOM PS3.19 A.1 (native DICOM model); PS3.18 8.7.3.2.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from profiles.model.content import Part, once
+from profiles.wire.dicom.dictionary import keyword_of
 from profiles.wire.xml import attribute, text
 
 DICOM_XML = "application/dicom+xml"
@@ -42,7 +42,7 @@ async def native_xml_parts(instances: Iterable[bytes | Mapping[str, Any]]) -> As
 def _attributes(attributes: Mapping[str, Any]) -> Iterator[str]:
     for tag in sorted(attributes):
         each = attributes[tag]
-        named = f' keyword="{keyword}"' if (keyword := _keyword(tag)) else ""
+        named = f' keyword="{keyword}"' if (keyword := keyword_of(int(tag, 16))) else ""
         creator = _creator(attributes, tag)
         private = f' privateCreator="{attribute(creator)}"' if creator else ""
         yield f'<DicomAttribute tag="{attribute(tag)}" vr="{attribute(str(each.get("vr", "UN")))}"{named}{private}>'
@@ -79,10 +79,3 @@ def _creator(attributes: Mapping[str, Any], tag: str) -> str:
         return ""
     values = attributes.get(f"{tag[:4]}00{tag[4:6]}", {}).get("Value", [])
     return str(values[0]) if values else ""
-
-
-@lru_cache(maxsize=8192)
-def _keyword(tag: str) -> str:
-    from pydicom.datadict import keyword_for_tag
-
-    return keyword_for_tag(int(tag, 16))
