@@ -17,6 +17,8 @@ from profiles.wia.rad107 import RAD_107, RetrievableInstance, RetrieveInstancesH
 from profiles.wia.rad129 import RAD_129, SearchRequest, SearchResponse, SearchRow
 from profiles.wia.rendered import RETRIEVE_RENDERED, RetrieveRenderedRequest, RetrieveRenderedResponse
 
+FOUND = (StudyStatus.AVAILABLE.value, StudyStatus.REGISTERED.value)
+
 
 class ImageServer:
     """DICOM PS3.18 10.4 and 10.6."""
@@ -79,14 +81,15 @@ class ImageServer:
 
     @answers(RAD_129)
     async def search(self, request: SearchRequest, exchange: Exchange) -> SearchResponse:
-        """Studies, series or instances."""
+        """Studies, series or instances; a study of which nothing is left is FHIR's to tell of (cancelled)."""
         if request.direct:
-            criteria = replace(request.criteria, limit=request.limit, offset=request.offset)
+            criteria = replace(request.criteria, limit=request.limit, offset=request.offset, statuses=FOUND)
             page = await self._search.studies(criteria, exchange)
             rows = tuple(row for record in page.records for row in _rows(request, record))
             remaining = None if page.total is None else max(0, page.total - request.offset - len(page.records))
             return SearchResponse(rows=rows, remaining=remaining, warnings=self._search.warnings)
-        page = await self._search.studies(request.scan(), exchange, count=False, instances=request.needs_instances)
+        criteria = replace(request.scan(), statuses=FOUND)
+        page = await self._search.studies(criteria, exchange, count=False, instances=request.needs_instances)
         found, left = request.page(row for record in page.records for row in _rows(request, record))
         if page.more:
             warning = (

@@ -24,6 +24,7 @@ from gateway.ports.studies import ArrivedInstance
 from gateway.services.exchange import Exchange
 from gateway.services.reconcile import Settled, Unsettled, settle
 from gateway.services.screen import Screen, Verdict, study_of
+from gateway.services.supersede import Chain, Changed, chain_of, withdraw
 from profiles.errors import ExchangeError, IdentityConflict, MalformedMessage, RuleViolation, UnknownPatient
 from profiles.findings import Decoded, Finding, Severity, errors_of
 from profiles.model.codes import KOS_SOP_CLASS
@@ -256,16 +257,18 @@ class Ingest:
         if settled.link is not None:
             await work.identity.link(settled.link)
         named = [(each.manifest, each.entry) for each in kept if each.manifest is not None]
-        await expect(work, named, settled.patient, job.peer, exchange.now)
+        changed = await expect(work, named, settled.patient, job.peer, exchange.now)
         local = settled.patient.identifier_of(self._house.patient_authority) or settled.patient.identifiers[0]
-        complete = not studies or (all(again) and await _is_settled(work, studies))
+        complete = not studies or (all(again) and not changed and await _is_settled(work, studies))
         await work.ledger.advance(job.id, Event.SETTLED, exchange.now, patient_id=str(local))
         if complete:
             await work.ledger.advance(job.id, Event.STARTED, exchange.now)
             await work.ledger.advance(job.id, Event.COMPLETE, exchange.now)
             await work.ledger.advance(job.id, Event.ANNOUNCED, exchange.now)
-        exchange.learned.text = _registered_text(submission, studies) + (
-            f"; the patient is ours by: {settled.evidence}" if not complete or not studies else "; sent before"
+        exchange.learned.text = (
+            _registered_text(submission, studies)
+            + changed.text
+            + (f"; the patient is ours by: {settled.evidence}" if not complete or not studies else "; sent before")
         )
         return ()
 
@@ -482,18 +485,27 @@ async def expect(
     patient: Patient,
     source: str,
     at: datetime,
-) -> None:
+) -> Changed:
     """The studies of manifests are ours from now on: registered, their instances on the way.
 
     Each manifest comes with its entry, None when that is not known. Until the pixels tell, a series is shown with the
-    modality of its SOP classes, else with the one that the entry names, if it names one.
+    modality of its SOP classes, else with the one that the entry names, if it names one. Where an entry replaces others,
+    what those brought and none of these manifests names is hidden.
     """
+    manifests, changed, chains = tuple(manifests), Changed(), list[Chain]()
+    brought = frozenset(entry.entry_uuid for _, entry in manifests if entry is not None)
     for manifest, entry in manifests:
-        named = modalities_of_entry(entry) if entry is not None else frozenset[str]()
-        single = next(iter(named)) if len(named) == 1 else ""
+        chains.append(await chain_of(work, entry, brought))
+        modalities = modalities_of_entry(entry) if entry is not None else frozenset[str]()
+        single = next(iter(modalities)) if len(modalities) == 1 else ""
         for study in manifest.studies:
             series = tuple(_guessed(each, single) for each in study.series)
-            await work.studies.expect(replace(study, patient=patient, series=series), source, at)
+            named = replace(study, patient=patient, series=series)
+            changed.shown += await work.studies.expect(named, source, at, chains[-1].begun_by)
+    if manifests:
+        studies = [study for manifest, _ in manifests for study in manifest.studies]
+        changed.hidden = await withdraw(work, chains, studies, manifests[-1][0].sop_instance_uid, at)
+    return changed
 
 
 def _guessed(series: Series, single: str) -> Series:

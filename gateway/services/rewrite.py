@@ -13,7 +13,7 @@ from gateway.ports.archive import Archive, Coercion
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.store import Store
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.model.imaging import Study
 from profiles.wire.dicom.recoerce import recoerced_json
 
@@ -31,7 +31,7 @@ class Rewrite:
         self._clock = clock
 
     async def run(self, study: Study, coercion: Coercion) -> None:
-        """Give every instance of the study this patient.
+        """Give every instance of the study this patient; those that are withdrawn too, if `study` has them.
 
         Raises:
             UnknownDocument: The archive does not have one of them.
@@ -47,11 +47,13 @@ class Rewrite:
             async with self._store.view() as work:
                 for alone in each_alone[start : start + BATCH_INSTANCES]:
                     ((series, instance),) = alone.instances()
-                    named = work.studies.metadata(uid, series.series_instance_uid, instance.sop_instance_uid)
+                    named = work.studies.metadata(
+                        uid, series.series_instance_uid, instance.sop_instance_uid, everything=True
+                    )
                     told += [(alone, metadata) async for metadata in named]
             arrived = await self._compute.run(partial(_renamed, told, coercion, at))
             async with self._store.unit() as work:
-                await work.studies.add(arrived, coercion.patient, coercion.source, at)
+                await work.studies.add(arrived, coercion.patient, coercion.source, at, Origin.KNOWN)
 
 
 def _renamed(told: Sequence[tuple[Study, bytes]], coercion: Coercion, at: datetime) -> list[ArrivedInstance]:

@@ -14,7 +14,7 @@ from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store, Work
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.errors import IdentityConflict
 
 AGAIN = timedelta(minutes=15)  # how old the index of an archive without events may become
@@ -72,9 +72,9 @@ class Synchronise:
             await self._open(work, AGAIN)
 
     async def _known(self, study_instance_uid: str, instances: int | None) -> bool:
-        """Whether we have as many instances of a study as the archive says it has."""
+        """Whether we have as many instances of a study as the archive says it has, those that we hide too."""
         async with self._store.view() as work:
-            record = await work.studies.get(study_instance_uid)
+            record = await work.studies.get(study_instance_uid, everything=True)
         return record is not None and instances is not None and record.study.instance_count >= instances
 
     async def _open(self, work: Work, after: timedelta = timedelta()) -> None:
@@ -98,7 +98,7 @@ class Synchronise:
             if record is not None:
                 patient = record.study.patient
             try:
-                await work.studies.add(arrived, patient or named, "", now)
+                await work.studies.add(arrived, patient or named, "", now, Origin.KNOWN)
             except IdentityConflict:
                 return
             if record is None:

@@ -18,8 +18,8 @@ from gateway.ports.archive import Archive, Coercion
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.peers import Directory, Peers
-from gateway.ports.store import Store
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.store import Store, Work
+from gateway.ports.studies import ArrivedInstance, Origin
 from gateway.services.ingest import MAX_MANIFEST_BYTES, study_fact
 from gateway.services.reconcile import whoever_is
 from gateway.services.rewrite import Rewrite
@@ -37,6 +37,7 @@ from profiles.errors import (
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Instance, Manifest, Series, Study
 from profiles.model.patient import Patient
+from profiles.model.query import StudyCriteria
 from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
@@ -174,14 +175,16 @@ class Transfer:
                 await self._fetch_batch(job, request, chosen, peer, patient, fetched)
 
     async def _missing(self, manifest: Manifest) -> dict[str, Named]:
-        """What the manifest names and is not here yet, by SOP Instance UID."""
+        """What the manifest names and is awaited still, by SOP Instance UID.
+
+        What is not awaited is here, or a manifest that replaced this one does not name it: then nobody is asked for it.
+        """
         missing: dict[str, Named] = {}
         async with self._store.view() as work:
             for study in manifest.studies:
-                record = await work.studies.get(study.study_instance_uid)
-                here = {str(each.sop_instance_uid) for _, each in record.study.instances()} if record else set()
+                awaited = await work.studies.expected(study.study_instance_uid)
                 for series, instance in study.instances():
-                    if instance.sop_instance_uid not in here:
+                    if instance.sop_instance_uid in awaited:
                         missing[str(instance.sop_instance_uid)] = (study, series, instance)
         return missing
 
@@ -243,7 +246,7 @@ class Transfer:
             return
         now = self._clock.now()
         async with self._store.unit() as work:
-            await work.studies.add(gathered, patient, job.peer, now)
+            await work.studies.add(gathered, patient, job.peer, now, Origin.FETCHED)
             await work.ledger.advance(job.id, Event.PROGRESS, now)
         fetched.arrived += len(gathered)
         gathered.clear()
@@ -252,7 +255,7 @@ class Transfer:
         """A merge or correction that came while instances were on their way reaches their heads too."""
         async with self._store.view() as work:
             now = await whoever_is(work.identity, patient.identifiers[0])
-            records = [await work.studies.get(study.study_instance_uid) for study in studies]
+            records = [await work.studies.get(study.study_instance_uid, everything=True) for study in studies]
         if now is None or (now == patient and not job.payload.get("merged")):
             return
         for record in records:
@@ -283,9 +286,12 @@ class Transfer:
             for study in studies:
                 missing |= await work.studies.expected(study.study_instance_uid)
             if not missing:
-                for study in studies:
-                    await work.studies.set_status(study.study_instance_uid, StudyStatus.AVAILABLE, now)
-                await work.ledger.advance(job.id, Event.COMPLETE, now)
+                left = await self._left(work, studies)
+                for uid in left:
+                    await work.studies.set_status(uid, StudyStatus.AVAILABLE, now)
+                # Of a study that was withdrawn meanwhile nobody is told that it is here.
+                told = None if job.study_instance_uid in left else {**job.payload, "todo": []}
+                await work.ledger.advance(job.id, Event.COMPLETE, now, payload=told)
                 return
             reasons = {uid: fetched.refused.get(uid, "not fetched yet") for uid in sorted(missing)}
             payload = {**job.payload, "missing": reasons}
@@ -298,6 +304,14 @@ class Transfer:
                 else "Accept what is here, or ask the sender to mend its manifest",
                 due_at=now + delay_after(job.attempt) if again else NEVER,
             )  # fmt: skip
+
+    async def _left(self, work: Work, studies: Sequence[Study]) -> frozenset[str]:
+        """Those of which something may be seen: not all of it was withdrawn while it was being fetched."""
+        uids = tuple(dict.fromkeys(study.study_instance_uid for study in studies))
+        page = await work.studies.search(StudyCriteria(study_instance_uids=uids, limit=len(uids)), count=False)
+        return frozenset(
+            record.study.study_instance_uid for record in page.records if record.status is not StudyStatus.CANCELLED
+        )
 
     async def _later(self, job: ExchangeJob, error: ExchangeError, fetched: Fetched) -> None:
         if isinstance(error, PeerError) and not error.temporary:

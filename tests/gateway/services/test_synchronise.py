@@ -1,6 +1,7 @@
 """Synchronise: what an archive behind us has becomes ours, and answers say so until it is."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ from gateway.adapters.memory import MemoryStore
 from gateway.model.house import House
 from gateway.model.job import ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.studies import ArrivedInstance, Origin
 from gateway.services.follow import Follow
 from gateway.services.search import Search
 from gateway.services.synchronise import Synchronise
@@ -113,6 +114,29 @@ async def test_the_next_walk_is_due_later_and_passes_over_what_is_known() -> Non
     assert following.due_at > CLOCK.now()
     await run(store, synchronise)
     assert archive.read == ["1.2.50.1"]
+
+
+async def test_what_is_hidden_counts_as_known_and_stays_hidden_when_the_archive_tells_of_it() -> None:
+    uid = "1.2.50.1"
+    store, whole = MemoryStore(), held(uid, OWN)
+    async with store.unit() as work:
+        await work.studies.expect(whole, "Lakeside", CLOCK.now(), ("1.2.77",))
+        await work.studies.add(arrived(whole), whole.patient, "Lakeside", CLOCK.now(), Origin.FETCHED)
+        await work.studies.withdraw(("1.2.77",), (), "1.2.78", CLOCK.now())
+    archive = Foreign(whole)
+    synchronise = Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK)
+    await synchronise.begin()
+    await run(store, synchronise)
+    assert archive.read == []
+    archive.studies = (replace(whole, series=(*whole.series, series(f"{uid}.2", instance(f"{uid}.2.1")))),)
+    await run(store, synchronise)
+    assert archive.read == [uid]
+    async with store.view() as work:
+        record = await work.studies.get(uid)
+        assert record is not None
+        assert [one.sop_instance_uid for _, one in record.study.instances()] == [f"{uid}.2.1"]
+        assert record.status is StudyStatus.AVAILABLE
+        assert len(await work.studies.withdrawn(uid)) == 2
 
 
 async def test_a_restart_goes_on_with_the_walk_that_was_not_finished() -> None:
