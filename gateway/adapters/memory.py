@@ -64,6 +64,7 @@ from gateway.model.study import StudyPage, StudyRecord, StudyStatus, Withdrawn
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.audit import AuditSink
 from gateway.ports.objects import StagedObject
+from gateway.ports.publications import Publication
 from gateway.ports.registry import RegistryObject
 from gateway.ports.store import Work
 from gateway.ports.studies import ArrivedInstance, Origin
@@ -135,6 +136,7 @@ class MemoryState:
     documents: dict[str, Content] = field(default_factory=dict)
     raw: dict[str, RawMessage] = field(default_factory=dict)
     answers: dict[MessageName, Given] = field(default_factory=dict)
+    publications: dict[tuple[str, str], Publication] = field(default_factory=dict)  # by study and registry
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 
     def copy(self) -> "MemoryState":
@@ -1254,6 +1256,26 @@ class MemoryAnswers:
         return len(old)
 
 
+class MemoryPublications:
+    """`Publications` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, publication: Publication) -> None:
+        """Put it in the place of what was known."""
+        self._reader.change().publications[publication.study_instance_uid, publication.peer] = publication
+
+    async def get(self, study_instance_uid: str, peer: str) -> Publication | None:
+        """What this registry has of the study."""
+        return self._reader.state.publications.get((study_instance_uid, peer))
+
+    async def of(self, study_instance_uid: str) -> Sequence[Publication]:
+        """What every registry has of the study."""
+        kept = self._reader.state.publications
+        return [kept[study, peer] for study, peer in sorted(kept) if study == study_instance_uid]
+
+
 async def _whole(content: Content) -> bytes:
     return b"".join([chunk async for chunk in content.open()])
 
@@ -1293,6 +1315,7 @@ class MemoryWork:
         self.documents = MemoryDocuments(reader)
         self.raw = MemoryRawMessages(reader)
         self.answers = MemoryAnswers(reader)
+        self.publications = MemoryPublications(reader)
         self.audit: AuditSink = MemoryAudit(reader)
 
 

@@ -20,6 +20,7 @@ from gateway.adapters.identity_sql import SqlIdentity
 from gateway.adapters.ledger_rules import Turns
 from gateway.adapters.ledger_sql import SqlLedger
 from gateway.adapters.migrations import NewerSchema, upgrade
+from gateway.adapters.publications_sql import SqlPublications
 from gateway.adapters.raw_sql import RawKey, SqlRawMessages
 from gateway.adapters.registry_sql import SqlRegistry
 from gateway.adapters.sequence import Sequence
@@ -114,6 +115,11 @@ class SqlWork:
     def answers(self) -> SqlAnswers:
         """What was said to messages that may come again."""
         return SqlAnswers(self.executor)
+
+    @property
+    def publications(self) -> SqlPublications:
+        """What registries have of our studies."""
+        return SqlPublications(self.executor)
 
 
 class SqlStore:

@@ -13,6 +13,7 @@ from gateway.ports.audit import AuditSink
 from gateway.ports.identity import Identity
 from gateway.ports.ledger import Ledger
 from gateway.ports.objects import Documents
+from gateway.ports.publications import Publications
 from gateway.ports.raw import RawMessages
 from gateway.ports.registry import Registry
 from gateway.ports.studies import Studies
@@ -37,6 +38,8 @@ class Work(Protocol):
     def raw(self) -> RawMessages: ...
     @property
     def answers(self) -> Answers: ...
+    @property
+    def publications(self) -> Publications: ...
 
 
 class Store(Protocol):

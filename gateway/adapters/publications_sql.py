@@ -1,0 +1,78 @@
+"""Publications in rows: one for each study and registry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, SmallInteger, Table, bindparam, select
+
+from gateway.adapters.executor import Executor, Fixed, insert_or_replace
+from gateway.adapters.stored import micros, time_of
+from gateway.adapters.tables import Words, metadata
+from gateway.ports.publications import Publication
+from profiles.model.identifiers import PatientIdentifier
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("study_instance_uid", Words, primary_key=True, nullable=False),
+    Column("peer", Words, primary_key=True, nullable=False),  # "": our own registry
+    Column("at", BigInteger, nullable=False),
+    Column("entry_uuid", Words, nullable=False),
+    Column("unique_id", Words, nullable=False),
+    Column("patient_id", Words, nullable=False),  # CX; "": none was taken
+    Column("digest", Words, nullable=False),
+    Column("in_force", SmallInteger, nullable=False),
+    Column("offered_uuid", Words, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+_KEEP = insert_or_replace(publications)
+_OF_STUDY = publications.c.study_instance_uid == bindparam("study")
+_OF = Fixed(select(publications).where(_OF_STUDY).order_by(publications.c.peer))
+_GET = Fixed(select(publications).where(_OF_STUDY, publications.c.peer == bindparam("registry")))
+
+
+class SqlPublications:
+    """`Publications` over one executor."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, executor: Executor) -> None:
+        """Stand on it."""
+        self._db = executor
+
+    async def keep(self, publication: Publication) -> None:
+        """Put it in the place of what was known."""
+        row = {
+            "study_instance_uid": publication.study_instance_uid,
+            "peer": publication.peer,
+            "at": micros(publication.at),
+            "entry_uuid": publication.entry_uuid,
+            "unique_id": publication.unique_id,
+            "patient_id": str(publication.patient_id) if publication.patient_id is not None else "",
+            "digest": publication.digest,
+            "in_force": int(publication.in_force),
+            "offered_uuid": publication.offered_uuid,
+        }
+        await self._db.run(_KEEP, row)
+
+    async def get(self, study_instance_uid: str, peer: str) -> Publication | None:
+        """What this registry has of the study."""
+        found = await self._rows(_GET, {"study": study_instance_uid, "registry": peer})
+        return found[0] if found else None
+
+    async def of(self, study_instance_uid: str) -> Sequence[Publication]:
+        """What every registry has of the study."""
+        return await self._rows(_OF, {"study": study_instance_uid})
+
+    async def _rows(self, statement: Fixed, parameters: Mapping[str, Any]) -> list[Publication]:
+        return [
+            Publication(
+                study_instance_uid=study, peer=peer, at=time_of(at), entry_uuid=entry_uuid, unique_id=unique_id,
+                patient_id=PatientIdentifier.from_cx(patient_id) if patient_id else None, digest=digest,
+                in_force=bool(in_force), offered_uuid=offered_uuid,
+            )
+            for study, peer, at, entry_uuid, unique_id, patient_id, digest, in_force, offered_uuid in await self._db.rows(
+                statement, parameters
+            )
+        ]  # fmt: skip

@@ -1,0 +1,36 @@
+"""The suite of the Publications port, on every store."""
+
+from dataclasses import replace
+
+from gateway.ports.publications import Publication
+from gateway.ports.store import Store
+from tests.support.registered import ANN, LATER, NOW
+
+TAKEN = Publication(
+    study_instance_uid="1.2.50.1", peer="Region", at=NOW, entry_uuid="urn:uuid:1", unique_id="1.2.77", patient_id=ANN,
+    digest="d1", in_force=True,
+)  # fmt: skip
+
+
+async def test_a_publication_comes_back_as_it_was_kept(store: Store) -> None:
+    offered = Publication(study_instance_uid="1.2.50.1", peer="", at=LATER, offered_uuid="urn:uuid:2")
+    async with store.unit() as work:
+        await work.publications.keep(TAKEN)
+        await work.publications.keep(offered)
+    async with store.view() as work:
+        assert await work.publications.get("1.2.50.1", "Region") == TAKEN
+        assert await work.publications.get("1.2.50.1", "") == offered
+        assert await work.publications.get("1.2.50.1", "Lakeside") is None
+        assert await work.publications.get("1.2.50.2", "Region") is None
+
+
+async def test_there_is_one_for_each_study_and_registry_and_it_is_the_last(store: Store) -> None:
+    withdrawn = replace(TAKEN, at=LATER, in_force=False)
+    async with store.unit() as work:
+        await work.publications.keep(TAKEN)
+        await work.publications.keep(replace(TAKEN, peer="Lakeside"))
+        await work.publications.keep(replace(TAKEN, study_instance_uid="1.2.50.2"))
+        await work.publications.keep(withdrawn)
+    async with store.view() as work:
+        assert list(await work.publications.of("1.2.50.1")) == [replace(TAKEN, peer="Lakeside"), withdrawn]
+        assert list(await work.publications.of("1.2.50.3")) == []
