@@ -445,7 +445,8 @@ class SqlStudies:
             going = [sop for sop, chain in of_series if chain in ours and sop not in kept]
             known.left(series_uid, len(going))
             rows += (
-                {"series_key": series_key, "sop": sop, "study": uid, "at": micros(at), "by": manifest} for sop in going
+                {"series_key": series_key, "sop": sop, "study": uid, "at": micros(at), "by": str(manifest)}
+                for sop in going
             )
         for start in range(0, len(rows), PAGE):
             await self._db.run_many(_HIDE, rows[start : start + PAGE])
@@ -606,6 +607,7 @@ class SqlStudies:
                 for (uid,) in rows:
                     yield uid
                 after = rows[-1][0]
+                await asyncio.sleep(0)  # there may be millions, and the house works
 
     async def locate(self, sop_instance_uid: str) -> tuple[str, str] | None:
         """Study and Series Instance UID of an instance that is here."""

@@ -149,7 +149,7 @@ def test_what_was_here_before_chains_were_kept_has_none_and_what_is_withdrawn_is
             values = f"{row.format(sop=sop)}, 77, '1.2', 9, '1.2.78'"
             connection.execute(text(f"insert into withdrawn_instances values ({values})"))
         connection.execute(text("insert into study_keys values ('1.2', 'chain', '1.2.77', '')"))
-        command.downgrade(configuration(connection), "0003@0001")
+        command.downgrade(configuration(connection), "0003_versions")
         assert connection.execute(text("select status from studies")).all() == [("available",)]
         assert connection.execute(text("select instances from series")).all() == [(2,)]
         assert connection.execute(text("select sop_instance_uid from instances order by 1")).all() == [

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0003"
+down_revision = "0003_versions"
 branch_labels = None
 depends_on = None
 
@@ -44,7 +44,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """To the third schema; what was withdrawn is shown again, for nothing there could keep it hidden."""
+    """To the schema before; what was withdrawn is shown again, for nothing there could keep it hidden."""
     op.execute(
         """
         UPDATE series SET instances = instances
