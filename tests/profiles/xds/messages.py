@@ -13,6 +13,9 @@ from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria, TimeRange
 from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.retrieve import nothing
+from profiles.xca.iti38 import ITI_38
+from profiles.xca.iti39 import ITI_39
+from profiles.xcai.rad75 import RAD_75
 from profiles.xds.iti18 import ITI_18, ObjectRef, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryError, RegistryResponse, ResponseStatus
 from profiles.xds.iti42 import ITI_42, RegisterRequest
@@ -170,6 +173,71 @@ PARTIAL = Head(
     ),
 )
 
+# --- between communities: every object and every error says whose it is ---
+
+CROSS_FIND = replace(
+    FIND,
+    criteria=DocumentCriteria(patient_ids=(PATIENT_ID,), statuses=(AvailabilityStatus.APPROVED,)),
+    query=StoredQuery.FIND_DOCUMENTS,
+    home_community_id=None,
+)
+CROSS_FOUND = StoredQueryResponse(
+    status=ResponseStatus.PARTIAL_SUCCESS,
+    entries=(replace(ENTRY, entry_uuid=UUID.format(1), home_community_id=HOME),),
+    errors=(RegistryError(code="XDSUnavailableCommunity", context="no answer in time", location="urn:oid:1.2.5.1"),),
+)
+CROSS_RETRIEVE = RetrieveDocumentSetRequest(
+    documents=(
+        DocumentRequest(home_community_id=HOME, repository_unique_id="1.2.3.2", document_unique_id="1.2.826.0.1.99.2"),
+        DocumentRequest(home_community_id=HOME, repository_unique_id="1.2.3.2", document_unique_id="1.2.826.0.1.99.9"),
+    )
+)
+CROSS_RETRIEVED = Head(
+    status=ResponseStatus.PARTIAL_SUCCESS,
+    documents=(
+        RetrievedDocument(
+            home_community_id=HOME,
+            repository_unique_id="1.2.3.2",
+            document_unique_id="1.2.826.0.1.99.2",
+            mime_type="application/dicom",
+        ),
+    ),
+    errors=(
+        RegistryError(
+            code="XDSDocumentUniqueIdError", context="there is no document 1.2.826.0.1.99.9", location="urn:oid:1.2.3.1"
+        ),
+    ),
+)
+CROSS_IMAGES = RetrieveImagingDocumentSetRequest(
+    studies=(
+        StudyRequest(
+            study_instance_uid="1.2.826.0.1.99.1",
+            series=(
+                SeriesRequest(
+                    series_instance_uid="1.2.826.0.1.99.1.1",
+                    documents=(
+                        DocumentRequest(
+                            home_community_id=HOME, repository_unique_id="1.2.3.3",
+                            document_unique_id="1.2.826.0.1.99.1.1.1",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    transfer_syntax_uids=("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"),
+)  # fmt: skip
+CROSS_IMAGED = Head(
+    documents=(
+        RetrievedDocument(
+            home_community_id=HOME,
+            repository_unique_id="1.2.3.3",
+            document_unique_id="1.2.826.0.1.99.1.1.1",
+            mime_type="application/dicom",
+        ),
+    ),
+)
+
 REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "rad68-request-replacement.xml": (ITI_41, PROVIDE),
     "iti42-request-folder.xml": (ITI_42, REGISTER),
@@ -177,6 +245,9 @@ REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "iti18-request-get-associations.xml": (ITI_18, GET_ASSOCIATIONS),
     "iti43-request.xml": (ITI_43, RETRIEVE),
     "rad69-request.xml": (RAD_69, RETRIEVE_IMAGES),
+    "iti38-request.xml": (ITI_38, CROSS_FIND),
+    "iti39-request.xml": (ITI_39, CROSS_RETRIEVE),
+    "rad75-request.xml": (RAD_75, CROSS_IMAGES),
 }
 RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "registry-response-failure.xml": (ITI_42, FAILURE),
@@ -185,6 +256,9 @@ RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "iti18-response-failure.xml": (ITI_18, NOT_FOUND),
     "iti43-response.xml": (ITI_43, Poured(head=RETRIEVED, pour=nothing())),
     "rad69-response-partial.xml": (RAD_69, Poured(head=PARTIAL, pour=nothing())),
+    "iti38-response-partial.xml": (ITI_38, CROSS_FOUND),
+    "iti39-response-partial.xml": (ITI_39, Poured(head=CROSS_RETRIEVED, pour=nothing())),
+    "rad75-response.xml": (RAD_75, Poured(head=CROSS_IMAGED, pour=nothing())),
 }
 ALL = {
     **{name: (transaction, "request", message) for name, (transaction, message) in REQUESTS.items()},
