@@ -8,6 +8,7 @@ from typing import Any
 
 from profiles.atna import profile as atna
 from profiles.ehr import profile as ehr
+from profiles.pdqv3 import profile as pdqv3
 from profiles.pix import profile as pix
 from profiles.pixv3 import profile as pixv3
 from profiles.swf import profile as swf
@@ -27,6 +28,7 @@ PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
     "WIA": wia.TRANSACTIONS,
     "PIX": pix.TRANSACTIONS,
     "PIXV3": pixv3.TRANSACTIONS,
+    "PDQV3": pdqv3.TRANSACTIONS,
     "SWF.b": swf.TRANSACTIONS,
     "ATNA": atna.TRANSACTIONS,
     "XUA": xua.TRANSACTIONS,

@@ -12,7 +12,7 @@ written first, then each part as it comes.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from profiles.errors import ExchangeError
 from profiles.findings import Decoded, Finding
@@ -38,6 +38,10 @@ class Actor(StrEnum):
     DOCUMENT_REGISTRY = "Document Registry"
     DOCUMENT_REPOSITORY = "Document Repository"
     DOCUMENT_RECIPIENT = "Document Recipient"
+    DOCUMENT_ADMINISTRATOR = "Document Administrator"
+    UPDATE_INITIATOR = "Update Initiator"
+    UPDATE_RESPONDER = "Update Responder"
+    ON_DEMAND_DOCUMENT_SOURCE = "On-Demand Document Source"
     INITIATING_GATEWAY = "Initiating Gateway"
     RESPONDING_GATEWAY = "Responding Gateway"
     IMAGING_DOCUMENT_SOURCE = "Imaging Document Source"
@@ -96,7 +100,8 @@ class SoapTransaction(Transaction[Request, Response]):
     `request_element` and `response_element` are the first children of the SOAP bodies, as `{namespace}name`.
     `brings_documents`: the request carries them (a submission), and not only the answer.
     `stamp` completes an answer that says in its body whose answer it is; None: only the envelope does (wsa:RelatesTo).
-    `variants` are the same transaction under further actions: an identity feed has one for each event.
+    `variants` are the same transaction under further actions: an identity feed has one for each event, a query one to
+    be continued.
     """
 
     packaging: Packaging
@@ -111,7 +116,7 @@ class SoapTransaction(Transaction[Request, Response]):
     response_element: str = ""
     brings_documents: bool = False
     stamp: Callable[[Response, SoapIn, Stamp], Response] | None = None
-    variants: tuple["SoapTransaction[Request, Response]", ...] = ()
+    variants: tuple["SoapTransaction[Any, Any]", ...] = ()
 
 
 # --- HTTP: FHIR and DICOMweb -------------------------------------------------------------------------------------------

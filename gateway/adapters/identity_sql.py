@@ -15,13 +15,17 @@ from gateway.adapters.identity_rules import (
     beginning,
     beginnings,
     buried,
+    check_limit,
     check_merge,
+    fits,
+    leading,
     matching,
     merged,
     not_valid,
     repointed,
     searched_ideographic,
     searched_name,
+    the_same,
     updated,
 )
 from gateway.adapters.stored import micros, patient_body, patient_of, time_of
@@ -29,6 +33,7 @@ from gateway.adapters.tables import identity_links, patient_identifiers, patient
 from profiles.errors import Busy, IdentityConflict
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Evidence, IdentityLink, Patient
+from profiles.model.query import PatientCriteria
 
 _PUT_PATIENT = insert_or_replace(patients)
 _PUT_IDENTIFIER = insert_or_replace(patient_identifiers)
@@ -135,6 +140,24 @@ class SqlIdentity:
         if not key:
             return ()
         return [patient_of(body) for (body,) in await self._db.rows(_MATCHING, {"matching": key})]
+
+    async def find(self, criteria: PatientCriteria, limit: int) -> Sequence[Patient]:
+        """The patients who fit all conditions, in the order of their keys."""
+        if criteria.identifiers:
+            one = the_same([await self.get(each) for each in criteria.identifiers])
+            return [] if one is None or not fits(one, criteria) else [one]
+        found: dict[str, Patient] = {}
+        for pattern in leading(criteria):
+            for column in _NAMES:
+                statement = (
+                    select(patients.c.patient_id, patients.c.body)
+                    .where(pattern.condition(column, self._db.dialect), patients.c.active == 1)
+                    .limit(limit + 1)
+                )
+                for key, body in await self._db.rows(statement):
+                    found.setdefault(key, patient_of(body))
+                check_limit(len(found), limit)
+        return [each for _, each in sorted(found.items()) if fits(each, criteria)]
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:
         """By id or by the beginning of a name, for people; without a text the first of all, by name."""

@@ -86,7 +86,7 @@ from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Instance, Series, Study
 from profiles.model.moment import Moment
 from profiles.model.patient import IdentityLink, Patient
-from profiles.model.query import DocumentCriteria, FolderCriteria, StudyCriteria, SubmissionSetCriteria
+from profiles.model.query import DocumentCriteria, FolderCriteria, PatientCriteria, StudyCriteria, SubmissionSetCriteria
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

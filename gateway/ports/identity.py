@@ -6,6 +6,7 @@ from typing import Protocol
 
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import IdentityLink, Patient
+from profiles.model.query import PatientCriteria
 
 
 class Identity(Protocol):
@@ -34,6 +35,19 @@ class Identity(Protocol):
 
     async def match(self, patient: Patient) -> Sequence[Patient]:
         """Candidates whose name, birth date and sex agree; 0..n, never the subsumed."""
+        ...
+
+    async def find(self, criteria: PatientCriteria, limit: int) -> Sequence[Patient]:
+        """The patients who fit all conditions, never the subsumed, in a fixed order; 0..`limit`.
+
+        There is a search by ids and by family names; the other conditions only narrow it.
+
+        Raises:
+            RuleViolation: Neither an id nor a family name is among the conditions.
+            TooManyResults: More than `limit` have to be looked at.
+
+        Source: ITI TF-2 3.47.4.1.3.2 (all exact matches are returned).
+        """
         ...
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Patient]:

@@ -20,6 +20,7 @@ from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.initiating_gateway import InitiatingGateway
 from gateway.actors.initiating_imaging_gateway import InitiatingImagingGateway
 from gateway.actors.patient_identity_consumer import PatientIdentityConsumer
+from gateway.actors.patient_manager import PatientManager
 from gateway.actors.patient_registry import PatientRegistry
 from gateway.actors.responding_gateway import RespondingGateway
 from gateway.actors.responding_imaging_gateway import RespondingImagingGateway
@@ -116,6 +117,7 @@ def _soap(
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),
         "patient-registry": PatientRegistry(feed=services.feed),
+        "patient-manager": PatientManager(resolve=services.resolve),
     }.items():
         listener.add(f"/soap/{path}", answers_of(actor))
     return listener

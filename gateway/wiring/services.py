@@ -14,6 +14,7 @@ from gateway.services.notify import Notify
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.publish import Publish
+from gateway.services.resolve import Resolve
 from gateway.services.retrieve import Retrieve
 from gateway.services.rewrite import Rewrite
 from gateway.services.search import Search
@@ -23,6 +24,7 @@ from gateway.services.transfer import Transfer
 from gateway.services.viewing import Viewing
 from gateway.settings import Settings
 from gateway.wiring.adapters import Adapters
+from profiles.model.identifiers import Oid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Services:
     search: Search
     viewing: Viewing
     feed: Feed
+    resolve: Resolve
     follow: Follow
     operations: Operations
     probe: Probe
@@ -71,6 +74,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         search=Search(store=store, notice=lambda: "" if synchronise is None else synchronise.notice),
         viewing=Viewing(store=store, archive=archive, compute=compute),
         feed=Feed(house=house, clock=clock),
+        resolve=Resolve(store=store, domains=domains_of(settings, house)),
         follow=Follow(
             store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
             collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
@@ -84,3 +88,11 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         ),
         synchronise=synchronise,
     )  # fmt: skip
+
+
+def domains_of(settings: Settings, house: House) -> frozenset[Oid]:
+    """The assigning authorities of patient ids that the settings name."""
+    named = {house.patient_authority, house.affinity_authority, *settings.house.hl7_namespaces.values()}
+    for peer in settings.peer:
+        named |= {peer.patient_authority, *peer.hl7_namespaces.values()}
+    return frozenset(each for each in named if each is not None)

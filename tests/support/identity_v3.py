@@ -5,9 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.patient import Patient
+from profiles.model.query import PatientCriteria
+from profiles.pdqv3.iti47 import ITI_47, CandidatesQuery, CandidatesResponse
 from profiles.pixv3.iti44 import BY_EVENT, Acknowledgement, PatientRecordRequest, RecordEvent
+from profiles.pixv3.iti45 import ITI_45, IdentifiersQuery, IdentifiersResponse
+from profiles.wire.hl7v3.datatypes import InstanceIdentifier
+from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Transmission
 from tests.support.hl7v3 import THEM, US
 from tests.support.scenario import SoapReply, Valley, message_of, read_soap
@@ -56,4 +61,26 @@ async def fed(
         transmission=sent(),
     )
     answer: Acknowledgement = await answered(house, REGISTRY, BY_EVENT[event], replace(request, **how))
+    return answer
+
+
+def question() -> Question:
+    """A new one."""
+    return Question(id=InstanceIdentifier(root="1.2.4.1.7", extension=uuid.uuid4().hex))
+
+
+async def identified(house: Valley, identifier: PatientIdentifier, *domains: Oid) -> IdentifiersResponse:
+    """ITI-45."""
+    query = IdentifiersQuery(identifier=identifier, domains=domains, question=question(), transmission=sent())
+    answer: IdentifiersResponse = await answered(house, MANAGER, ITI_45, query)
+    assert answer.question.id == query.question.id
+    return answer
+
+
+async def matched(house: Valley, criteria: PatientCriteria, **how: Any) -> CandidatesResponse:
+    """ITI-47."""
+    query = CandidatesQuery(criteria=criteria, question=question(), transmission=sent())
+    query = replace(query, **how)
+    answer: CandidatesResponse = await answered(house, MANAGER, ITI_47, query)
+    assert answer.question.id == query.question.id
     return answer

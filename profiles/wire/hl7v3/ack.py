@@ -150,8 +150,7 @@ def _detail(code: str, default: str, says: str, location: str) -> AckDetail:
 
 def stamped(acknowledgement: Acknowledgement, asked: SoapIn, stamp: Stamp) -> Acknowledgement:
     """With the wrapper of an answer to this request."""
-    interaction = etree.QName(asked.body).localname
-    transmission, _ = read_transmission(asked.body, interaction, accept_acknowledgement="AL")
+    transmission, _ = read_transmission(asked.body, etree.QName(asked.body).localname, accept_acknowledgement="AL")
     return replace(acknowledgement, target=transmission.id, transmission=transmission.answered(stamp.id, stamp.at))
 
 

@@ -82,7 +82,7 @@ UNSENT = Transmission()
 
 
 def read_transmission(
-    root: etree._Element, interaction: str, *, accept_acknowledgement: str
+    root: etree._Element, interaction: str, *, accept_acknowledgement: str, interaction_id: str = ""
 ) -> tuple[Transmission, list[Finding]]:
     """Read the wrapper of an interaction, such as PRPA_IN201301UV02.
 
@@ -90,6 +90,7 @@ def read_transmission(
         root: The interaction.
         interaction: What it is to be.
         accept_acknowledgement: The acceptAckCode that the transaction asks for: AL of requests, NE of answers.
+        interaction_id: Where the element is called otherwise than its interaction (a cancellation).
 
     Raises:
         MalformedMessage: It is another interaction, or has no id: nobody could tell whose answer it is.
@@ -101,7 +102,7 @@ def read_transmission(
     if not id_.is_known:
         raise MalformedMessage("a message has an id", location=f"{at}/id")
     said_to_be = read_ii(child(root, "interactionId")).extension
-    if said_to_be != interaction:
+    if said_to_be != (interaction_id or interaction):
         findings.append(error("hl7v3.interaction", "interactionId names another interaction", f"{at}/interactionId"))
     for name, wanted in (("processingModeCode", "T"), ("acceptAckCode", accept_acknowledgement)):
         if code_of(root, name) != wanted:
@@ -133,25 +134,29 @@ def _device(root: etree._Element, role: str, findings: list[Finding]) -> Device:
 
 
 def write_message(
-    interaction: str, transmission: Transmission, content: Iterable[str], *, accept_acknowledgement: str
+    interaction: str,
+    transmission: Transmission,
+    content: Iterable[str],
+    *,
+    accept_acknowledgement: str,
+    interaction_id: str = "",
 ) -> SoapOut:
     """A whole interaction: the wrapper, then what stands in it (an acknowledgement, a control act)."""
-    return SoapOut(body=_rendered(interaction, transmission, content, accept_acknowledgement))
-
-
-def _rendered(
-    interaction: str, transmission: Transmission, content: Iterable[str], accept_acknowledgement: str
-) -> tuple[bytes, ...]:
-    return ("".join(_texts(interaction, transmission, content, accept_acknowledgement)).encode(),)
+    texts = _texts(interaction, transmission, content, accept_acknowledgement, interaction_id or interaction)
+    return SoapOut(body=("".join(texts).encode(),))
 
 
 def _texts(
-    interaction: str, transmission: Transmission, content: Iterable[str], accept_acknowledgement: str
+    interaction: str,
+    transmission: Transmission,
+    content: Iterable[str],
+    accept_acknowledgement: str,
+    interaction_id: str,
 ) -> Iterator[str]:
     yield f'<{interaction} xmlns="{HL7}" xmlns:xsi="{XSI}" ITSVersion="XML_1.0">'
     yield write_ii("id", transmission.id)
     yield write_ts("creationTime", transmission.created)
-    yield f'<interactionId root="{INTERACTIONS}" extension="{interaction}"/>'
+    yield f'<interactionId root="{INTERACTIONS}" extension="{interaction_id}"/>'
     yield f'<processingCode code="{attribute(transmission.processing_code)}"/><processingModeCode code="T"/>'
     yield f'<acceptAckCode code="{accept_acknowledgement}"/>'
     yield f'<receiver typeCode="RCV">{_device_text(transmission.receiver)}</receiver>'

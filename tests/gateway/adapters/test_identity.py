@@ -1,14 +1,23 @@
 """The suite of the Identity port, on every store."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from gateway.ports.store import Store
-from profiles.errors import Duplicate, ExchangeError, IdentityConflict, UnknownPatient
+from profiles.errors import (
+    Duplicate,
+    ExchangeError,
+    IdentityConflict,
+    RuleViolation,
+    TooManyResults,
+    UnknownPatient,
+)
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Evidence, IdentityLink, Patient, PersonName, Sex
+from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
 from tests.support.registered import ANN, BEN, CAT, DOMAIN, LATER, NOW, OTHER_DOMAIN, patient
 
 FOREIGN = PatientIdentifier(value="77", authority=OTHER_DOMAIN)
@@ -250,3 +259,94 @@ async def test_people_are_searched_by_id_or_by_the_beginning_of_a_name(store: St
         for text, expected in searches:
             assert list(await work.identity.search(text)) == expected, text
         assert list(await work.identity.search("dor", limit=1)) == [ann]
+
+
+# --- find ---------------------------------------------------------------------------------------------------------------
+
+
+async def found(store: Store, limit: int = 10, **conditions: Any) -> list[PatientIdentifier]:
+    async with store.view() as work:
+        return [each.identifiers[0] for each in await work.identity.find(PatientCriteria(**conditions), limit)]
+
+
+def called(family: str = "", given: str = "", *, beginning: bool = False, **parts: str) -> tuple[NameCriteria, ...]:
+    return (NameCriteria(name=PersonName(family=family, given=given, **parts), beginning=beginning),)
+
+
+def born(low: str | None, high: str | None) -> BirthCriteria:
+    return BirthCriteria(
+        low=None if low is None else Moment.from_dtm(low), high=None if high is None else Moment.from_dtm(high)
+    )
+
+
+async def crowd(store: Store) -> None:
+    await put(
+        store,
+        patient(
+            ANN, FOREIGN, name=PersonName(family="Dœ", given="Jané", middle="Q", suffix="Jr"),
+            birth_date=Moment.from_dtm("19700131"), sex=Sex.FEMALE, address="1 Main^^Town^ST^01234^US",
+        ),
+        patient(BEN, name=PersonName(family="Doerr", given="Ben", ideographic="山田^太郎"), birth_date=None),
+        patient(CAT, name=PersonName(family="Doe", given="Cat"), birth_date=Moment.from_dtm("1970"), sex=Sex.MALE),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"names": called("doe")}, [CAT]),
+        ({"names": called("DŒ", "jane")}, [ANN]),
+        ({"names": called("Do", beginning=True)}, [BEN, CAT]),
+        ({"names": called("Do", "B", beginning=True)}, [BEN]),
+        ({"names": called("doe", "c")}, []),
+        ({"names": called("Dœ", middle="q", suffix="jr")}, [ANN]),
+        ({"names": called("Dœ", suffix="Sr")}, []),
+        ({"names": called("山田", "太郎")}, [BEN]),
+        ({"names": (*called("doe"), *called("doerr", "ben"))}, [BEN, CAT]),
+        ({"names": called("Dœ"), "birth": born("19700131", "19700131")}, [ANN]),
+        ({"names": called("Dœ"), "birth": born("1970", "1970")}, [ANN]),
+        ({"names": called("Dœ"), "birth": born("19700201", None)}, []),
+        ({"names": called("Dœ"), "birth": born(None, "19700131")}, [ANN]),
+        ({"names": called("doe"), "birth": born("19700131", "19700131")}, []),
+        ({"names": called("doerr"), "birth": born(None, "2000")}, []),
+        ({"names": called("doe"), "sex": Sex.MALE}, [CAT]),
+        ({"names": called("doe"), "sex": Sex.FEMALE}, []),
+        ({"names": called("Dœ"), "address": (("city", "TOWN"), ("postalCode", "01234"))}, [ANN]),
+        ({"names": called("Dœ"), "address": (("city", "Village"),)}, []),
+        ({"identifiers": (FOREIGN,)}, [ANN]),
+        ({"identifiers": (ANN, FOREIGN), "sex": Sex.FEMALE}, [ANN]),
+        ({"identifiers": (ANN, BEN)}, []),
+        ({"identifiers": (ANN, NOBODY)}, []),
+        ({"identifiers": (ANN,), "names": called("", "cat")}, []),
+    ],
+)
+async def test_patients_are_found_who_fit_all_conditions(
+    store: Store, conditions: dict[str, Any], expected: list[PatientIdentifier]
+) -> None:
+    await crowd(store)
+    assert await found(store, **conditions) == expected
+
+
+async def test_a_linked_id_finds_the_patient_and_a_subsumed_one_nobody(store: Store) -> None:
+    await crowd(store)
+    async with store.unit() as work:
+        await work.identity.link(link(BEN, PatientIdentifier(value="78", authority=OTHER_DOMAIN)))
+    assert await found(store, identifiers=(PatientIdentifier(value="78", authority=OTHER_DOMAIN), BEN)) == [BEN]
+    await merge(store, CAT, BEN)
+    assert await found(store, identifiers=(CAT,)) == []
+    assert await found(store, names=called("doe", "cat")) == []
+
+
+@pytest.mark.parametrize("conditions", [{}, {"names": called("", "Ann")}, {"birth": born("1970", "1970")}])
+async def test_whom_all_would_have_to_be_looked_at_for_is_not_searched(
+    store: Store, conditions: dict[str, Any]
+) -> None:
+    with pytest.raises(RuleViolation):
+        await found(store, **conditions)
+
+
+async def test_more_than_the_limit_is_said_and_not_cut_off(store: Store) -> None:
+    await crowd(store)
+    assert len(await found(store, 2, names=called("do", beginning=True))) == 2
+    with pytest.raises(TooManyResults):
+        await found(store, 1, names=called("do", beginning=True))

@@ -6,11 +6,14 @@ from typing import Any
 
 from profiles.errors import UnknownPatient
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.patient import Sex
+from profiles.model.patient import PersonName, Sex
 from profiles.pixv3.iti44 import BY_EVENT, ITI_44, PatientRecordRequest, RecordEvent
+from profiles.pixv3.iti45 import ITI_45, IdentifiersQuery, IdentifiersResponse, QueryResponseCode
 from profiles.transaction import SoapTransaction
-from profiles.wire.hl7v3.ack import of_error
-from tests.support.hl7v3 import OURS, SENT, ZOE
+from profiles.wire.hl7v3.ack import Acknowledgement, of_error
+from profiles.wire.hl7v3.datatypes import InstanceIdentifier
+from profiles.wire.hl7v3.query import Question
+from tests.support.hl7v3 import OURS, SENT, THEIRS, ZOE
 
 GONE = PatientIdentifier(value="V0", authority=OURS)
 ADD = PatientRecordRequest(event=RecordEvent.ADD, patient=ZOE, provider=OURS, custodian=OURS, transmission=SENT)
@@ -23,10 +26,27 @@ MERGE = PatientRecordRequest(
     custodian=OURS,
     transmission=SENT,
 )
+QUERY_ID = InstanceIdentifier(root="1.2.4.1.7", extension="q-1")
+IDENTIFIERS = IdentifiersQuery(
+    identifier=ZOE.identifiers[0],
+    domains=(THEIRS, OURS),
+    question=Question(id=QUERY_ID),
+    transmission=SENT,
+)
+ANSWERED = Acknowledgement(target=SENT.id, transmission=SENT)
+KNOWN_AS = IdentifiersResponse(
+    identifiers=ZOE.identifiers[1:],
+    name=ZOE.name,
+    acknowledgement=ANSWERED,
+    question=Question(id=QUERY_ID),
+)
+NOT_KNOWN = replace(KNOWN_AS, code=QueryResponseCode.NOT_FOUND, identifiers=(), name=PersonName())
 
 REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     f"iti44 {each.event.name}": (BY_EVENT[each.event], each) for each in (ADD, REVISE, MERGE)
-}
+} | {"iti45": (ITI_45, IDENTIFIERS)}
 RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "iti44 refused": (ITI_44, replace(of_error(UnknownPatient("nobody")), transmission=SENT, target=SENT.id)),
+    "iti45": (ITI_45, KNOWN_AS),
+    "iti45 not found": (ITI_45, NOT_KNOWN),
 }
