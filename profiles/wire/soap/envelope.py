@@ -13,6 +13,7 @@ Source: SOAP 1.2 part 1, 2.4 and 5; WS-Addressing 1.0 core 3 and SOAP binding; I
 import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
@@ -365,6 +366,12 @@ class Addressing:
     relates_to: str = ""
     to: str = ""
     reply_to: str = ""
+    reply_parameters: tuple[bytes, ...] = ()  # header blocks that an answer that goes elsewhere brings along
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the answer is to go to another address than back on the connection that asks."""
+        return self.reply_to not in ("", ANONYMOUS)
 
 
 _ADDRESSING = tuple(f"{{{WSA}}}{name}" for name in ("Action", "MessageID", "RelatesTo", "To", "ReplyTo"))
@@ -408,11 +415,26 @@ def addressing_of(header: etree._Element | None) -> Addressing:
         (header.findtext(name) or "").strip() for name in _ADDRESSING if not name.endswith("ReplyTo")
     )
     reply_to = (header.findtext(f"{{{WSA}}}ReplyTo/{{{WSA}}}Address") or "").strip()
-    return Addressing(action=action, message_id=message_id, relates_to=relates_to, to=to, reply_to=reply_to)
+    parameters = header.iterfind(f"{{{WSA}}}ReplyTo/{{{WSA}}}ReferenceParameters/*")
+    return Addressing(
+        action=action, message_id=message_id, relates_to=relates_to, to=to, reply_to=reply_to,
+        reply_parameters=tuple(map(_reference_parameter, parameters)),
+    )  # fmt: skip
+
+
+def _reference_parameter(element: etree._Element) -> bytes:
+    """A parameter of an address as the header block that messages to it have (WS-Addressing SOAP Binding 3.4)."""
+    block = deepcopy(element)
+    block.set(f"{{{WSA}}}IsReferenceParameter", "true")
+    return etree.tostring(block, with_tail=False)
 
 
 def check_header(
-    header: etree._Element | None, addressing: Addressing, *, understood: frozenset[str] = frozenset()
+    header: etree._Element | None,
+    addressing: Addressing,
+    *,
+    understood: frozenset[str] = frozenset(),
+    elsewhere: bool = False,
 ) -> tuple[Finding, ...]:
     """Hold a request's header to SOAP and WS-Addressing.
 
@@ -420,6 +442,7 @@ def check_header(
         header: As it came.
         addressing: What was read from it.
         understood: Names of further headers (`{namespace}name`) that were really processed.
+        elsewhere: Whether the answer may go to another address, by what the caller knows of it.
 
     Returns:
         What is odd and can be read all the same.
@@ -464,8 +487,13 @@ def check_header(
         findings.append(_odd("wsa-message-id", "a request has no wsa:MessageID", "/Envelope/Header"))
     if not addressing.reply_to:
         findings.append(_odd("IHE-WSA102", "a request has no wsa:ReplyTo", "/Envelope/Header"))
-    elif addressing.reply_to != ANONYMOUS:
+    elif addressing.elsewhere and not elsewhere:
         raise Unsupported("answers go back on the connection that asks", code=ONLY_ANONYMOUS, location="wsa:ReplyTo")
+    elif addressing.elsewhere and not addressing.message_id:
+        raise MalformedMessage(
+            "an answer that goes elsewhere needs the request's wsa:MessageID", code=HEADER_REQUIRED,
+            location="/Envelope/Header",
+        )  # fmt: skip
     return tuple(findings)
 
 
@@ -530,7 +558,7 @@ def encode_envelope(
     relates_to: str = "",
     to: str = "",
     reply_to: bool = False,
-    security: bytes = b"",
+    blocks: bytes = b"",
 ) -> Iterator[bytes]:
     """An envelope in pieces.
 
@@ -541,7 +569,7 @@ def encode_envelope(
         relates_to: MessageID of the request; "" in requests.
         to: Where a request goes.
         reply_to: Whether to ask for the answer on this connection; requests do.
-        security: A security header, as it is to stand there.
+        blocks: Further header blocks, as they are to stand there.
     """
     header = (
         f'<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="{S}" xmlns:wsa="{WSA}"><s:Header>'
@@ -554,6 +582,6 @@ def encode_envelope(
         header += f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo>"
     if to:
         header += f"<wsa:To>{xml.text(to)}</wsa:To>"
-    yield b"%b%b</s:Header><s:Body>" % (header.encode(), security)
+    yield b"%b%b</s:Header><s:Body>" % (header.encode(), blocks)
     yield from body
     yield b"</s:Body></s:Envelope>"

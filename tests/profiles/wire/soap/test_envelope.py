@@ -2,6 +2,7 @@
 
 import base64
 import codecs
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ from profiles.wire.soap.fault import (
     ONLY_ANONYMOUS,
     VERSION_MISMATCH,
 )
-from profiles.wire.soap.names import ANONYMOUS, WSSE, XDS_B, XOP, S
+from profiles.wire.soap.names import ANONYMOUS, WSA, WSSE, XDS_B, XOP, S
 from tests.support.soap import Sinks, envelope
 
 ENOUGH = 1024 * 1024
@@ -241,7 +242,7 @@ MESSAGE_ID = "<a:MessageID>urn:uuid:1</a:MessageID>"
 REPLY_TO = f"<a:ReplyTo><a:Address>{ANONYMOUS}</a:Address></a:ReplyTo>"
 
 
-def check(header: str, **kwargs: frozenset[str]) -> list[str]:
+def check(header: str, **kwargs: Any) -> list[str]:
     """The rules that a header breaks without being refused."""
     found = envelope_header(read(envelope("<b/>", header))[0])
     return [finding.rule for finding in check_header(found, addressing_of(found), **kwargs)]
@@ -293,6 +294,32 @@ def test_a_header_that_cannot_be_taken_is_refused_by_its_code(
     with pytest.raises(error) as refused:
         check(header)
     assert refused.value.code == code
+
+
+ELSEWHERE = (
+    '<a:ReplyTo><a:Address>https://there/</a:Address><a:ReferenceParameters><t:ticket xmlns:t="urn:t">7</t:ticket>'
+    "</a:ReferenceParameters></a:ReplyTo>"
+)
+
+
+def test_an_answer_may_go_elsewhere_where_the_caller_allows_it_and_brings_the_parameters_of_the_address() -> None:
+    header = envelope_header(read(envelope("<b/>", ACTION + MESSAGE_ID + ELSEWHERE))[0])
+    asked = addressing_of(header)
+    assert check_header(header, asked, elsewhere=True) == ()
+    assert (asked.elsewhere, asked.reply_to) == (True, "https://there/")
+    written = etree.fromstring(
+        b"".join(
+            encode_envelope([b"<b/>"], action="urn:y", message_id="urn:z", blocks=b"".join(asked.reply_parameters))
+        )
+    )
+    (block,) = written[0].iterchildren("{urn:t}ticket")
+    assert (block.text, block.get(f"{{{WSA}}}IsReferenceParameter")) == ("7", "true")
+
+
+def test_an_answer_that_goes_elsewhere_needs_a_message_id_to_relate_to() -> None:
+    with pytest.raises(MalformedMessage) as refused:
+        check(ACTION + ELSEWHERE, elsewhere=True)
+    assert refused.value.code == HEADER_REQUIRED
 
 
 def test_a_security_header_counts_as_understood_where_it_was_processed() -> None:
