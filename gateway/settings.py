@@ -182,7 +182,7 @@ class AssertionSection(Section):
 
     audience: tuple[str, ...] = ()  # URIs that mean us; none: listen.base_url and our home community
     clock_skew_s: float = Field(default=60.0, ge=0, le=600)  # how far the clocks of two houses may be apart
-    lifetime_s: float = Field(default=3600.0, gt=0)  # of one that is accepted: what is stolen is good for so long
+    lifetime_s: float = Field(default=3600.0, gt=0, le=86_400)  # of one that is accepted: what is stolen is good so long
     once: bool = False  # true: every assertion is good for one message; else only those that ask for it themselves
     certificate: Path | None = None  # of the key that signs ours
     key: Path | None = None
@@ -229,10 +229,14 @@ class PeerSection(Section):
 
 
 class RuleSection(Section):
-    """What is to happen by itself."""
+    """What is to happen by itself, with studies for which all conditions hold; an empty one is none."""
 
-    when: Literal["study.available"]
-    do: tuple[str, ...]  # "announce:PEER", "share:PEER"
+    when: Literal["study.available", "study.changed"]
+    do: tuple[str, ...]  # "announce:PEER", "share:PEER", "register" (in our own registry)
+    modality: tuple[str, ...] = ()  # one of them
+    institution: tuple[str, ...] = ()  # one of them, with * and ?
+    description: tuple[str, ...] = ()  # of the study; the same
+    younger_than_days: int = Field(default=0, ge=0)  # since the study began; 0: however old
 
 
 class Settings(Section):
@@ -397,8 +401,12 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for index, rule in enumerate(settings.rule):
         for action in rule.do:
             verb, _, name = action.partition(":")
+            if action == "register":
+                continue
             if verb not in {"announce", "share"}:
-                yield Problem(f"rule.{index}.do", f"{verb} is not something we do", "Write announce:PEER or share:PEER")
+                yield Problem(
+                    f"rule.{index}.do", f"{verb} is not something we do", "Write announce:PEER, share:PEER or register"
+                )
             elif name not in names:
                 yield Problem(f"rule.{index}.do", f"there is no peer called {name}", "Add a [[peer]] of this name")
 

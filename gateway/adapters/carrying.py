@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.model.peer import Peer
 from profiles.findings import Finding
-from profiles.transaction import Transaction
+from profiles.transaction import Transaction, User
 
 Response = TypeVar("Response")
 
@@ -28,9 +28,16 @@ class Carrier(Protocol):
     """One transport."""
 
     def carry(
-        self, transaction: Transaction[Any, Response], address: str, request: object, *, peer: Peer, message_id: str
+        self,
+        transaction: Transaction[Any, Response],
+        address: str,
+        request: object,
+        *,
+        peer: Peer,
+        message_id: str,
+        user: User | None = None,
     ) -> AbstractAsyncContextManager[Carried[Response]]:
-        """Ask at this address. `message_id` is a UUID without prefix (SOAP) or MSH-10 (HL7 v2).
+        """Ask at this address, for this person. `message_id` is a UUID without prefix (SOAP) or MSH-10 (HL7 v2).
 
         Raises:
             PeerUnavailable, PeerTimeout, PeerRefused, PeerProtocolError: As the port `Peers` says.

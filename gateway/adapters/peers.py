@@ -129,7 +129,7 @@ class CallingPeers:
         error: ExchangeError | None = None
         try:
             async with carrier.carry(
-                transaction, address, request, peer=peer, message_id=message_id or self._clock.new_uuid()
+                transaction, address, request, peer=peer, message_id=message_id or self._clock.new_uuid(), user=user
             ) as carried:
                 for finding in carried.findings:
                     FINDINGS.labels(peer.name, finding.rule).inc()

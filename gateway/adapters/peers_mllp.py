@@ -28,7 +28,7 @@ from profiles.errors import (
     PeerUnavailable,
     Unsupported,
 )
-from profiles.transaction import Hl7Transaction, Transaction
+from profiles.transaction import Hl7Transaction, Transaction, User
 from profiles.wire.hl7v2.ack import Acknowledgement, read_acknowledgement
 from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
 from profiles.wire.hl7v2.message import header_of
@@ -104,7 +104,14 @@ class MllpCarrier:
 
     @asynccontextmanager
     async def carry(
-        self, transaction: Transaction[Any, Response], address: str, request: object, *, peer: Peer, message_id: str
+        self,
+        transaction: Transaction[Any, Response],
+        address: str,
+        request: object,
+        *,
+        peer: Peer,
+        message_id: str,
+        user: User | None = None,
     ) -> AsyncIterator[Carried[Response]]:
         """Send one message and wait for its acknowledgement.
 

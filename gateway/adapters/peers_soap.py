@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 import aiohttp
 
+from gateway.adapters.asserting import Asserting
 from gateway.adapters.carrying import Carried
 from gateway.adapters.http import HttpSessions, body_of, calling, hop_of, idle_timeout
 from gateway.model.peer import Peer
@@ -32,7 +33,7 @@ from profiles.errors import (
 )
 from profiles.findings import Finding, Severity
 from profiles.model.content import Part, Pour, Poured
-from profiles.transaction import SoapTransaction, Transaction
+from profiles.transaction import SoapTransaction, Transaction, User
 from profiles.wire.multipart import CutOff, gathered
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import refusal
@@ -57,17 +58,29 @@ class SoapCarrier:
         clock: Clock,
         limits: SoapLimits = ANSWER_LIMITS,
         document_bytes: int = 256 * 1024 * 1024,
+        asserting: Asserting | None = None,
     ) -> None:
-        """`objects` spools documents that come inline or before a late root, each up to `document_bytes`."""
+        """`objects` spools documents that come inline or before a late root, each up to `document_bytes`.
+
+        `asserting` says who the person is for whom we ask, to peers that want to know; None: nobody can.
+        """
         self._sessions = sessions
         self._objects = objects
         self._clock = clock
         self._limits = limits
         self._document_bytes = document_bytes
+        self._asserting = asserting
 
     @asynccontextmanager
     async def carry(
-        self, transaction: Transaction[Any, Response], address: str, request: object, *, peer: Peer, message_id: str
+        self,
+        transaction: Transaction[Any, Response],
+        address: str,
+        request: object,
+        *,
+        peer: Peer,
+        message_id: str,
+        user: User | None = None,
     ) -> AsyncIterator[Carried[Response]]:
         """Ask at this address; see `Carrier.carry`."""
         if not isinstance(transaction, SoapTransaction):
@@ -81,7 +94,9 @@ class SoapCarrier:
         ask = _Ask(address, peer)
         try:
             asked = f"urn:uuid:{message_id}"
-            answer = await ask.post(self._sessions.session(peer), self._pack(transaction, address, request, asked))
+            security = await self._asserting.header(peer, address, user) if self._asserting is not None else b""
+            packed = self._pack(transaction, address, request, asked, security)
+            answer = await ask.post(self._sessions.session(peer), packed)
             with ask.reading():
                 message = await read_message(
                     ask.chunks(answer), _content_type(answer, address), limits=self._limits, new_sink=new_sink,
@@ -106,11 +121,14 @@ class SoapCarrier:
             for spool in spools:
                 spool.discard()
 
-    def _pack(self, transaction: SoapTransaction[Any, Any], address: str, request: object, message_id: str) -> Packed:
+    def _pack(
+        self, transaction: SoapTransaction[Any, Any], address: str, request: object, message_id: str, security: bytes
+    ) -> Packed:
         out = transaction.encode_request(request)
         envelope = encode_envelope(
-            out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True
-        )
+            out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True,
+            blocks=security,
+        )  # fmt: skip
         return pack(
             transaction.packaging,
             envelope,

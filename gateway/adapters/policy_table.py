@@ -1,10 +1,14 @@
-"""Policy by table: known peers within their scopes; anonymous callers only where the settings say so.
+"""Policy by table: known peers within scopes, purposes and roles that they are served; others where settings say so.
 
-Purpose of use, consent and confidentiality come to this same port later.
+Consent and confidentiality come to this same port later.
 """
 
-from gateway.model.peer import Caller
+from collections.abc import Iterable
+
+from gateway.model.peer import Caller, Peer
 from gateway.ports.policy import Decision
+from profiles.model.codes import Code
+from profiles.xua.iti40 import Assertion
 
 OPEN_TO_ALL = frozenset({"FHIR capabilities"})
 """What a stranger may ask: a CapabilityStatement needs no authentication (ITI TF-2 Appendix Z.3)."""
@@ -24,9 +28,23 @@ class TablePolicy:
         if caller.peer is not None:
             if caller.peer.scopes and transaction_id not in caller.peer.scopes:
                 return Decision(allowed=False, reason=f"{caller.peer.name} may not use {transaction_id}")
-            return Decision(allowed=True)
+            return _for_this_person(caller.peer, caller.assertion)
         if caller.person:
             return Decision(allowed=True)
         if self._anonymous_loopback and caller.via == "loopback":
             return Decision(allowed=True)
         return Decision(allowed=False, reason="nobody we know: show a client certificate or a token")
+
+
+def _for_this_person(peer: Peer, assertion: Assertion | None) -> Decision:
+    """Where a peer is held to purposes or roles, whoever does not say theirs is not served."""
+    if peer.purposes and not _one_of(peer.purposes, assertion.purposes if assertion else ()):
+        return Decision(allowed=False, reason=f"{peer.name} is not served for this purpose of use")
+    if peer.roles and not _one_of(peer.roles, assertion.roles if assertion else ()):
+        return Decision(allowed=False, reason=f"{peer.name} is not served for a person of this role")
+    return Decision(allowed=True)
+
+
+def _one_of(served: frozenset[str], said: Iterable[Code]) -> bool:
+    """By its code, or by `system|code`."""
+    return any(code.value in served or f"{code.system}|{code.value}" in served for code in said)

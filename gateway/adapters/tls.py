@@ -172,5 +172,10 @@ def peer_fingerprint(ssl_object: Any) -> str | None:
 
     On a listener the certificate was verified already, or the handshake would have failed.
     """
-    der = ssl_object.getpeercert(binary_form=True) if ssl_object is not None else None
+    der = peer_certificate(ssl_object)
     return fingerprint(der) if der else None
+
+
+def peer_certificate(ssl_object: Any) -> bytes:
+    """The same certificate itself, DER; b"": no TLS, no certificate."""
+    return (ssl_object.getpeercert(binary_form=True) if ssl_object is not None else None) or b""

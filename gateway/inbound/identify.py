@@ -15,6 +15,13 @@ from profiles.wire.hl7v2.address import Hl7Address
 Fingerprint = Callable[[Any], str | None]
 """SHA-256 of the certificate that the other side of a TLS connection showed; None: none."""
 
+Certificate = Callable[[Any], bytes]
+"""That certificate itself, DER; b"": none."""
+
+
+def _nothing_shown(_: Any) -> bytes:
+    return b""
+
 
 class Identifier:
     """Finds the peer behind a connection."""
@@ -26,6 +33,7 @@ class Identifier:
         fingerprint: Fingerprint,
         person: Callable[[web.Request], str],
         anonymous_loopback: bool,
+        certificate: Certificate = _nothing_shown,
     ) -> None:
         """Know where to look.
 
@@ -33,11 +41,13 @@ class Identifier:
             directory: Whom we know.
             fingerprint: Of the certificate behind a TLS connection.
             person: Who sits at the desk that a request comes from; "": nobody.
+            certificate: The certificate itself, for assertions that are tied to it.
             anonymous_loopback: Callers of this machine without a name are `via` loopback, which a policy may accept.
         """
         self._person = person
         self._directory = directory
         self._fingerprint = fingerprint
+        self._certificate = certificate
         self._anonymous_loopback = anonymous_loopback
 
     def of_request(self, request: web.Request) -> Caller:
@@ -46,7 +56,10 @@ class Identifier:
         address = _address(transport)
         peer = self._of_connection(transport)
         if peer is not None:
-            return Caller(peer=peer, network_address=address, local_address=_asked(request), via="certificate")
+            shown = self._certificate(transport.get_extra_info("ssl_object")) if transport is not None else b""
+            return Caller(
+                peer=peer, network_address=address, local_address=_asked(request), certificate=shown, via="certificate"
+            )
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token:
             peer = self._directory.by_token(hashlib.sha256(token.strip().encode()).hexdigest())

@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.actors.answering import Answering
+from gateway.inbound.assertions import NOTHING, Assertions, NotBelieved
 from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, to_tell
 from gateway.inbound.turn import Answered, Turns
 from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
@@ -39,6 +40,7 @@ from profiles.wire.soap.message import Packaging, Stamp
 from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
 from profiles.wire.soap.names import SOAP_XML
 from profiles.wire.soap.wsdl import Operation, encode_wsdl
+from profiles.xua.iti40 import user_of
 
 QUERY_BYTES = RAW_BYTES  # audit quotes no larger request
 DEFAULT_LIMITS = SoapLimits()
@@ -69,6 +71,7 @@ class SoapListener:
         idle_timeout_s: float = 30.0,
         anonymous_loopback: bool = False,
         base_url: str = "",
+        assertions: Assertions | None = None,
     ) -> None:
         """Serve nothing yet.
 
@@ -82,6 +85,7 @@ class SoapListener:
             idle_timeout_s: How long nothing may move, either way.
             anonymous_loopback: Whether callers of this machine that we do not know may ask.
             base_url: How others reach us, for `?wsdl`; "": as the one who asks for it wrote it.
+            assertions: Who verifies who the person is on whose behalf a peer asks; None: nobody, and none is looked at.
         """
         self._turns = turns
         self._objects = objects
@@ -92,6 +96,7 @@ class SoapListener:
         self._idle_timeout_s = idle_timeout_s
         self._anonymous_loopback = anonymous_loopback
         self._base_url = base_url.rstrip("/")
+        self._assertions = assertions
         self._served: dict[str, dict[str, _Served]] = {}
 
     def add(self, address: str, answerings: Iterable[Answering[Any, Any]]) -> None:
@@ -140,7 +145,11 @@ class SoapListener:
                 limits=self._limits,
                 new_sink=post.spool,
             )
-            asked = _dispatch(post, post.message, served)
+            understood = self._assertions.understood(post.caller) if self._assertions is not None else NOTHING
+            asked = _dispatch(post, post.message, served, understood)
+            if self._assertions is not None:
+                address = f"{self._base_url}{post.request.path}"
+                post.caller = await self._assertions.identify(post.caller, post.message, address)
         except ExchangeError as error:
             return await self._refuse(post, error)
         except Exception as defect:
@@ -167,7 +176,10 @@ class SoapListener:
     async def _refuse(self, post: "_Post", error: ExchangeError) -> web.StreamResponse:
         """What never became a request: noted, and answered by a fault."""
         raw = bytes(post.incoming.beginning)
-        await self._turns.refused(post.caller, "SOAP", error, raw=raw, transaction_id=post.transaction_id)
+        claimed = error.claimed if isinstance(error, NotBelieved) else ""
+        await self._turns.refused(
+            post.caller, "SOAP", error, raw=raw, transaction_id=post.transaction_id, claimed=claimed
+        )
         return self._fault(post, error)
 
     def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
@@ -187,7 +199,7 @@ class SoapListener:
         return response
 
     async def _turn(self, post: "_Post", asked: _Served, message: SoapMessage) -> web.StreamResponse:
-        transaction = asked.transaction
+        transaction, assertion = asked.transaction, post.caller.assertion
         decoded = False
 
         def decode() -> Decoded[Any]:
@@ -203,6 +215,7 @@ class SoapListener:
             query=message.quoted(QUERY_BYTES) if len(message.raw) < RAW_BYTES else None,
             raw=message.raw,
             received_bytes=post.incoming.received_bytes,
+            user=user_of(assertion) if assertion is not None else None,
             message_id=message.addressing.message_id,
         ) as answered:
             post.exchange_id = answered.exchange_id
@@ -233,14 +246,16 @@ class SoapListener:
         return post.outgoing.response
 
 
-def _dispatch(post: "_Post", message: SoapMessage, served: Mapping[str, _Served]) -> _Served:
+def _dispatch(
+    post: "_Post", message: SoapMessage, served: Mapping[str, _Served], understood: frozenset[str]
+) -> _Served:
     """Which transaction it is, and whether its packaging and headers will do.
 
     Raises:
         ExchangeError: As the fault is to say.
     """
     asked = served.get(message.addressing.action)
-    findings = message.findings + check_header(message.header, message.addressing)
+    findings = message.findings + check_header(message.header, message.addressing, understood=understood)
     if asked is None:
         raise Unsupported(
             "this action is not served at this address",

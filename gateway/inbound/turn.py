@@ -43,6 +43,7 @@ from profiles.errors import (
 )
 from profiles.findings import Decoded, errors_of
 from profiles.model.content import Part, Pour, Poured
+from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import Facts, Party, Side, Transaction, User
 
 Response = TypeVar("Response")
@@ -99,10 +100,18 @@ class Turns(Protocol):
         ...
 
     async def refused(
-        self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
+        self,
+        caller: Caller,
+        wire: str,
+        error: ExchangeError,
+        *,
+        raw: bytes = b"",
+        transaction_id: str = "",
+        claimed: str = "",
     ) -> None:
         """Something came that never became a request (bad framing, unknown action): one step, one security audit.
 
+        `claimed` is the person for whom somebody said to ask, and who was not believed: it stands in the audit as a claim.
         Rate-limited per peer.
         """
         ...
@@ -281,7 +290,9 @@ class Turn:
         errors = errors_of(found)
         if errors:
             raise RuleViolation(errors[0].text, code=errors[0].code, location=errors[0].location, findings=errors)
-        return await answering.method(decoded.value, exchange)
+        response = await answering.method(decoded.value, exchange)
+        await _hold_to_the_patient(exchange)
+        return response
 
     async def _given(self, name: MessageName) -> Given | None:
         try:
@@ -306,16 +317,23 @@ class Turn:
         return outward(error)
 
     async def refused(
-        self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
+        self,
+        caller: Caller,
+        wire: str,
+        error: ExchangeError,
+        *,
+        raw: bytes = b"",
+        transaction_id: str = "",
+        claimed: str = "",
     ) -> None:
         """Note what never became a request; see `Turns.refused`."""
         try:
-            await self._note_refusal(caller, wire, error, raw, transaction_id)
+            await self._note_refusal(caller, wire, error, raw, transaction_id, claimed)
         except HouseError as full:  # it is refused all the same, and its sender is told so
             logger().error("a refusal cannot be noted", transaction=transaction_id or wire, error=full.condition.value)
 
     async def _note_refusal(
-        self, caller: Caller, wire: str, error: ExchangeError, raw: bytes, transaction_id: str
+        self, caller: Caller, wire: str, error: ExchangeError, raw: bytes, transaction_id: str, claimed: str
     ) -> None:
         now = self._clock.now()
         key = (caller.network_address, wire)
@@ -363,10 +381,46 @@ class Turn:
                     source_id=self._house.name,
                     local=self._house.party(caller.local_address),
                     remote=Party(user_id=name or caller.network_address, network_address=caller.network_address),
-                    reason=f"{wire}: {error.detail}",
+                    reason=f"{wire}: {error.detail}" + (f"; it claims to be {claimed}" if claimed else ""),
                 ),
                 exchange_id,
             )
+
+
+async def _hold_to_the_patient(exchange: Exchange) -> None:
+    """An assertion may be tied to one patient (resource-id); then nobody else is told of, by whatever id.
+
+    Source: ITI TF-2 3.40.4.1.2.
+    """
+    assertion = exchange.caller.assertion
+    if assertion is None or not assertion.patient:
+        return
+    strangers = {*exchange.learned.patients, *(each.patient for each in exchange.learned.studies if each.patient)}
+    refused = AccessDenied(
+        "the assertion is about another patient", cure="The person asks with an assertion for this patient, or for none"
+    )
+    try:
+        bound = PatientIdentifier.from_cx(assertion.patient)
+    except ValueError:
+        raise refused from None
+    strangers.discard(bound)
+    if not strangers:
+        return
+    work = await exchange.begin()
+    theirs = await work.identity.get(bound)
+    for each in strangers:
+        known = await work.identity.get(each)
+        if known is None or theirs is None or known.identifiers[0] != theirs.identifiers[0]:
+            raise refused
+
+
+def _on_behalf(exchange: Exchange) -> str:
+    """The person for whom a peer asks, and why, as the timeline tells it."""
+    assertion = exchange.caller.assertion
+    if assertion is None:
+        return ""
+    purposes = " and ".join(code.display or code.value for code in assertion.purposes)
+    return f", for {assertion.subject.name_id}" + (f", purpose {purposes}" if purposes else "")
 
 
 def _person_of(caller: Caller) -> User | None:
@@ -500,7 +554,7 @@ class _Record:
             transaction=self.transaction.id,
             direction=Direction.IN,
             outcome=outcome,
-            text=learned.text or self.transaction.name,
+            text=(learned.text or self.transaction.name) + _on_behalf(self.exchange),
             peer=self._peer,
             size_bytes=self.received_bytes + poured_bytes,
             duration_ms=(time.perf_counter() - self.started) * 1000,

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from profiles.model.identifiers import Oid
 from profiles.wire.hl7v2.address import Hl7Address
+from profiles.xua.iti40 import Assertion
 
 
 class UnknownPatientPolicy(StrEnum):
@@ -81,11 +82,14 @@ class Peer:
 class Caller:
     """Who is asking: the peer (None: nobody we know), from where, as which person.
 
-    `local_address` is the endpoint that was asked, as the caller wrote it.
+    `local_address` is the endpoint that was asked, as the caller wrote it; `certificate` what was shown in TLS (DER, b"":
+    none); `assertion` who the person is on whose behalf a peer asks, verified (None: nobody said).
     """
 
     peer: Peer | None
     network_address: str
     local_address: str = ""
     person: str = ""  # a desk login
+    certificate: bytes = b""
+    assertion: Assertion | None = None
     via: str = "certificate"  # certificate, token, name (MSH-3 and 4, without TLS), loopback, desk, nobody

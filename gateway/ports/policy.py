@@ -18,5 +18,5 @@ class Policy(Protocol):
     """Who may ask what."""
 
     def decide(self, caller: Caller, transaction_id: str) -> Decision:
-        """Whether this caller may use this transaction at all."""
+        """Whether this caller may use this transaction at all, for the person and purpose that its assertion names."""
         ...

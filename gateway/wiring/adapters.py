@@ -30,8 +30,10 @@ from gateway.model.house import House
 from gateway.ports.archive import Archive
 from gateway.settings import RetentionSection, Settings
 from gateway.telemetry import logger
+from gateway.wiring.assertions import asserting_of
 from gateway.wiring.identity import peers_of
 from gateway.wiring.premises import writable
+from profiles.errors import ExchangeError
 from profiles.transaction import Hl7Transaction, SoapTransaction
 from profiles.wire.audit.syslog import Origin
 
@@ -111,7 +113,8 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
         secure=lambda peer: client_context(identity, trust=tls.trust, pins=peer.certificate_sha256),
     )
     stack.push_async_callback(mllp.close)
-    soap = SoapCarrier(sessions=sessions, objects=objects, clock=clock)
+    asserting = asserting_of(settings, house, compute=compute, clock=clock)
+    soap = SoapCarrier(sessions=sessions, objects=objects, clock=clock, asserting=asserting)
     return Adapters(
         clock=clock, compute=compute, objects=objects, store=store, trail=trail,
         archive=archive,
@@ -196,7 +199,7 @@ def forwarder_of(settings: Settings, house: House, adapters: Adapters, host: str
 
 
 async def recover(adapters: Adapters) -> None:
-    """After a crash: half files go, open steps become failures, orphans are reported.
+    """After a crash: half files go, documents that no row names too, and open steps become failures.
 
     On a database that several processes share, the folder of documents may be shared too: what looks like half a file or
     nobody's is what a living one is about to commit, so it stays.
@@ -207,8 +210,18 @@ async def recover(adapters: Adapters) -> None:
         if store.is_embedded:  # the folder is ours alone: nobody lives who holds a lease
             await work.ledger.end_leases()
     lost = await adapters.objects.reconcile(store.paths()) if store.is_embedded else ()
-    orphans = await adapters.archive.reconcile(store.instances())
-    logger().info("recovered", count=closed, number=len(lost) + len(orphans))
+    await adapters.archive.clear()
+    logger().info("recovered", count=closed, number=len(lost))
+
+
+async def report_orphans(adapters: Adapters) -> None:
+    """Say how many instances of the archive the index does not know; the house works meanwhile, for it may take minutes."""
+    try:
+        orphans = await adapters.archive.orphans(adapters.store.instances())
+    except ExchangeError as error:
+        logger().warning("the archive cannot be compared with its index", condition=error.condition.value)
+        return
+    logger().info("archive compared with its index", number=len(orphans))
 
 
 async def store_ready(store: SqlStore) -> str:

@@ -25,7 +25,7 @@ from gateway.actors.patient_registry import PatientRegistry
 from gateway.actors.responding_gateway import RespondingGateway
 from gateway.actors.responding_imaging_gateway import RespondingImagingGateway
 from gateway.adapters.policy_table import TablePolicy
-from gateway.adapters.tls import peer_fingerprint
+from gateway.adapters.tls import peer_certificate, peer_fingerprint
 from gateway.inbound.desk import Desk, Login
 from gateway.inbound.fhir import FhirListener
 from gateway.inbound.housekeeping import Retention
@@ -40,6 +40,7 @@ from gateway.model.peer import Caller
 from gateway.settings import FAILED_TIMES, RetentionSection, Settings
 from gateway.telemetry import registry
 from gateway.wiring.adapters import Adapters, store_ready
+from gateway.wiring.assertions import assertions_of
 from gateway.wiring.services import Services
 from profiles.pix.iti8 import ITI_8, iti_8
 from profiles.pix.iti30 import ITI_30, iti_30
@@ -66,7 +67,7 @@ def listeners_of(
     """Every address of the house, with who answers there."""
     identifier = Identifier(
         directory=adapters.directory, fingerprint=peer_fingerprint, person=login.person,
-        anonymous_loopback=settings.access.anonymous_loopback,
+        anonymous_loopback=settings.access.anonymous_loopback, certificate=peer_certificate,
     )  # fmt: skip
     turns = Turn(
         house=house, store=adapters.store, clock=adapters.clock,
@@ -103,6 +104,9 @@ def _soap(
         document_bytes=limits.document_bytes, idle_timeout_s=limits.idle_timeout_s,
         anonymous_loopback=settings.access.anonymous_loopback, base_url=house.base_url,
         limits=SoapLimits(root_bytes=limits.soap_root_bytes, message_bytes=limits.request_bytes or None),
+        assertions=assertions_of(
+            settings, house, store=adapters.store, compute=adapters.compute, clock=adapters.clock
+        ),
     )  # fmt: skip
     ingest, queries, federate = services.ingest, services.queries, services.federate
     repository = DocumentRepository(ingest=ingest, retrieve=services.retrieve)

@@ -174,7 +174,14 @@ class PlainTurns:
         self.sent_bytes += answered.sent_bytes
 
     async def refused(
-        self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
+        self,
+        caller: Caller,
+        wire: str,
+        error: ExchangeError,
+        *,
+        raw: bytes = b"",
+        transaction_id: str = "",
+        claimed: str = "",
     ) -> None:
         self.refusals.append(error)
 

@@ -115,7 +115,14 @@ class RecordingTurns:
         yield answered
 
     async def refused(
-        self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
+        self,
+        caller: Caller,
+        wire: str,
+        error: ExchangeError,
+        *,
+        raw: bytes = b"",
+        transaction_id: str = "",
+        claimed: str = "",
     ) -> None:
         self.refusals.append((caller, error, raw))
 

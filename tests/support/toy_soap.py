@@ -15,7 +15,7 @@ from lxml import etree
 
 from gateway.actors.answering import Answering
 from gateway.inbound.soap import SoapListener
-from gateway.inbound.turn import Answered
+from gateway.inbound.turn import Answered, Once
 from gateway.model.peer import Caller
 from gateway.services.exchange import Exchange
 from profiles.errors import ExchangeError, MalformedMessage, PeerUnavailable, Unauthenticated, UnknownDocument
@@ -192,6 +192,9 @@ class ToyTurns:
 
     def __init__(self) -> None:
         self.refusals: list[ExchangeError] = []
+        self.claims: list[str] = []
+        self.callers: list[Caller] = []
+        self.users: list[User | None] = []
         self.raws: list[bytes] = []
         self.broken: list[BaseException] = []
         self.findings: list[str] = []
@@ -211,9 +214,12 @@ class ToyTurns:
         received_bytes: int = 0,
         user: User | None = None,
         message_id: str = "",
+        once: Once | None = None,
     ) -> AsyncIterator[Answered[Any]]:
         """As `Turns.answer` says."""
         self.queries.append(query)
+        self.callers.append(caller)
+        self.users.append(user)
         self.message_ids.append(message_id)
         answered: Answered[Any] = Answered(exchange_id="exchange-1")
         self.answered.append(answered)
@@ -230,10 +236,18 @@ class ToyTurns:
             raise
 
     async def refused(
-        self, caller: Caller, wire: str, error: ExchangeError, *, raw: bytes = b"", transaction_id: str = ""
+        self,
+        caller: Caller,
+        wire: str,
+        error: ExchangeError,
+        *,
+        raw: bytes = b"",
+        transaction_id: str = "",
+        claimed: str = "",
     ) -> None:
         """As `Turns.refused` says."""
         self.refusals.append(error)
+        self.claims.append(claimed)
         self.raws.append(raw)
 
 

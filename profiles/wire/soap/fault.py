@@ -188,8 +188,10 @@ CURES: Mapping[str, str] = {
     f"{{{S}}}MustUnderstand": "The peer does not know a header that we marked; ask it which",
     f"{{{S}}}VersionMismatch": "The peer speaks another SOAP version at this address: check the endpoint",
     f"{{{WSSE}}}FailedAuthentication": "The peer does not accept who we are: give it our certificate",
-    f"{{{WSSE}}}InvalidSecurityToken": "The peer does not accept our assertion",
-    f"{{{WSSE}}}SecurityTokenUnavailable": "The peer asks for an assertion (XUA)",
+    f"{{{WSSE}}}InvalidSecurityToken": "The peer does not accept our assertion: name us to it as an issuer, compare clocks",
+    f"{{{WSSE}}}InvalidSecurity": "The peer asks for an assertion (XUA): set its send_assertion",
+    f"{{{WSSE}}}FailedCheck": "The peer does not accept the signature of our assertion: give it our certificate",
+    f"{{{WSSE}}}SecurityTokenUnavailable": "The peer asks for an assertion (XUA): set its send_assertion",
 }
 """What an operator can do about a code; the innermost code that is here counts."""
 
