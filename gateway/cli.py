@@ -597,7 +597,7 @@ def study_list(
 def study_show(
     study: StudyArgument, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show one study with its series, and the instances that a manifest named and that have not come."""
+    """Show one study with its series, the instances that have not come, and those that a newer manifest withdrew."""
     told = Running(config, data).ask("GET", f"/studies/{quote(study)}")
     table = _table("series", "no.", "modality", "instances", "description")
     for each in told["details"]:
@@ -609,10 +609,16 @@ def study_show(
             ("accession", ", ".join(told["accession_numbers"])), ("started", _when(told["started"] or "")),
             ("description", told["description"]), ("from", told["source"]), ("instances", told["instances"]),
             ("missing", "\n".join(told["missing"])),
+            ("withdrawn", "\n".join(map(_withdrawn, told["withdrawn"]))),
         )  # fmt: skip
         output.print(_facts((key, value) for key, value in pairs if value not in ("", None)))
         output.print()
     _print(told, as_json, table)
+
+
+def _withdrawn(instance: dict[str, Any]) -> str:
+    by = f"by manifest {instance['manifest']}" if instance["manifest"] else "before it came"
+    return f"{instance['sop_instance_uid']} {by} at {_when(instance['at'])}"
 
 
 @study_cli.command("share", epilog=_examples("radgate study share 1.2.3 --to Region --wait"))

@@ -180,6 +180,7 @@ class Control:
         async with self._store.view() as work:
             record = await work.studies.get(request.match_info["uid"])
             expected = await work.studies.expected(request.match_info["uid"])
+            withdrawn = await work.studies.withdrawn(request.match_info["uid"])
         if record is None:
             raise UnknownDocument("no such study", cure="`radgate study list` shows what is here")
         details = [
@@ -192,7 +193,7 @@ class Control:
             }
             for series in record.study.series
         ]
-        return _reply({**study_json(record), "missing": sorted(expected), "details": details})
+        return _reply({**study_json(record), "missing": sorted(expected), "withdrawn": withdrawn, "details": details})
 
     async def _patients(self, request: web.Request) -> web.Response:
         async with self._store.view() as work:

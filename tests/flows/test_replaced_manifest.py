@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from typer.testing import CliRunner
 
 from conformance.samples import SampleStudy
+from gateway.cli import cli
 from profiles.pix.iti8 import FeedEvent
 from profiles.xdsi.rad69 import ResponseStatus
 from tests.support.scenario import (
@@ -195,6 +197,25 @@ async def test_a_valid_manifest_beside_the_replaced_one_keeps_everything_shown(t
         await provided(here, study, without(study, study.instances[0].sop_instance_uid), again)
         assert await here.valley.statuses(study) == ["Approved", "Approved", "Deprecated"]
         assert await seen(here, study) == uids(study)
+
+
+async def test_operators_see_what_is_hidden_by_which_manifest_and_when(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        study = here.study(series=1, instances=2)
+        first = await provided(here, study, study)
+        gone = study.instances[0].sop_instance_uid
+        newer = offer_of(study, manifest=manifest_of(without(study, gone)), replaces=first)
+        assert await (await here.valley.provide(newer)).codes() == ()
+        await here.valley.rests("done")
+        shown = await here.valley.ask("GET", f"/studies/{study.study_instance_uid}")
+        assert (shown["instances"], shown["missing"]) == (1, [])
+        (hidden,) = shown["withdrawn"]
+        assert (hidden["sop_instance_uid"], hidden["manifest"]) == (gone, newer.manifest.sop_instance_uid)
+        arguments = ["study", "show", study.study_instance_uid, "--data", str(here.valley.data)]
+        printed = await asyncio.to_thread(CliRunner().invoke, cli, arguments, env={"COLUMNS": "250"})
+        assert printed.exit_code == 0, printed.output
+        assert f"{gone} by manifest {newer.manifest.sop_instance_uid} at " in printed.output
 
 
 # --- in between ---------------------------------------------------------------------------------------------------------

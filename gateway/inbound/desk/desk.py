@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -336,14 +337,16 @@ class Desk:
         async with self._store.view() as work:
             record = await work.studies.get(uid)
             missing = await work.studies.expected(uid)
+            hidden = sorted(await work.studies.withdrawn(uid), key=attrgetter("at", "manifest"))
             jobs = await work.ledger.list(kinds=frozenset(Kind) - QUESTIONS, study_instance_uid=uid, limit=20)
             windows = await _windows(work, record) if record is not None else {}
         if record is None:
             raise UnknownDocument("there is no such study here")
         sharing = [peer for peer in self._directory.all() if peer.endpoints.get(RAD_68.id)]
+        withdrawn = [(at, by, list(them)) for (at, by), them in itertools.groupby(hidden, attrgetter("at", "manifest"))]
         return self._page(
             "study.html", request, record=record, missing=missing, jobs=jobs, sharing=sharing, windows=windows,
-            base=f"/dicomweb/studies/{uid}",
+            withdrawn=withdrawn, base=f"/dicomweb/studies/{uid}",
         )  # fmt: skip
 
     async def _share(self, request: web.Request) -> web.StreamResponse:

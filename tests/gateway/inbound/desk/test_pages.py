@@ -11,9 +11,10 @@ import pytest
 from gateway.model.job import Direction, Kind, State, Step, StepOutcome
 from gateway.model.peer import Peer
 from gateway.model.study import StudyStatus
+from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.atna import operator_decision
 from profiles.model.audit import Outcome
-from profiles.model.identifiers import Oid
+from profiles.model.identifiers import Oid, Uid
 from profiles.model.patient import Patient, PersonName
 from tests.support.clock import NOON
 from tests.support.desk_pages import Pages, desk_pages, person
@@ -215,6 +216,24 @@ async def test_a_study_is_shared_with_a_peer_that_takes_manifests(desk: Pages) -
     status, _, text = await desk.act(f"/studies/{study.study_instance_uid}/share", peer="Nowhere")
     assert status == 422
     assert "Nowhere" in text
+
+
+async def test_a_study_says_what_is_hidden_by_which_manifest_and_when(desk: Pages) -> None:
+    study = await desk.arrive("1.2.3.9", person("P1"))
+    assert "withdrawn" not in await desk.page("/studies/1.2.3.9")
+    alone = replace(
+        study.series[0], instances=(replace(study.series[0].instances[0], sop_instance_uid=Uid("1.2.3.9.1.2")),)
+    )
+    manifest = replace(study, series=(alone,))
+    async with desk.store.unit() as work:
+        await work.studies.expect(manifest, "Lakeside", NOON, ("1.2.77",))
+        fetched = ArrivedInstance(study=manifest, metadata=b"{}")
+        await work.studies.add((fetched,), study.patient, "Lakeside", NOON, Origin.FETCHED)
+        await work.studies.withdraw(("1.2.77",), (), "1.2.78", NOON)
+    text = await desk.page("/studies/1.2.3.9")
+    for shown in ("<strong>1 instance hidden</strong>", "by manifest", "1.2.78", NOON.isoformat(), "1.2.3.9.1.2"):
+        assert shown in text
+    assert 'data-instances="1.2.3.9.1.1"' in text
 
 
 # --- deciding whose it is ---------------------------------------------------------------------------------------------
