@@ -23,7 +23,7 @@ from gateway.inbound.jobs import JobRunner
 from gateway.model.house import House
 from gateway.settings import Settings
 from gateway.telemetry import configure, logger
-from gateway.wiring.adapters import Adapters, forwarder_of, listening_of, open_adapters, recover
+from gateway.wiring.adapters import Adapters, forwarder_of, listening_of, open_adapters, recover, report_orphans
 from gateway.wiring.identity import house_of
 from gateway.wiring.listeners import Listeners, listeners_of, retention_of
 from gateway.wiring.premises import LOCK_FILE, AlreadyRunning, bound, locked, shifted, writable
@@ -110,6 +110,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             _working(settings, house, adapters, services) as jobs,
             _listening(settings, listeners, jobs, http_socket, tls, port_base) as mllp_address,
             _tidied(settings, adapters),
+            _in_background(report_orphans(adapters), "orphans"),
             control.serving(data),
         ):
             addresses.update(mllp_address)

@@ -87,8 +87,11 @@ class DicomwebArchive:
             raise UnknownDocument("an instance of the study is not in the archive")
         await self._overlays.add(study.study_instance_uid, coercion, self._clock.now())
 
-    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
-        """Nothing of ours is half done in it, and what it has besides is not ours to judge: `index` tells of it."""
+    async def clear(self) -> None:
+        """Nothing of ours is half done in it."""
+
+    async def orphans(self, known: AsyncIterator[str]) -> Sequence[str]:
+        """What it has besides is not ours to judge: `index` tells of it."""
         return ()
 
     async def ready(self) -> str:

@@ -23,16 +23,14 @@ import uuid
 from array import array
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Final, TypeVar
-
-import numpy
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.adapters.arrival import (
     Coerced,
@@ -68,6 +66,10 @@ from profiles.model.content import DICOM, Content, Part, Pour
 from profiles.model.identifiers import Uid
 from profiles.model.imaging import Study
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -395,6 +397,7 @@ class FilesArchive:
         self._folders = Folders(sync)
         self._renames = _FolderSyncs(compute, sync)
         self._placing = tuple(threading.Lock() for _ in range(64))  # by instance: who looks first, renames first
+        self._newcomers: set[int] | None = set()  # stored since it was opened; none: nobody will ask any more
         self._folders.make(self._incoming)
         self._folders.make(self._studies)
 
@@ -555,18 +558,25 @@ class FilesArchive:
             written = None if new is None else self._write_head(new.raw, tail if tail is not None else size)
             try:
                 incoming.make_durable(self._sync)
-                with self._placing[int(place.name[:2], 16) % len(self._placing)]:
+                with self._placed(place.name):
                     if place.file.exists():
                         return Stored.SAME, self._compared(judged)
+                    if (newcomers := self._newcomers) is not None:
+                        newcomers.add(_number(place.name))
                     if written is not None:
                         written.replace(place.head)
                         written = None
+                    else:
+                        remove(place.head)  # of one that the power kept from coming
                     incoming.path.replace(place.file)
                     incoming.renamed()
             finally:
                 if written is not None:
                     remove(written)
         return Stored.NEW, judged.head if new is None else new.head
+
+    def _placed(self, name: str) -> threading.Lock:
+        return self._placing[int(name[:2], 16) % len(self._placing)]
 
     def _told(self, judged: _Judged, served: Part10Head, stored: Stored) -> StoreOutcome:
         incoming, identity = judged.incoming, judged.identity
@@ -794,24 +804,43 @@ class FilesArchive:
         written = self._write_head(new.raw, tail - len(view.head) + view.begin)
         written.replace(place.head)
 
-    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
-        """At start-up, before anything is stored: remove what was left half done, name what the index does not know."""
+    async def clear(self) -> None:
+        """At start-up, before anything is stored: remove what was on its way in."""
+        await self._run(self._cleared)
+
+    def _cleared(self) -> None:
+        for half in self._incoming.iterdir():
+            half.unlink()
+
+    async def orphans(self, known: AsyncIterator[str]) -> Sequence[str]:
+        """Name what the index does not know, and remove heads whose file never came.
+
+        A house may have millions of files, so it works meanwhile: a folder at a time, and newcomers are not judged.
+        """
         numbers = array("Q")
         async for uid in known:
             numbers.append(_number(_hashed(uid)))
-        return await self._run(partial(self._swept, numpy.sort(numpy.frombuffer(numbers, numpy.uint64))))
+        sorted_ = await self._run(partial(_sorted, numbers))
+        found: list[str] = []
+        newcomers = self._newcomers
+        assert newcomers is not None, "asked once after it was opened"
+        for folder in await self._run(lambda: sorted(self._studies.iterdir())):
+            found += await self._run(partial(self._swept, folder, sorted_, newcomers))
+        self._newcomers = None
+        return found
 
-    def _swept(self, known: NDArray[numpy.uint64]) -> Sequence[str]:
-        for half in self._incoming.iterdir():
-            half.unlink()
+    def _swept(self, parent: Path, known: "NDArray[numpy.uint64]", newcomers: AbstractSet[int]) -> Sequence[str]:
         orphans: list[str] = []
-        for folder in sorted(self._studies.glob("*/*")):
+        for folder in sorted(parent.iterdir()):
             names = {each.name for each in folder.iterdir()}
             for name in sorted(names):
                 stem, _, kind = name.partition(".")
                 if kind == "head" and f"{stem}.dcm" not in names:
-                    remove(folder / name)
-                elif kind == "dcm" and not _contains(known, _number(stem)):
+                    place = _Place(folder, stem)
+                    with self._placed(stem):
+                        if not place.file.exists():
+                            remove(place.head)
+                elif kind == "dcm" and not (_contains(known, _number(stem)) or _number(stem) in newcomers):
                     orphans.append(_head_of(_view(_Place(folder, stem))).sop_instance_uid)
         return orphans
 
@@ -852,7 +881,13 @@ def _number(name: str) -> int:
     return int(name[:16], 16)
 
 
-def _contains(numbers: NDArray[numpy.uint64], number: int) -> bool:
-    """Whether a sorted array has it: eight bytes an instance, where a set would take a hundred."""
-    at = int(numpy.searchsorted(numbers, numpy.uint64(number)))
+def _sorted(numbers: "array[int]") -> "NDArray[numpy.uint64]":
+    """Eight bytes an instance, where a set would take a hundred."""
+    import numpy  # takes some 50 ms to load, and a house that starts has more urgent things to do
+
+    return numpy.sort(numpy.frombuffer(numbers, numpy.uint64))
+
+
+def _contains(numbers: "NDArray[numpy.uint64]", number: int) -> bool:
+    at = int(numbers.searchsorted(number))
     return at < len(numbers) and int(numbers[at]) == number

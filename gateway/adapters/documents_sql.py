@@ -4,13 +4,15 @@ Source: ITI TF-3 4.2.3.2.26 (uniqueId): two documents may share one only if they
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
-from gateway.adapters.executor import Executor, Fixed, insert_new
-from gateway.adapters.tables import documents
+from gateway.adapters.executor import Executor, Fixed, insert_new, insert_or_replace
+from gateway.adapters.stored import micros
+from gateway.adapters.tables import documents, removed_files
 from gateway.ports.objects import StagedObject
 from profiles.errors import InternalFault, RuleViolation
 from profiles.model.content import Content
@@ -27,11 +29,24 @@ _OPEN = Fixed(
     )
 )
 _PATHS = Fixed(
-    select(documents.c.document_unique_id, documents.c.path)
-    .where(documents.c.document_unique_id > bindparam("after"))
-    .order_by(documents.c.document_unique_id)
+    select(documents.c.path)
+    .where(documents.c.path.is_not(None), documents.c.path > bindparam("after"))
+    .distinct()
+    .order_by(documents.c.path)
     .limit(bindparam("many"))
 )
+
+
+_REMOVE = Fixed(delete(documents).where(documents.c.document_unique_id == bindparam("unique_id")))
+_LEAVE = insert_or_replace(removed_files)
+_TAKE_BACK = Fixed(delete(removed_files).where(removed_files.c.path.in_(select(documents.c.path))))
+_LEFT = Fixed(
+    select(removed_files.c.path)
+    .where(removed_files.c.removed_at < bindparam("before"))
+    .order_by(removed_files.c.removed_at, removed_files.c.path)
+    .limit(bindparam("many"))
+)
+_FORGET = Fixed(delete(removed_files).where(removed_files.c.path == bindparam("path")))
 
 
 class Kept(Protocol):
@@ -75,6 +90,24 @@ class SqlDocuments:
                 code="XDSNonIdenticalHash", location=document_unique_id,
             )  # fmt: skip
 
+    async def remove(self, document_unique_id: str, at: datetime) -> None:
+        """It is not kept any more."""
+        rows = await self._db.rows(_OPEN, {"unique_id": document_unique_id})
+        await self._db.run(_REMOVE, {"unique_id": document_unique_id})
+        for _, _, _, path, _ in rows:
+            if path is not None:
+                await self._db.run(_LEAVE, {"path": path, "removed_at": micros(at)})
+
+    async def left(self, before: datetime, limit: int) -> Sequence[str]:
+        """Files of documents that were removed before this time."""
+        await self._db.run(_TAKE_BACK)
+        rows = await self._db.rows(_LEFT, {"before": micros(before), "many": limit})
+        return [path for (path,) in rows]
+
+    async def forget(self, paths: Sequence[str]) -> None:
+        """These files are gone."""
+        await self._db.run_many(_FORGET, [{"path": path} for path in paths])
+
     async def open(self, document_unique_id: str) -> Content | None:
         """The document as it was received."""
         rows = await self._db.rows(_OPEN, {"unique_id": document_unique_id})
@@ -90,13 +123,9 @@ class SqlDocuments:
     async def paths(self) -> AsyncIterator[str]:
         """Every path that a row names: what is in files and not among them belongs to nobody."""
         after = ""
-        while True:
-            rows = await self._db.rows(_PATHS, {"after": after, "many": PAGE})
-            for _, path in rows:
-                if path is not None:
-                    yield path
-            if len(rows) < PAGE:
-                return
+        while rows := await self._db.rows(_PATHS, {"after": after, "many": PAGE}):
+            for (path,) in rows:
+                yield path
             after = rows[-1][0]
 
 

@@ -73,6 +73,11 @@ class MemoryObjects:
         self._kept[path] = body
         return StagedObject(content=held, inline=None, path=path)
 
+    async def discard(self, path: str, unless_since: datetime) -> bool:
+        """Let go of it; nothing here was placed again."""
+        self._kept.pop(path, None)
+        return True
+
     def content(self, path: str, *, media_type: str, size_bytes: int | None, sha1: str | None) -> Content:
         """What a row names by `StagedObject.path`."""
         body = self._kept[path]
@@ -200,8 +205,11 @@ class MemoryArchive:
             if new is not None:
                 self._kept[name] = replace(kept, served=new.raw + _tail(kept.served, head))
 
-    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
-        """Name what the index does not know."""
+    async def clear(self) -> None:
+        """Nothing is ever half done."""
+
+    async def orphans(self, known: AsyncIterator[str]) -> Sequence[str]:
+        """Name what the index does not know. It is never opened again: everything is judged."""
         named = {uid async for uid in known}
         return [uid for _, uid in self._kept if uid not in named]
 

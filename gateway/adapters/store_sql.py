@@ -220,7 +220,7 @@ class SqlStore:
                 yield path
 
     async def instances(self) -> AsyncIterator[str]:
-        """SOP Instance UID of every instance that is indexed, for reconciling the archive at start-up."""
+        """SOP Instance UID of every instance that is indexed, for comparing the archive with it."""
         async with self.reading() as executor:
             async for uid in SqlStudies(executor).uids():
                 yield uid

@@ -336,6 +336,7 @@ steps = Table(
     _words("why"),
     _words("cure"),
     _words("raw_key"),
+    Index(None, "id"),  # the newest, at a start
 )
 Index(
     None,
@@ -355,6 +356,22 @@ documents = Table(
     _words("sha1"),
     Column("path", Words),  # none: the bytes are in `body`
     Column("body", LargeBinary),
+)
+removed_files = Table(
+    "removed_files",
+    metadata,
+    _key("path"),  # of documents that were removed; the file follows
+    _time("removed_at"),
+    Index(None, "removed_at"),
+    sqlite_with_rowid=False,
+)
+
+# Partial: a start compares the files with what is in files, and nearly all documents are not.
+Index(
+    None,
+    documents.c.path,
+    sqlite_where=documents.c.path.is_not(None),
+    postgresql_where=documents.c.path.is_not(None),
 )
 
 # --- raw messages ------------------------------------------------------------------------------------------------------

@@ -116,8 +116,15 @@ class Archive(Protocol):
         """A merge or correction: give every instance of the study a new coerced head."""
         ...
 
-    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
-        """At start-up: remove half files, report orphans (SOP Instance UIDs here and not in `known`)."""
+    async def clear(self) -> None:
+        """At start-up, before anything is stored: remove half files."""
+        ...
+
+    async def orphans(self, known: AsyncIterator[str]) -> Sequence[str]:
+        """SOP Instance UIDs that are here and not in `known`.
+
+        The archive may be at work meanwhile: what was stored since it was opened is not judged.
+        """
         ...
 
     async def ready(self) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # loaded where there is something to do.
 
 FOLDER = Path(__file__).parent
-_REVISION = re.compile(r'^(down_)?revision\b[^=\n]*= "([^"]+)"', re.MULTILINE)
+_REVISION = re.compile(r"^(down_)?revision\b[^=\n]*= (.*)$", re.MULTILINE)
+_NAME = re.compile(r'"([^"]+)"')
 
 
 class NewerSchema(HouseError):
@@ -41,8 +42,8 @@ def heads() -> frozenset[str]:
     made: set[str] = set()
     followed: set[str] = set()
     for step in (FOLDER / "versions").glob("*.py"):
-        for down, revision in _REVISION.findall(step.read_text(encoding="utf-8")):
-            (followed if down else made).add(revision)
+        for down, revisions in _REVISION.findall(step.read_text(encoding="utf-8")):
+            (followed if down else made).update(_NAME.findall(revisions))
     return frozenset(made - followed)
 
 

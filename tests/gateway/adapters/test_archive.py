@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Under:
     """The archive under test, and what it can."""
 
     archive: Archive
+    opened: Callable[[], Archive]  # again, as after a restart
     ours: bool = True  # it keeps originals beside coerced heads, and everything in it came through us
     kind: str = ""
 
@@ -89,9 +91,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 async def under(request: pytest.FixtureRequest, tmp_path: Path, compute: ThreadCompute) -> AsyncIterator[Under]:
     clock = FixedClock()
     if request.param == "memory":
-        yield Under(MemoryArchive(clock=clock, reading=READING))
+        memory = MemoryArchive(clock=clock, reading=READING)
+        yield Under(memory, lambda: memory)
     elif request.param == "files":
-        yield Under(FilesArchive(tmp_path / "archive", compute=compute, clock=clock, reading=READING))
+        opened = partial(FilesArchive, tmp_path / "archive", compute=compute, clock=clock, reading=READING)
+        yield Under(opened(), opened)
     else:
         judge: Orthanc = request.getfixturevalue("running")
         judge.clear()
@@ -104,7 +108,7 @@ async def under(request: pytest.FixtureRequest, tmp_path: Path, compute: ThreadC
             reading=READING,
             native_url=judge.native if request.param == "orthanc" else None,
         )
-        yield Under(archive, ours=False, kind=request.param)
+        yield Under(archive, lambda: archive, ours=False, kind=request.param)
         await sessions.close()
 
 
@@ -584,12 +588,12 @@ async def test_parts_may_be_skipped_unread(under: Under, ct: SampleStudy) -> Non
 async def test_orphans_are_named(under: Under, ct: SampleStudy) -> None:
     await stored(under.archive, pour_of(bodies_of(ct)), COERCION)
     if not under.ours:  # what else is in a foreign archive is not ours to judge
-        assert list(await under.archive.reconcile(known([]))) == []
+        assert list(await under.archive.orphans(known([]))) == []
         return
     first, *rest = [str(each.sop_instance_uid) for each in ct.instances]
-    assert await under.archive.reconcile(known(rest)) == [first]
-    assert await under.archive.reconcile(known([first, *rest, "2.25.1"])) == []
-    assert sorted(await under.archive.reconcile(known([]))) == sorted([first, *rest])
+    assert await under.opened().orphans(known(rest)) == [first]
+    assert await under.opened().orphans(known([first, *rest, "2.25.1"])) == []
+    assert sorted(await under.opened().orphans(known([]))) == sorted([first, *rest])
 
 
 async def test_an_archive_that_works_is_ready(under: Under) -> None:

@@ -90,7 +90,7 @@ async def test_what_was_stored_is_there_after_a_restart(
     outcomes = await stored(archive, pour_of(bodies_of(ct)), COERCION)
     served = await fetched(archive, wanted_of(ct))
     again = opened(folder, compute)
-    assert await again.reconcile(known(bodies_of(ct))) == []
+    assert await again.orphans(known(bodies_of(ct))) == []
     assert await fetched(again, wanted_of(ct)) == served
     assert {each.arrived for each in await stored(again, pour_of(bodies_of(ct)))} == {each.arrived for each in outcomes}
 
@@ -120,11 +120,39 @@ async def test_start_up_removes_half_files_and_heads_without_a_file(
     one.unlink()  # as if the power had gone between the two renames
     (folder / "incoming" / "0123").write_bytes(b"half")
     again = opened(folder, compute)
-    await again.reconcile(known(bodies_of(ct)))
+    await again.clear()
+    await again.orphans(known(bodies_of(ct)))
     assert not one.with_suffix(".head").exists()
     assert list((folder / "incoming").iterdir()) == []
     outcomes = await stored(again, pour_of(bodies_of(ct)))
     assert sorted(each.stored for each in outcomes) == [Stored.NEW, *[Stored.SAME] * (len(ct.instances) - 1)]
+
+
+async def test_a_head_without_a_file_is_not_served_with_the_file_that_comes_later(
+    archive: FilesArchive, folder: Path, compute: ThreadCompute, ct: SampleStudy
+) -> None:
+    await stored(archive, pour_of(bodies_of(ct)), COERCION)
+    for each in folder.rglob("*.dcm"):
+        each.unlink()
+    again = opened(folder, compute)
+    await stored(again, pour_of(bodies_of(ct)))
+    assert await fetched(again, wanted_of(ct)) == bodies_of(ct)
+
+
+async def test_what_is_stored_while_orphans_are_looked_for_is_none(
+    archive: FilesArchive, folder: Path, compute: ThreadCompute, ct: SampleStudy
+) -> None:
+    first, *rest = bodies_of(ct)
+    await stored(archive, pour_of({first: bodies_of(ct)[first]}))
+    again = opened(folder, compute)
+
+    async def nothing_yet() -> AsyncIterator[str]:
+        await stored(again, pour_of({uid: bodies_of(ct)[uid] for uid in rest}), COERCION)
+        return
+        yield
+
+    assert await again.orphans(nothing_yet()) == [first]
+    assert len(list(folder.rglob("*.head"))) == len(rest)
 
 
 async def test_a_store_that_is_cancelled_leaves_nothing_half_done(
@@ -372,7 +400,8 @@ def test_what_was_told_before_a_kill_is_there_after_it(tmp_path: Path, ct: Sampl
 async def _all_there(folder: Path, ct: SampleStudy, told: list[str]) -> None:
     compute = ThreadCompute(2)
     archive = opened(folder, compute)
-    orphans = await archive.reconcile(known(told))
+    await archive.clear()
+    orphans = await archive.orphans(known(told))
     assert list((folder / "incoming").iterdir()) == []
     wanted = [each for each in wanted_of(ct) if each.instance.sop_instance_uid in (*told, *orphans)]
     served = await fetched(archive, wanted)
