@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from gateway.adapters.arrival import (
     Frames,
