@@ -61,7 +61,7 @@ class Made:
 
     async def document(self, peer: Peer = LAKESIDE, user: User | None = None) -> bytes:
         header = await self.asserting.header(peer, ADDRESS, user)
-        envelope = b"".join(encode_envelope([b"<x/>"], action="a", message_id="m", security=header))
+        envelope = b"".join(encode_envelope([b"<x/>"], action="a", message_id="m", blocks=header))
         found = secured(envelope_header(parse(envelope)))
         assert found is not None
         return found.assertion

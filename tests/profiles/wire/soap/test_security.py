@@ -82,7 +82,7 @@ def test_a_header_without_one_assertion_is_refused_by_the_fault_that_says_so(inn
 
 
 def test_a_header_that_is_written_is_read_and_must_be_understood() -> None:
-    written = b"".join(encode_envelope([b"<x/>"], action="a", message_id="m", security=encode_security(ONE.encode())))
+    written = b"".join(encode_envelope([b"<x/>"], action="a", message_id="m", blocks=encode_security(ONE.encode())))
     found = envelope_header(parse(written))
     assert found is not None
     block = found.find(SECURITY)
