@@ -249,6 +249,23 @@ async def test_what_is_on_its_way_when_its_manifest_is_replaced_arrives_hidden(t
         assert len(here.source.asked) == asked
 
 
+async def test_a_study_that_is_gone_before_it_has_come_stays_gone_and_nobody_is_told_of_it(tmp_path: Path) -> None:
+    ehr = {"endpoint": {"ORU^R01": "mllp://127.0.0.1:1"}}
+    async with world(tmp_path, peers={"EHR": ehr}, rules=[{"when": "study.available", "do": ["announce:EHR"]}]) as here:
+        await here.valley.tell(ZEBEDIAH)
+        study, other = here.study(seed=1, series=1, instances=2), here.study(seed=2, series=1, instances=2)
+        here.source.script = [waits]
+        assert await (await here.valley.provide(offer_of(study))).codes() == ()
+        older = await here.valley.rests("moving")
+        assert await (await here.valley.provide(offer_of(other, replaces=entry_of(older)))).codes() == ()
+        await here.valley.rests("stored", study=other.study_instance_uid)  # the EHR does not answer
+        here.source.may_go_on.set()
+        await settled(here, older["id"])
+        assert await seen(here, study) == set()
+        assert (await imaging_study(here.valley, study))["status"] == "cancelled"
+        assert on_disk(here) == sums(study) | sums(other)
+
+
 async def settled(here: World, exchange_id: str) -> None:
     async with asyncio.timeout(30):
         while (await here.valley.ask("GET", f"/exchanges/{exchange_id}"))["state"] != "done":

@@ -407,8 +407,8 @@ class ScriptedSource:
 
 CLINICAL = (
     "registry_objects", "registry_unique_ids", "entries", "entry_terms", "submission_sets", "folders", "associations",
-    "studies", "study_keys", "series", "instances", "expected_instances", "patients", "patient_identifiers",
-    "identity_links", "documents",
+    "studies", "study_keys", "series", "instances", "withdrawn_instances", "expected_instances", "patients",
+    "patient_identifiers", "identity_links", "documents",
 )  # fmt: skip
 
 
