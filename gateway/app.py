@@ -186,15 +186,20 @@ async def _listening(
     finally:
         listeners.ops.draining = True
         within = listen.drain_timeout_s
-        await asyncio.gather(http.cleanup(), jobs.stop(within), *([] if mllp is None else [mllp.close(within)]))
+        await asyncio.gather(
+            http.cleanup(),
+            listeners.soap.close(within),
+            jobs.stop(within),
+            *([] if mllp is None else [mllp.close(within)]),
+        )
 
 
 @asynccontextmanager
 async def _tidied(settings: Settings, adapters: Adapters) -> AsyncIterator[None]:
     """What is kept no longer than the settings say, goes."""
     housekeeping = Housekeeping(
-        store=adapters.store, clock=adapters.clock, retention=retention_of(settings.retention),
-        give_back=adapters.store.give_back,
+        store=adapters.store, objects=adapters.objects, clock=adapters.clock,
+        retention=retention_of(settings.retention), give_back=adapters.store.give_back,
     )  # fmt: skip
     async with _in_background(housekeeping.serve(), "housekeeping"):
         yield

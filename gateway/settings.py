@@ -79,6 +79,7 @@ class AffinityDomainSection(Section):
 
     patient_authority: OidSetting | None = None  # None: we share in no domain but our own
     code_sets: Path | None = None  # None: built-in codes; see README
+    shared_authorities: tuple[OidSetting, ...] = ()  # of ids that all communities share, such as national ones
 
 
 class StoreSection(Section):
@@ -150,6 +151,7 @@ class LimitsSection(Section):
     idle_timeout_s: float = 30.0  # nothing moved for so long; never a limit on a whole exchange
     results: int = 10_000  # entries in one answer
     community_deadline_s: float = Field(default=20.0, gt=0)  # to the head of its answer; a person waits for all of them
+    correlation_hours: float = Field(default=24.0, ge=0, le=8_760)  # who is who at other communities; 0: never remembered
 
 
 def _file(path: object) -> object:
@@ -182,7 +184,9 @@ class AssertionSection(Section):
 
     audience: tuple[str, ...] = ()  # URIs that mean us; none: listen.base_url and our home community
     clock_skew_s: float = Field(default=60.0, ge=0, le=600)  # how far the clocks of two houses may be apart
-    lifetime_s: float = Field(default=3600.0, gt=0, le=86_400)  # of one that is accepted: what is stolen is good so long
+    lifetime_s: float = Field(
+        default=3600.0, gt=0, le=86_400
+    )  # of one that is accepted: what is stolen is good so long
     once: bool = False  # true: every assertion is good for one message; else only those that ask for it themselves
     certificate: Path | None = None  # of the key that signs ours
     key: Path | None = None
@@ -215,6 +219,7 @@ class PeerSection(Section):
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
     scopes: frozenset[str] = frozenset()
     endpoint: Mapping[str, str] = Field(default_factory=dict)
+    reply_to: frozenset[str] = frozenset()  # where their SOAP requests may ask the answer to be brought (wsa:ReplyTo)
     hl7_application: str = ""
     hl7_facility: str = ""
     hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # win over the house's: two may say "MPI"

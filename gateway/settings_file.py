@@ -25,6 +25,7 @@ data = "data"                       # everything that is ours is below this fold
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
 # code_sets = "codes.toml"          # classCode, typeCode and the others that we publish with; `radgate config codes`
+# shared_authorities = ["1.2.3.99"] # of ids that all communities share (national ones): told to those we ask by ITI-55
 
 [store]
 # url = "postgresql://radgate@localhost/radgate"   # without it: SQLite in the data folder
@@ -70,6 +71,7 @@ mllp_port = 2575
 # idle_timeout_s = 30.0             # nothing moved for so long; never a limit on a whole exchange
 # results = 10000                   # objects in one answer to a query
 # community_deadline_s = 20.0       # what another community may take until it begins to answer
+# correlation_hours = 24.0          # by which ids communities know each other's patients; 0: never remembered
 
 [retention]
 # raw_days = 30                     # the beginning of each message, for operators; ten times as long where it failed
@@ -108,6 +110,7 @@ mllp_port = 2575
 # scopes = []                       # transactions that they may ask for; empty: all
 # hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
 # hl7_facility = ""
+# reply_to = ["https://lakeside.example/soap/reply"]   # where they may ask SOAP answers to be brought; nowhere else
 # hl7_namespaces = { MPI = "1.2.4.4" }   # in what they send: wins over the house's, for two may mean two by one word
 # assertion = "off"                 # of the person who asks: "off", "optional" or "required"
 # issuers = []                      # names of [[issuer]]s whose assertions they may bring; empty: any
@@ -125,9 +128,13 @@ mllp_port = 2575
 # "RAD-75" = "https://lakeside.example/soap/imaging-responding-gateway"
 # "MLLP" = "mllps://lakeside.example:2575"
 
-# [[rule]]
-# when = "study.available"
-# do = ["announce:EHR", "share:Region"]
+# [[rule]]                          # what happens by itself; what was published is kept true without one
+# when = "study.available"          # it came, or more of it; or "study.changed": patient's data, or what the archive has
+# do = ["announce:EHR", "share:Region"]   # or "register": in our own registry
+# modality = ["CT", "MR"]           # conditions; all that are given must hold, and of each list one is enough
+# institution = ["Lake*"]
+# description = ["*chest*"]
+# younger_than_days = 3650          # since the study began
 """
 
 

@@ -91,7 +91,7 @@ class SoapCarrier:
             spools.append(self._objects.spool(self._document_bytes))
             return spools[-1]
 
-        ask = _Ask(address, peer)
+        ask = Ask(address, peer)
         try:
             asked = f"urn:uuid:{message_id}"
             security = await self._asserting.header(peer, address, user) if self._asserting is not None else b""
@@ -127,7 +127,7 @@ class SoapCarrier:
         out = transaction.encode_request(request)
         envelope = encode_envelope(
             out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True,
-            blocks=security,
+            blocks=security + out.header,
         )  # fmt: skip
         return pack(
             transaction.packaging,
@@ -138,7 +138,7 @@ class SoapCarrier:
         )
 
 
-class _Ask:
+class Ask:
     """One request and its answer: what was counted, and how long nothing has moved."""
 
     def __init__(self, address: str, peer: Peer) -> None:

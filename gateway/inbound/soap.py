@@ -3,15 +3,18 @@
 One address serves several transactions, told apart by wsa:Action. Documents of a request are spooled as they come; an
 answer is written as it is made. Nothing limits how long an exchange takes, only how long nothing may move.
 
+An answer may go elsewhere (wsa:ReplyTo), where the peer's settings allow that very address. Then 202 says only that the
+request was read: the turn is taken afterwards, and its answer acknowledges it.
+
 What a newcomer gets wrong: once the first byte of an answer is out, its status cannot be mended. If a pour breaks then, the
 connection is cut, because a body that is cut off cannot be mistaken for a complete one.
 
-Source: ITI TF-2 Appendix V.3 and V.8; what is tolerated of whom: `gateway.model.peer.Tolerance`.
+Source: ITI TF-2 Appendix V.3, V.5 and V.8; what is tolerated of whom: `gateway.model.peer.Tolerance`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +28,7 @@ from gateway.inbound.turn import Answered, Turns
 from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
 from gateway.ports.clock import Clock
 from gateway.ports.objects import Objects, Spool
+from gateway.ports.replies import Replies
 from profiles.errors import (
     Busy,
     ExchangeError,
@@ -44,6 +48,7 @@ from profiles.xua.iti40 import user_of
 
 QUERY_BYTES = RAW_BYTES  # audit quotes no larger request
 DEFAULT_LIMITS = SoapLimits()
+LATER_AT_ONCE = 64  # answers on their way elsewhere: each holds its request
 
 Identify = Callable[[web.Request], Caller]
 
@@ -72,6 +77,7 @@ class SoapListener:
         anonymous_loopback: bool = False,
         base_url: str = "",
         assertions: Assertions | None = None,
+        replies: Replies | None = None,
     ) -> None:
         """Serve nothing yet.
 
@@ -86,6 +92,7 @@ class SoapListener:
             anonymous_loopback: Whether callers of this machine that we do not know may ask.
             base_url: How others reach us, for `?wsdl`; "": as the one who asks for it wrote it.
             assertions: Who verifies who the person is on whose behalf a peer asks; None: nobody, and none is looked at.
+            replies: The way to where a peer wants its answers; None: they go back on the connection that asks.
         """
         self._turns = turns
         self._objects = objects
@@ -97,6 +104,8 @@ class SoapListener:
         self._anonymous_loopback = anonymous_loopback
         self._base_url = base_url.rstrip("/")
         self._assertions = assertions
+        self._replies = replies
+        self._later: set[asyncio.Task[None]] = set()
         self._served: dict[str, dict[str, _Served]] = {}
 
     def add(self, address: str, answerings: Iterable[Answering[Any, Any]]) -> None:
@@ -134,7 +143,16 @@ class SoapListener:
         try:
             return await self._answer(post, self._served[address])
         finally:
-            post.discard()
+            if not post.later:
+                post.discard()
+
+    async def close(self, within_s: float) -> None:
+        """Let answers that go elsewhere arrive; what takes longer than that is given up."""
+        if self._later:
+            _, late = await asyncio.wait(self._later, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _answer(self, post: "_Post", served: Mapping[str, _Served]) -> web.StreamResponse:
         try:
@@ -146,7 +164,7 @@ class SoapListener:
                 new_sink=post.spool,
             )
             understood = self._assertions.understood(post.caller) if self._assertions is not None else NOTHING
-            asked = _dispatch(post, post.message, served, understood)
+            asked = _dispatch(post, post.message, served, understood, elsewhere=self._may_go_elsewhere(post))
             if self._assertions is not None:
                 address = f"{self._base_url}{post.request.path}"
                 post.caller = await self._assertions.identify(post.caller, post.message, address)
@@ -154,13 +172,48 @@ class SoapListener:
             return await self._refuse(post, error)
         except Exception as defect:
             return await self._refuse(post, to_tell(defect))
+        if post.message.addressing.elsewhere:
+            return await self._answer_elsewhere(post, asked, post.message)
         try:
-            return await self._turn(post, asked, post.message)
+            async with self._answered(post, asked, post.message) as (answered, answer):
+                if isinstance(answer, ExchangeError):
+                    return self._fault(post, answer, answered.exchange_id)
+                return await post.send(answer, answered)
         except asyncio.CancelledError:
             post.outgoing.cut()
             raise
         except Exception as error:
             return self._broken(post, asked.transaction.id, error)
+
+    def _may_go_elsewhere(self, post: "_Post") -> bool:
+        """Whether the answer may be brought to the address that the request names for it: never because it says so."""
+        peer, address = post.caller.peer, post.message.addressing.reply_to if post.message is not None else ""
+        return self._replies is not None and peer is not None and address in peer.reply_to
+
+    async def _answer_elsewhere(self, post: "_Post", asked: _Served, message: SoapMessage) -> web.StreamResponse:
+        """Say that it is taken; what comes of it, and whether it is kept, only the answer says."""
+        if len(self._later) >= LATER_AT_ONCE:
+            return await self._refuse(post, Busy("too many answers are on their way elsewhere"))
+        post.later = True
+        task = asyncio.create_task(self._bring(post, asked, message), name="answer elsewhere")
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+        return web.Response(status=202)
+
+    async def _bring(self, post: "_Post", asked: _Served, message: SoapMessage) -> None:
+        peer, replies = post.caller.peer, self._replies
+        assert peer is not None  # or it would not go elsewhere
+        assert replies is not None
+        try:
+            async with self._answered(post, asked, message, to=message.addressing.reply_to) as (answered, answer):
+                if isinstance(answer, ExchangeError):
+                    answer = _whole(self._fault_body(message, answer, answered.exchange_id))
+                answered.sent_bytes += await replies.send(message.addressing.reply_to, peer, answer)
+        except Exception as error:
+            told = to_tell(error, exchange_id=post.exchange_id, transaction_id=asked.transaction.id)
+            await self._turns.undelivered(post.exchange_id, post.caller, asked.transaction.id, told)
+        finally:
+            post.discard()
 
     def _admit(self, post: "_Post") -> None:
         """What can be refused before a byte of the body is read."""
@@ -182,13 +235,16 @@ class SoapListener:
         )
         return self._fault(post, error)
 
-    def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
-        body = encode_fault(
+    def _fault_body(self, message: SoapMessage | None, error: ExchangeError, exchange_id: str) -> bytes:
+        return encode_fault(
             error,
-            relates_to=post.message.addressing.message_id if post.message is not None else "",
+            relates_to=message.addressing.message_id if message is not None else "",
             message_id=f"urn:uuid:{self._clock.new_uuid()}",
             exchange_id=exchange_id,
         )
+
+    def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
+        body = self._fault_body(post.message, error, exchange_id)
         response = web.Response(
             status=fault_status(fault_code(error).code), body=body, content_type=SOAP_XML, charset="utf-8"
         )
@@ -198,7 +254,14 @@ class SoapListener:
             response.headers["Retry-After"] = str(error.retry_after_s)
         return response
 
-    async def _turn(self, post: "_Post", asked: _Served, message: SoapMessage) -> web.StreamResponse:
+    @asynccontextmanager
+    async def _answered(
+        self, post: "_Post", asked: _Served, message: SoapMessage, *, to: str = ""
+    ) -> AsyncIterator[tuple[Answered[Any], Packed | ExchangeError]]:
+        """One turn, and its answer to be sent inside the context: packed, or the error that a fault is to tell.
+
+        `to` is where it goes, if that is elsewhere.
+        """
         transaction, assertion = asked.transaction, post.caller.assertion
         decoded = False
 
@@ -222,7 +285,8 @@ class SoapListener:
             error = answered.error
             # A fault until the body is decoded, and for who they are; then the transaction's own words.
             if error is not None and (not decoded or isinstance(error, Unauthenticated)):
-                return self._fault(post, error, answered.exchange_id)
+                yield answered, error
+                return
             value = answered.response if error is None else transaction.refuse(error)
             if transaction.stamp is not None:
                 stamp = Stamp(id=self._clock.new_uuid(), at=self._clock.now())
@@ -233,9 +297,10 @@ class SoapListener:
                 action=transaction.response_action,
                 message_id=f"urn:uuid:{self._clock.new_uuid()}",
                 relates_to=message.addressing.message_id,
+                to=to,
+                blocks=out.header + (b"".join(message.addressing.reply_parameters) if to else b""),
             )
-            packed = pack(transaction.packaging, envelope, out, unique=self._clock.new_uuid().replace("-", ""))
-            return await post.send(packed, answered)
+            yield answered, pack(transaction.packaging, envelope, out, unique=self._clock.new_uuid().replace("-", ""))
 
     def _broken(self, post: "_Post", transaction_id: str, error: Exception) -> web.StreamResponse:
         """The answer broke, and the turn has recorded it: a fault if nothing is out yet, else the connection is cut."""
@@ -246,8 +311,21 @@ class SoapListener:
         return post.outgoing.response
 
 
+async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body
+
+
+def _whole(body: bytes) -> Packed:
+    return Packed(content_type=f"{SOAP_XML}; charset=utf-8", chunks=_one(body), size_bytes=len(body))
+
+
 def _dispatch(
-    post: "_Post", message: SoapMessage, served: Mapping[str, _Served], understood: frozenset[str]
+    post: "_Post",
+    message: SoapMessage,
+    served: Mapping[str, _Served],
+    understood: frozenset[str],
+    *,
+    elsewhere: bool,
 ) -> _Served:
     """Which transaction it is, and whether its packaging and headers will do.
 
@@ -255,7 +333,9 @@ def _dispatch(
         ExchangeError: As the fault is to say.
     """
     asked = served.get(message.addressing.action)
-    findings = message.findings + check_header(message.header, message.addressing, understood=understood)
+    findings = message.findings + check_header(
+        message.header, message.addressing, understood=understood, elsewhere=elsewhere
+    )
     if asked is None:
         raise Unsupported(
             "this action is not served at this address",
@@ -331,6 +411,7 @@ class _Post:
         self.outgoing = Outgoing(request, idle_timeout_s)
         self.transaction_id = ""
         self.exchange_id = ""
+        self.later = False  # whether it is answered when the connection that asked has its reply already
         self._objects = objects
         self._document_bytes = document_bytes
         self._spools: list[Spool] = []

@@ -99,6 +99,10 @@ class Turns(Protocol):
         """
         ...
 
+    async def undelivered(self, exchange_id: str, caller: Caller, transaction_id: str, error: ExchangeError) -> None:
+        """Note that an answer which was made, and was to go elsewhere, did not arrive there."""
+        ...
+
     async def refused(
         self,
         caller: Caller,
@@ -290,7 +294,11 @@ class Turn:
         errors = errors_of(found)
         if errors:
             raise RuleViolation(errors[0].text, code=errors[0].code, location=errors[0].location, findings=errors)
-        response = await answering.method(decoded.value, exchange)
+        try:
+            response = await answering.method(decoded.value, exchange)
+        except ExchangeError:
+            await _hold_to_the_patient(exchange)  # not even that there is no such patient
+            raise
         await _hold_to_the_patient(exchange)
         return response
 
@@ -315,6 +323,21 @@ class Turn:
             logger().error("audit cannot be written", exchange=record.exchange.id, condition=full.condition.value)
             return full
         return outward(error)
+
+    async def undelivered(self, exchange_id: str, caller: Caller, transaction_id: str, error: ExchangeError) -> None:
+        """Note an answer that did not arrive; see `Turns.undelivered`."""
+        if not exchange_id:  # no turn was taken
+            return
+        step = Step(
+            exchange_id=exchange_id, at=self._clock.now(), transaction=transaction_id, direction=Direction.OUT,
+            outcome=StepOutcome.FAILURE, text="The answer was to go elsewhere and did not arrive",
+            peer=caller.peer.name if caller.peer else "", why=error.detail, cure=cure_of(error),
+        )  # fmt: skip
+        try:
+            async with self._store.unit() as work:
+                await work.ledger.note(step)
+        except HouseError as full:
+            logger().error("a lost answer cannot be noted", exchange=exchange_id, error=full.condition.value)
 
     async def refused(
         self,

@@ -65,6 +65,7 @@ class Peer:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
+    reply_to: frozenset[str] = frozenset()  # addresses that answers to them may be brought to, as they write them
     hl7: Hl7Address | None = None  # how messages to them are addressed
     hl7_namespaces: Mapping[str, Oid] = field(default_factory=dict)  # authorities of ids that name no OID
     scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all

@@ -23,6 +23,7 @@ from gateway.adapters.overlays import Overlays
 from gateway.adapters.peers import CallingPeers, StaticDirectory
 from gateway.adapters.peers_mllp import MllpCarrier
 from gateway.adapters.peers_soap import SoapCarrier
+from gateway.adapters.replies_soap import SoapReplies
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tls import ClientCertificate, TlsIdentity, client_context, server_context
 from gateway.adapters.ways import NetworkWays
@@ -69,6 +70,7 @@ class Adapters:
     archive: Archive
     peers: CallingPeers
     ways: NetworkWays
+    replies: SoapReplies
     directory: StaticDirectory
     identity: TlsIdentity | None  # what we show; None: no TLS
     due: Bell
@@ -121,7 +123,7 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
         peers=CallingPeers(
             house=house, store=store, clock=clock, carriers={SoapTransaction: soap, Hl7Transaction: mllp}
         ),
-        ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
+        replies=SoapReplies(sessions=sessions), ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
         directory=directory, identity=identity, due=due, committed=committed,
     )  # fmt: skip
 

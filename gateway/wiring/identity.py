@@ -79,6 +79,7 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
         patient_authority=section.patient_authority,
         certificate_sha256=(fingerprint_of_file(section.certificate),) if section.certificate is not None else (),
         endpoints=dict(section.endpoint),
+        reply_to=section.reply_to,
         unknown_patient=section.unknown_patient,
         tolerances=section.tolerances,
         hl7=hl7,

@@ -57,6 +57,7 @@ class Listeners:
     """The doors, not open yet; `mllp` is None where the settings close it."""
 
     http: web.Application
+    soap: SoapListener
     mllp: MllpListener | None
     ops: Ops
 
@@ -82,9 +83,10 @@ def listeners_of(
         house=house, store=adapters.store, operations=services.operations, probe=services.probe,
         directory=adapters.directory, audit=adapters.trail.archive(adapters.store), login=login, clock=adapters.clock,
     )  # fmt: skip
+    soap = _soap(settings, house, adapters, services, turns, identifier)
     app = web.Application(client_max_size=0)
     for listener in (
-        _soap(settings, house, adapters, services, turns, identifier),
+        soap,
         _fhir(settings, house, services, turns, identifier),
         _dicomweb(settings, house, adapters, services, turns, identifier),
         desk,
@@ -92,7 +94,7 @@ def listeners_of(
     ):
         listener.routes(app)
     mllp = _mllp(settings, house, adapters, services, turns, identifier, tls) if settings.listen.mllp else None
-    return Listeners(http=app, mllp=mllp, ops=ops)
+    return Listeners(http=app, soap=soap, mllp=mllp, ops=ops)
 
 
 def _soap(
@@ -103,20 +105,23 @@ def _soap(
         turns=turns, objects=adapters.objects, identify=identifier.of_request, clock=adapters.clock,
         document_bytes=limits.document_bytes, idle_timeout_s=limits.idle_timeout_s,
         anonymous_loopback=settings.access.anonymous_loopback, base_url=house.base_url,
+        replies=adapters.replies,
         limits=SoapLimits(root_bytes=limits.soap_root_bytes, message_bytes=limits.request_bytes or None),
         assertions=assertions_of(
             settings, house, store=adapters.store, compute=adapters.compute, clock=adapters.clock
         ),
     )  # fmt: skip
     ingest, queries, federate = services.ingest, services.queries, services.federate
-    repository = DocumentRepository(ingest=ingest, retrieve=services.retrieve)
+    repository = DocumentRepository(ingest=ingest, retrieve=services.retrieve, removal=services.removal)
     source = ImagingDocumentSource(retrieve=services.retrieve)
     for path, actor in {
-        "registry": DocumentRegistry(ingest=ingest, queries=queries),
+        "registry": DocumentRegistry(ingest=ingest, queries=queries, update=services.update, removal=services.removal),
         "repository": repository,
         "document-recipient": DocumentRecipient(ingest=ingest),
         "imaging-source": source,
-        "responding-gateway": RespondingGateway(house=house, queries=queries, repository=repository),
+        "responding-gateway": RespondingGateway(
+            house=house, queries=queries, repository=repository, discover=services.discover
+        ),
         "initiating-gateway": InitiatingGateway(federate=federate, queries=queries, repository=repository),
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),

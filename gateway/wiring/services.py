@@ -1,28 +1,33 @@
 """Services: the use cases of this house, upon its adapters."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.code_sets import CodeSets
 from gateway.model.house import House
 from gateway.services.collect import Collect
+from gateway.services.discover import Discover
 from gateway.services.federate import Federate
 from gateway.services.feed import Feed
-from gateway.services.follow import Follow, Rule
+from gateway.services.follow import Follow
 from gateway.services.ingest import Ingest
 from gateway.services.notify import Notify
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.publish import Publish
+from gateway.services.remove import Removal
 from gateway.services.resolve import Resolve
 from gateway.services.retrieve import Retrieve
 from gateway.services.rewrite import Rewrite
+from gateway.services.rules import Rule, When
 from gateway.services.search import Search
 from gateway.services.stored_query import StoredQueries
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import Transfer
+from gateway.services.update import Update
 from gateway.services.viewing import Viewing
-from gateway.settings import Settings
+from gateway.settings import RuleSection, Settings
 from gateway.wiring.adapters import Adapters
 from profiles.model.identifiers import Oid
 
@@ -35,6 +40,9 @@ class Services:
     retrieve: Retrieve
     queries: StoredQueries
     federate: Federate
+    discover: Discover
+    update: Update
+    removal: Removal
     search: Search
     viewing: Viewing
     feed: Feed
@@ -63,14 +71,22 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     collect = Collect(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock
     )
+    discover = Discover(
+        house=house, store=store, peers=peers, clock=clock,
+        shared=frozenset(settings.affinity_domain.shared_authorities),
+        keep_for=timedelta(hours=settings.limits.correlation_hours),
+    )  # fmt: skip
     return Services(
         ingest=Ingest(house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock),
         retrieve=Retrieve(house=house, store=store, archive=archive),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
-            house=house, store=store, peers=peers, directory=directory,
+            house=house, store=store, peers=peers, directory=directory, discover=discover,
             deadline_s=settings.limits.community_deadline_s,
         ),
+        update=Update(house=house, clock=clock),
+        removal=Removal(house=house, compute=compute),
+        discover=discover,
         search=Search(store=store, notice=lambda: "" if synchronise is None else synchronise.notice),
         viewing=Viewing(store=store, archive=archive, compute=compute),
         feed=Feed(house=house, clock=clock),
@@ -78,7 +94,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         follow=Follow(
             store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
             collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
-            rules=[Rule(do=rule.do) for rule in settings.rule], synchronise=synchronise,
+            rules=[_rule(rule) for rule in settings.rule], synchronise=synchronise,
         ),
         operations=Operations(
             house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
@@ -93,6 +109,15 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
 def domains_of(settings: Settings, house: House) -> frozenset[Oid]:
     """The assigning authorities of patient ids that the settings name."""
     named = {house.patient_authority, house.affinity_authority, *settings.house.hl7_namespaces.values()}
+    named |= set(settings.affinity_domain.shared_authorities)
     for peer in settings.peer:
         named |= {peer.patient_authority, *peer.hl7_namespaces.values()}
     return frozenset(each for each in named if each is not None)
+
+
+def _rule(told: RuleSection) -> Rule:
+    return Rule(
+        do=told.do, when=When(told.when), modality=told.modality, institution=told.institution,
+        description=told.description,
+        younger_than=timedelta(days=told.younger_than_days) if told.younger_than_days else None,
+    )  # fmt: skip

@@ -63,12 +63,14 @@ PROVED_BY = {
     "gateway/adapters/overlays": "tests/gateway/adapters/test_archive.py",
     "gateway/adapters/patterns": "tests/gateway/adapters/test_studies.py",
     "gateway/adapters/policy_table": "tests/gateway/actors/test_fhir_server.py",
+    "gateway/adapters/replies_soap": "tests/flows/test_asynchronous_soap.py",
     "gateway/adapters/sequence": "tests/gateway/adapters/test_ledger.py",
     "gateway/adapters/store_postgresql": "tests/gateway/adapters/test_store_sql.py",
     "gateway/adapters/store_sqlite": "tests/gateway/adapters/test_store_sql.py",
     "gateway/adapters/stored": "tests/gateway/adapters/test_registry.py",
     # --- services and actors: use cases, proved by whole conversations ---
     "gateway/services/collect": "tests/conformance/test_demo.py",
+    "gateway/services/discover": "tests/flows/test_discovery.py",
     "gateway/services/federate": "tests/flows/test_cross_community.py",
     "gateway/services/follow": "tests/gateway/services/test_synchronise.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
@@ -115,6 +117,8 @@ TRANSACTIONS_PROVED_BY = {
     "pix/iti8": "tests/profiles/pix/test_feeds.py",  # one table for both feeds: what differs stands side by side
     "pix/iti30": "tests/profiles/pix/test_feeds.py",
     "xds/iti42": "tests/profiles/xds/iti41/test_audit.py",  # the three submissions have the same audit and rules
+    "xds/iti86": "tests/profiles/xds/iti62/test_iti62.py",  # two removals, one table
+    "xds/iti92": "tests/profiles/xds/iti57/test_iti57.py",  # an update and its restricted form
 }
 
 
