@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import orjson
@@ -468,6 +469,7 @@ class Valley:
     addresses: Mapping[str, str]
     http: ClientSession
     log: io.BytesIO
+    tls: SSLContext | None = None  # of its MLLP
 
     @property
     def url(self) -> str:
@@ -539,7 +541,7 @@ class Valley:
             control_id=uuid.uuid4().hex[:20], at=datetime.now(UTC),
         )  # fmt: skip
         request = PatientFeedRequest(event=event, patient=patient, recorded=Moment(datetime.now(UTC)), **merge)
-        answer = await send_message(host, int(port), ITI_8.encode_request(request, out))
+        answer = await send_message(host, int(port), ITI_8.encode_request(request, out), ssl=self.tls)
         return ITI_8.decode_response(answer).value
 
     async def ask(self, method: str, path: str, body: object = None) -> Any:
