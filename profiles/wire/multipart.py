@@ -11,7 +11,7 @@ Source: RFC 2046 5.1 (multipart), RFC 2387 (related), RFC 2392 (content ids).
 
 import binascii
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
@@ -135,6 +135,8 @@ class MultipartReader:
         self._part_bytes = 0
         self._parts = 0
         self._content_ids: set[str] = set()
+        self._last: PartBegin | None = None
+        self._last_block = b""
         self.findings: tuple[Finding, ...] = ()
 
     def receive(self, chunk: bytes) -> Iterator[MultipartEvent]:
@@ -202,9 +204,7 @@ class MultipartReader:
         if found < 0:
             self._held = data[at:]
             return None
-        begin = PartBegin(_headers(data[at + width : found], self._newline))
-        self._admit(begin)
-        yield begin
+        yield self._begin(data[at + width : found])
         self._parts += 1
         self._part_bytes = 0
         self._state = _State.BODY
@@ -276,11 +276,18 @@ class MultipartReader:
             return _Line.UNDECIDED, at
         return _Line.NO_BOUNDARY, at
 
-    def _admit(self, begin: PartBegin) -> None:
-        """Refuse what would be ambiguous or too much."""
-        here = f"part {self._parts}"
+    def _begin(self, block: bytes) -> PartBegin:
+        """What a head says. The images of a series often have the same one: it is not read again."""
         if self._parts >= self._limits.parts:
             raise MalformedMessage(f"the multipart body has more than {self._limits.parts} parts")
+        if self._last is None or block != self._last_block or self._last.content_id:
+            self._last_block, self._last = block, PartBegin(_headers(block, self._newline))
+            self._admit(self._last)
+        return self._last
+
+    def _admit(self, begin: PartBegin) -> None:
+        """Refuse what would be ambiguous."""
+        here = f"part {self._parts}"
         names = [name for name, _ in begin.headers if name in _SINGLE_HEADERS]
         if len(names) != len(set(names)):
             raise MalformedMessage("a header that names or types a part stands in it twice", location=here)
@@ -396,9 +403,11 @@ class MultipartPour:
 
     def __init__(self, chunks: AsyncIterator[bytes], content_type: str, limits: MultipartLimits) -> None:
         self._reader = MultipartReader(content_type, limits)
-        self._events = self._read(chunks)
+        self._source = chunks
+        self._events: Iterator[MultipartEvent] = iter(())  # what is left of the chunk that came last
         self._position = 0
         self._open = False
+        self._stopped = False
         self.ended = False
 
     @property
@@ -410,9 +419,7 @@ class MultipartPour:
         return self
 
     async def __anext__(self) -> Part:
-        while self._open:
-            await self._more()
-        async for event in self._events:
+        while (event := self._next() or await self._more()) is not None:
             if isinstance(event, PartBegin):
                 position, self._position, self._open = self._position, self._position + 1, True
                 chunks = self._chunks(position)
@@ -429,25 +436,32 @@ class MultipartPour:
 
     async def aclose(self) -> None:
         """Stop reading; what is under way raises."""
-        self._open = False
-        await self._events.aclose()
+        self._stop()
 
-    async def _read(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[MultipartEvent, None]:
-        async for chunk in chunks:
-            for event in self._reader.receive(chunk):
-                yield event
-        self._reader.close()
-        self.ended = True
+    def _stop(self) -> None:
+        self._open, self._stopped, self._events = False, True, iter(())
 
-    async def _more(self) -> bytes:
-        """The next bytes of the open part; empty when it is complete."""
-        event = await anext(self._events, None)
-        if isinstance(event, PartData):
-            return event.data
-        if event is None:
-            self._complete()
-        self._open = False
-        return b""
+    def _next(self) -> MultipartEvent | None:
+        """The next event of what has come; None: more has to come."""
+        try:
+            return next(self._events, None)
+        except MalformedMessage:
+            self._stop()
+            raise
+
+    async def _more(self) -> MultipartEvent | None:
+        """The next event of what comes; None: the body has ended, or will not be read on."""
+        while not self._stopped:
+            chunk = await anext(self._source, None)
+            if chunk is None:
+                self._stop()
+                self._reader.close()
+                self.ended = True
+                return None
+            self._events = self._reader.receive(chunk)
+            if (event := self._next()) is not None:
+                return event
+        return None
 
     def _complete(self) -> None:
         """Never let a body that broke pass for one that is complete, however often it is asked."""
@@ -460,8 +474,13 @@ class MultipartPour:
                 raise RuntimeError("a part of a pour is read before the next one is asked for")
             if not self._open:
                 return
-            if chunk := await self._more():
-                yield chunk
+            event = self._next() or await self._more()
+            if isinstance(event, PartData):
+                yield event.data
+                continue
+            if event is None:
+                self._complete()
+            self._open = False
 
 
 async def _decoded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -192,6 +192,7 @@ def test_media_type_names_fold_and_values_do_not() -> None:
         (b"--b\r\nA: 1\nB: 2\r\n\r\n\r\n--b--", "control"),
         (b"--b\r\nA: \x00\r\n\r\n\r\n--b--", "control"),
         (b"--b\r\nContent-ID: <a>\r\n\r\n\r\n--b\r\nContent-ID: a\r\n\r\n\r\n--b--", "same Content-ID"),
+        (b"--b\r\nContent-ID: <a>\r\n\r\n\r\n--b\r\nContent-ID: <a>\r\n\r\n\r\n--b--", "same Content-ID"),
         (b"--b\r\nContent-ID: <a>\r\nContent-id: <c>\r\n\r\n\r\n--b--", "twice"),
         (b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n\r\n--b--", "inside a multipart"),
         (b"--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\r\n--b--", "not binary"),
