@@ -19,7 +19,8 @@ import aiohttp
 
 from gateway.adapters.arrival import file_meta_of
 from gateway.adapters.dicomweb_answers import StoreAnswer, first_value, json_of, refusal
-from gateway.adapters.http import body_of, calling, hop_of, idle_timeout
+from gateway.adapters.http import calling, hop_of, idle_timeout
+from gateway.adapters.long_body import long_body_of
 from profiles.errors import MalformedMessage, PeerProtocolError, PeerRefused, PeerUnavailable, UnknownDocument
 from profiles.model.content import Pour
 from profiles.wire.dicom.syntaxes import EXPLICIT_LE
@@ -228,7 +229,7 @@ class DicomwebClient:
             PeerProtocolError: It does not come in parts.
         """
         try:
-            return parts_of(body_of(response, address), response.headers.get("Content-Type", ""), LIMITS)
+            return parts_of(long_body_of(response, address), response.headers.get("Content-Type", ""), LIMITS)
         except MalformedMessage as error:
             raise PeerProtocolError(
                 f"{hop_of(address)} does not answer WADO-RS in parts", cure="check archive.url"
