@@ -31,7 +31,8 @@ from gateway.adapters.dicomweb_client import (
     instance_path,
     named,
 )
-from gateway.adapters.http import body_of, hop_of
+from gateway.adapters.http import hop_of
+from gateway.adapters.long_body import long_body_of
 from gateway.adapters.overlays import Overlay, Overlays
 from gateway.ports.archive import Plan, PlannedInstance, Wanted
 from profiles.errors import ExchangeError, PeerProtocolError, PeerRefused, UnknownDocument
@@ -257,20 +258,23 @@ class DicomwebRetrieve:
         address, response = opened.source.address, opened.response
         if opened.source.native:
             (uid,) = opened.source.wanted
-            yield self._part(planned.pop(uid), body_of(response, address), plan, original=original)
+            # What it is stored in was asked for, and the size told, only where it can be sent as it is.
+            syntax = planned[uid].transfer_syntax_uid if planned[uid].size_bytes is not None else ""
+            yield self._part(planned.pop(uid), long_body_of(response, address), syntax, plan, original=original)
             return
         async for part in self._client.parts(response, address):
-            first, uid, _ = await named(part.chunks)
+            first, uid, syntax = await named(part.chunks)
             if uid not in planned or uid not in opened.source.wanted:
                 continue
-            yield self._part(planned.pop(uid), _chained(first, part.chunks), plan, original=original)
+            yield self._part(planned.pop(uid), _chained(first, part.chunks), syntax, plan, original=original)
 
     def _part(
-        self, planned: PlannedInstance, chunks: AsyncIterator[bytes], plan: DicomwebPlan, *, original: bool
+        self, planned: PlannedInstance, chunks: AsyncIterator[bytes], syntax: str, plan: DicomwebPlan, *, original: bool
     ) -> Part:
+        """An instance that comes in this syntax ("": not known), untouched where that will do."""
         wanted = planned.wanted
         overlay = () if original else plan.overlays[wanted.study_instance_uid]
-        if planned.size_bytes is None and (overlay or planned.transfer_syntax_uid):
+        if planned.size_bytes is None and (overlay or planned.transfer_syntax_uid != syntax):
             chunks = self._changed(chunks, overlay, planned.transfer_syntax_uid)
         return Part(
             key=wanted.instance.sop_instance_uid, media_type=DICOM, size_bytes=planned.size_bytes, chunks=chunks
