@@ -1,11 +1,10 @@
 """Image manager: takes in what modalities, portals and archives push (RAD-108, STOW-RS)."""
 
 from gateway.actors.answering import answers
-from gateway.ports.archive import Stored, StoreOutcome
 from gateway.services.exchange import Exchange
 from gateway.services.ingest import Ingest
 from profiles.errors import MalformedMessage
-from profiles.wia.rad108 import RAD_108, InstanceOutcome, StoreInstancesRequest, StoreInstancesResponse
+from profiles.wia.rad108 import RAD_108, StoreInstancesRequest, StoreInstancesResponse
 
 
 class ImageManager:
@@ -21,15 +20,4 @@ class ImageManager:
         outcomes = await self._ingest.store(request.pour, request.study_instance_uid, exchange)
         if not outcomes:
             raise MalformedMessage("the request has no instance", cure="Send one Part 10 file in each part")
-        return StoreInstancesResponse(outcomes=tuple(map(_told, outcomes)))
-
-
-def _told(outcome: StoreOutcome) -> InstanceOutcome:
-    study = outcome.arrived.study if outcome.arrived is not None else None
-    return InstanceOutcome(
-        sop_class_uid=outcome.sop_class_uid,
-        sop_instance_uid=outcome.sop_instance_uid,
-        study_instance_uid=study.study_instance_uid if study is not None else "",
-        series_instance_uid=study.series[0].series_instance_uid if study is not None else "",
-        error=outcome.error if outcome.stored is Stored.REFUSED else None,
-    )
+        return StoreInstancesResponse(outcomes=outcomes)

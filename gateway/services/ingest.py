@@ -6,7 +6,8 @@ newcomer gets wrong: the foreign entry stays as it was received, with the sender
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -23,7 +24,7 @@ from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.exchange import Exchange
 from gateway.services.reconcile import Settled, Unsettled, settle
-from gateway.services.screen import Screen, Verdict, study_of
+from gateway.services.screen import Screen, Verdict, bare, study_of
 from gateway.services.supersede import Chain, Changed, chain_of, withdraw
 from profiles.errors import ExchangeError, IdentityConflict, MalformedMessage, RuleViolation, UnknownPatient
 from profiles.findings import Decoded, Finding, Severity, errors_of
@@ -42,6 +43,7 @@ from profiles.model.modalities import modality_of_classes
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
 from profiles.transaction import StudyFact
+from profiles.wia.rad108 import InstanceOutcome
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
 from profiles.wire.dicom.study import patient_of
@@ -52,6 +54,54 @@ INLINE_MANIFEST_BYTES = 8 * 1024  # 0.2 to 0.5 ms; in a thread it costs the loop
 
 
 QUIET = timedelta(seconds=1)  # a modality sends a study in many requests: it is told of when no more come
+MOST_QUIET = timedelta(minutes=10)  # between two batches of one request; later than that, it is taken for broken off
+BATCH_INSTANCES = 50  # rows of one index commit, which waits for the disk
+BATCH_BYTES = 1024 * 1024  # or so much metadata: the header of an enhanced object may have megabytes
+
+
+def with_uuids(submission: Submission, clock: Clock) -> Submission:
+    """Symbolic ids become entryUUIDs (ITI TF-2 3.42.4.1.3.7); references to registered objects stay."""
+    known: dict[str, str] = {}
+
+    def uuid(text: str) -> str:
+        if is_entry_uuid(text):
+            return text.lower()
+        if text not in known:
+            known[text] = f"urn:uuid:{clock.new_uuid()}"
+        return known[text]
+
+    def associated(each: Association) -> Association:
+        return replace(each, entry_uuid=uuid(each.entry_uuid), source=uuid(each.source), target=uuid(each.target))
+
+    return replace(
+        submission,
+        submission_set=replace(submission.submission_set, entry_uuid=uuid(submission.submission_set.entry_uuid)),
+        entries=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.entries),
+        folders=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.folders),
+        associations=tuple(map(associated, submission.associations)),
+    )
+
+
+def first_versions(submission: Submission) -> Submission:
+    """What is registered is the first version of its own, whatever its sender says."""
+    return replace(
+        submission,
+        entries=tuple(replace(each, logical_id="", version=1) for each in submission.entries),
+        folders=tuple(replace(each, logical_id="", version=1) for each in submission.folders),
+    )
+
+
+async def known_in_domain(work: Work, house: House, identifier: PatientIdentifier) -> None:
+    """Whoever registers or changes something does it to a patient of the affinity domain.
+
+    Raises:
+        UnknownPatient: XDSUnknownPatientId.
+    """
+    if identifier.authority != house.domain_authority or await work.identity.get(identifier) is None:
+        raise UnknownPatient(
+            "the patient id is not known in this affinity domain", code="XDSUnknownPatientId",
+            cure="Have the patient's identity fed by ADT (ITI-8), then submit again",
+        )  # fmt: skip
 
 
 class Door(StrEnum):
@@ -68,6 +118,109 @@ class _Kept:
     entry: DocumentEntry
     staged: StagedObject
     manifest: Manifest | None
+
+
+@dataclass(slots=True)
+class _Coming:
+    """A study of a push, as far as it has come."""
+
+    patient: Patient | None = None  # None: the index has taken nothing of it
+    settled: bool = False
+    news: bool = False  # something of it came that nobody will be told of yet
+    job: ExchangeJob | None = None  # the exchange that tells of it
+    is_early: bool = False  # and waits for more than is to be waited for when the push is over
+    classes: Counter[str] = field(default_factory=Counter)
+    accession_numbers: dict[str, None] = field(default_factory=dict)
+
+    def fact(self, study_instance_uid: str) -> StudyFact:
+        """What audit says of it."""
+        return StudyFact(
+            study_instance_uid=study_instance_uid,
+            patient=self.patient.identifiers[0] if self.patient is not None else None,
+            accession_numbers=tuple(self.accession_numbers),
+            sop_classes=tuple(sorted(self.classes.items())),
+        )
+
+
+class _Push:
+    """One push while it comes: the batch that is indexed next, and of all before it only what the answer says."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.studies: dict[str, _Coming] = {}
+        self.arrived: dict[str, list[ArrivedInstance]] = {}
+        self.refused: dict[str, ExchangeError] = {}  # studies of this batch
+        self.told: list[InstanceOutcome] = []
+        self._batch: list[StoreOutcome] = []
+        self._metadata_bytes = 0
+        self._created = False
+        self._own_id = exchange.id
+        self._same: dict[str, str] = {}  # UIDs that many instances share, each once
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._batch) >= BATCH_INSTANCES or self._metadata_bytes >= BATCH_BYTES
+
+    @property
+    def has_come(self) -> bool:
+        return bool(self.arrived or self.studies)
+
+    def own_id(self) -> str:
+        """The turn's own exchange, for the first who asks: a turn that fails after all opens it for its failure."""
+        own, self._own_id = self._own_id, ""
+        return own
+
+    def take(self, outcome: StoreOutcome) -> None:
+        """One part more."""
+        if outcome.arrived is None:
+            error = bare(outcome.error) if outcome.error is not None else None
+            self.told.append(self._outcome(outcome, "", "", error))
+            return
+        self._batch.append(outcome)
+        self._metadata_bytes += len(outcome.arrived.metadata)
+        self.arrived.setdefault(outcome.arrived.study.study_instance_uid, []).append(outcome.arrived)
+
+    def indexed(self) -> None:
+        """The batch is in the index, but for studies that were refused: let go of it."""
+        for outcome in self._batch:
+            assert outcome.arrived is not None
+            study = outcome.arrived.study
+            error = self.refused.get(study.study_instance_uid)
+            self.told.append(
+                self._outcome(outcome, study.study_instance_uid, study.series[0].series_instance_uid, error)
+            )
+            if error is None:
+                coming = self.studies[study.study_instance_uid]
+                coming.classes[self._once(outcome.sop_class_uid)] += 1
+                coming.accession_numbers |= dict.fromkeys(number.value for number in study.accession_numbers)
+                self._created = self._created or outcome.stored is Stored.NEW
+        self._batch.clear()
+        self._metadata_bytes = 0
+        self.arrived.clear()
+        self.refused.clear()
+
+    def _outcome(self, outcome: StoreOutcome, study: str, series: str, error: ExchangeError | None) -> InstanceOutcome:
+        return InstanceOutcome(
+            sop_class_uid=self._once(outcome.sop_class_uid), sop_instance_uid=str(outcome.sop_instance_uid),
+            study_instance_uid=self._once(study), series_instance_uid=self._once(series), error=error,
+        )  # fmt: skip
+
+    def _once(self, uid: str) -> str:
+        return self._same.setdefault(uid, uid)
+
+    def learn(self) -> None:
+        """What is in the index, how many came in, and why the first that did not."""
+        learned = self.exchange.learned
+        there = {uid: coming for uid, coming in self.studies.items() if coming.classes}
+        learned.studies = tuple(coming.fact(uid) for uid, coming in there.items())
+        learned.patients = tuple(dict.fromkeys(fact.patient for fact in learned.studies if fact.patient is not None))
+        learned.created = self._created if self.studies else None
+        errors = [each.error for each in self.told if each.error is not None]
+        came = len(self.told) - len(errors)
+        learned.text = f"{came} of {len(self.told)} instances archived" if errors else f"{came} instances archived"
+        learned.partial, learned.failed = bool(errors and came), bool(errors and not came)
+        if errors:
+            learned.why, learned.cure = errors[0].detail, cure_of(errors[0])
 
 
 class Ingest:
@@ -99,7 +252,9 @@ class Ingest:
         Source: ITI TF-2 3.41.4.1.3; RAD TF-3 4.68.4.1.3.
         """
         kept = [await self._keep(entry, documents[entry.entry_uuid]) for entry in submission.entries]
-        submission = self._with_uuids(replace(submission, entries=tuple(each.entry for each in kept)))
+        submission = with_uuids(
+            first_versions(replace(submission, entries=tuple(each.entry for each in kept))), self._clock
+        )
         for index, entry in enumerate(submission.entries):
             kept[index] = replace(kept[index], entry=entry)
         studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
@@ -107,7 +262,7 @@ class Ingest:
         exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
         if door is Door.REPOSITORY:
             work = await exchange.begin()
-            await self._known_in_domain(work, submission)
+            await known_in_domain(work, self._house, submission.submission_set.patient_id)
             await self._register(work, submission, kept, exchange.now)
             exchange.learned.text = _registered_text(submission, studies)
             return ()
@@ -118,10 +273,10 @@ class Ingest:
 
         Source: ITI TF-2 3.42.4.1.3.
         """
-        submission = self._with_uuids(submission)
+        submission = with_uuids(first_versions(submission), self._clock)
         exchange.learned.patients = (submission.submission_set.patient_id,)
         work = await exchange.begin()
-        await self._known_in_domain(work, submission)
+        await known_in_domain(work, self._house, submission.submission_set.patient_id)
         await work.registry.put(submission, exchange.now)
         exchange.learned.text = _registered_text(submission, ())
         return ()
@@ -172,41 +327,6 @@ class Ingest:
                 f"the document is no manifest: {unreadable.detail}", code="InvalidDocumentContent",
                 location=entry.unique_id, cure="The sender mends the manifest, or the formatCode of its metadata",
             ) from unreadable  # fmt: skip
-
-    def _with_uuids(self, submission: Submission) -> Submission:
-        """Symbolic ids become entryUUIDs (ITI TF-2 3.42.4.1.3.7); references to registered objects stay."""
-        known: dict[str, str] = {}
-
-        def uuid(text: str) -> str:
-            if is_entry_uuid(text):
-                return text.lower()
-            if text not in known:
-                known[text] = f"urn:uuid:{self._clock.new_uuid()}"
-            return known[text]
-
-        def associated(each: Association) -> Association:
-            return replace(each, entry_uuid=uuid(each.entry_uuid), source=uuid(each.source), target=uuid(each.target))
-
-        return replace(
-            submission,
-            submission_set=replace(submission.submission_set, entry_uuid=uuid(submission.submission_set.entry_uuid)),
-            entries=tuple(
-                # what a sender says of versions is not asked for: each is the first of its own
-                replace(each, entry_uuid=uuid(each.entry_uuid), logical_id="", version=1)
-                for each in submission.entries
-            ),
-            folders=tuple(replace(each, entry_uuid=uuid(each.entry_uuid)) for each in submission.folders),
-            associations=tuple(map(associated, submission.associations)),
-        )
-
-    async def _known_in_domain(self, work: Work, submission: Submission) -> None:
-        identifier = submission.submission_set.patient_id
-        in_domain = identifier.authority == self._house.domain_authority
-        if not in_domain or await work.identity.get(identifier) is None:
-            raise UnknownPatient(
-                "the patient id is not known in this affinity domain", code="XDSUnknownPatientId",
-                cure="Have the patient's identity fed by ADT (ITI-8), then submit again",
-            )  # fmt: skip
 
     async def _register(self, work: Work, submission: Submission, kept: list[_Kept], at: datetime) -> None:
         for each in kept:
@@ -274,35 +394,43 @@ class Ingest:
 
     # --- instances ---------------------------------------------------------------------------------------------------
 
-    async def store(self, pour: Pour, study_instance_uid: str | None, exchange: Exchange) -> tuple[StoreOutcome, ...]:
+    async def store(
+        self, pour: Pour, study_instance_uid: str | None, exchange: Exchange
+    ) -> tuple[InstanceOutcome, ...]:
         """Archive pushed instances, index them under the local patient, open a job for each study.
 
         Whose they are is settled by the headers, before the archive takes a byte: an unknown patient's study is kept and
         held, or refused, as the peer's setting says; a study is one patient's.
 
+        What has come is indexed batch by batch, each in a unit of its own; the last one is the turn's. When the push breaks
+        off, or the house goes down, the batches before are there, and the exchange that tells of them was opened with them;
+        what was archived after them is not in the index until it is sent again.
+
         Source: DICOM PS3.18 10.5; RAD TF-2 4.108.
         """
         screen = Screen(self._doorkeeper(study_instance_uid, exchange))
-        outcomes = [outcome async for outcome in self._archive.store(screen.passing(pour))]
-        outcomes += screen.turned_away
-        by_study: dict[str, list[ArrivedInstance]] = {}
-        for outcome in outcomes:
-            if outcome.arrived is not None:
-                by_study.setdefault(outcome.arrived.study.study_instance_uid, []).append(outcome.arrived)
-        refused: dict[str, ExchangeError] = {}
-        if not by_study:
-            _learn_refusals(outcomes, exchange)
-            return tuple(outcomes)
-        work = await exchange.begin()
-        for uid, arrived in by_study.items():
-            try:
-                await self._index(work, uid, arrived, exchange)
-            except (UnknownPatient, IdentityConflict) as error:
-                refused[uid] = error
-        told = tuple(_refuse(outcome, refused) for outcome in outcomes)
-        exchange.learned.created = any(outcome.stored is Stored.NEW for outcome in told)
-        _learn_refusals(told, exchange)
-        return told
+        push = _Push(exchange)
+        try:
+            async with aclosing(self._archive.store(screen.passing(pour))) as outcomes:  # type: ignore[type-var]
+                async for outcome in outcomes:
+                    push.take(outcome)
+                    if push.is_full:
+                        async with self._store.unit() as work:
+                            await self._index(work, push, MOST_QUIET)
+                        push.indexed()
+        except BaseException:
+            push.learn()
+            raise
+        for outcome in screen.turned_away:
+            push.take(outcome)
+        if push.has_come:
+            work = await exchange.begin()
+            await self._index(work, push, QUIET)
+            push.indexed()
+            await self._close(work, push)
+        push.indexed()
+        push.learn()
+        return tuple(push.told)
 
     def _doorkeeper(self, named: str | None, exchange: Exchange) -> Verdict:
         """Looks at each header of a push; what it turns away is never in the archive. Asks once for each patient."""
@@ -345,65 +473,98 @@ class Ingest:
             )  # fmt: skip
         return None
 
-    async def _index(self, work: Work, uid: str, arrived: list[ArrivedInstance], exchange: Exchange) -> None:
-        foreign = arrived[0].study.patient
-        peer = exchange.peer
-        settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, exchange.now)
+    async def _index(self, work: Work, push: "_Push", quiet: timedelta) -> None:
+        """One batch. What the index does not take is refused, although its bytes are safe in the archive."""
+        for uid, arrived in push.arrived.items():
+            coming = push.studies.setdefault(uid, _Coming())
+            try:
+                settled = await self._add(work, uid, arrived, coming, push.exchange)
+            except (UnknownPatient, IdentityConflict) as error:
+                push.refused[uid] = error
+                continue
+            if coming.news:
+                await self._announce(work, uid, arrived[0].study.patient, settled, push, quiet)
+
+    async def _add(
+        self, work: Work, uid: str, arrived: Sequence[ArrivedInstance], coming: "_Coming", exchange: Exchange
+    ) -> Settled | Unsettled:
+        """Put them into the index. They are news if it did not have one of them, wherever the archive has them from."""
+        foreign, peer, now = arrived[0].study.patient, exchange.peer, self._clock.now()
+        settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, now)
         if isinstance(settled, Unsettled) and peer is not None and peer.unknown_patient is UnknownPatientPolicy.REJECT:
             raise UnknownPatient(settled.reason, cure=settled.cure)
         patient = settled.patient if isinstance(settled, Settled) else foreign
-        source = peer.name if peer is not None else ""
-        # News is what the index did not have: a crash may have left instances in the archive that nobody was told of.
-        before = await work.studies.get(uid)
-        known = {each.sop_instance_uid for _, each in before.study.instances()} if before is not None else set()
-        fresh = any(each.sop_instance_uid not in known for one in arrived for _, each in one.study.instances())
-        await work.studies.add(arrived, patient, source, exchange.now)
+        news = not await _is_here(work, uid, arrived)
+        await work.studies.add(arrived, patient, peer.name if peer is not None else "", now)
         if isinstance(settled, Unsettled):
-            await work.studies.set_status(uid, StudyStatus.UNKNOWN, exchange.now)
-        elif (before is None or before.status is not StudyStatus.AVAILABLE) and not await work.studies.expected(uid):
-            await work.studies.set_status(uid, StudyStatus.AVAILABLE, exchange.now)
-        exchange.learned.patients += (patient.identifiers[0],)
-        exchange.learned.studies += (study_fact([each.study for each in arrived], patient),)
-        if not fresh:
+            await work.studies.set_status(uid, StudyStatus.UNKNOWN, now)
+        coming.patient, coming.settled = patient, isinstance(settled, Settled)
+        coming.news = coming.news or news
+        return settled
+
+    async def _announce(
+        self, work: Work, uid: str, foreign: Patient, settled: Settled | Unsettled, push: "_Push", quiet: timedelta
+    ) -> None:
+        """Others are told of the study when it has been quiet for so long."""
+        exchange, coming, now = push.exchange, push.studies[uid], self._clock.now()
+        coming.news, coming.is_early = False, quiet != QUIET
+        if (job := await self._put_off(work, uid, quiet)) is not None:
+            coming.job = job
             return
-        job = await self._underway(work, uid, exchange)
-        if job is not None:
-            exchange.id, exchange.kind = job.id, Kind.STORE
-            if job.state is State.READY:
-                await work.ledger.advance(job.id, Event.TEMPORARY, exchange.now, due_at=exchange.now + QUIET)
-            return
+        assert coming.patient is not None
+        local = str(coming.patient.identifiers[0])
         job = ExchangeJob(
-            id=exchange.id if exchange.job is None else self._clock.new_uuid(),
-            kind=Kind.STORE, state=State.RECEIVED, opened_at=exchange.now, updated_at=exchange.now,
-            peer=source, study_instance_uid=uid, patient_id=str(patient.identifiers[0]),
+            id=push.own_id() if quiet == QUIET else self._clock.new_uuid(),
+            kind=Kind.STORE, state=State.RECEIVED, opened_at=exchange.now, updated_at=now,
+            peer=exchange.peer.name if exchange.peer is not None else "", study_instance_uid=uid, patient_id=local,
             payload={"foreign": str(foreign.identifiers[0])},
         )  # fmt: skip
-        exchange.job, exchange.kind = exchange.job or job, Kind.STORE
+        coming.job = job
         await work.ledger.open(job)
         if isinstance(settled, Unsettled):
-            await work.ledger.advance(job.id, Event.UNSETTLED, exchange.now, reason=settled.reason, cure=settled.cure)
+            await work.ledger.advance(job.id, Event.UNSETTLED, now, reason=settled.reason, cure=settled.cure)
             return
         if settled.link is not None:
             await work.identity.link(settled.link)
-        await work.ledger.advance(job.id, Event.SETTLED, exchange.now, due_at=exchange.now + QUIET)
+        await work.ledger.advance(job.id, Event.SETTLED, now, due_at=now + quiet)
 
-    async def _underway(self, work: Work, study_instance_uid: str, exchange: Exchange) -> ExchangeJob | None:
+    async def _put_off(self, work: Work, study_instance_uid: str, quiet: timedelta) -> ExchangeJob | None:
         """An exchange that will tell of this study anyway, because it waits for quiet or for a person."""
         waiting = await work.ledger.list(
             kinds=frozenset({Kind.STORE}), states=frozenset({State.READY, State.HELD}),
             study_instance_uid=study_instance_uid, limit=1,
         )  # fmt: skip
-        return waiting[0] if waiting else None
+        for job in waiting:
+            if job.state is State.READY:
+                now = self._clock.now()
+                await work.ledger.advance(job.id, Event.TEMPORARY, now, due_at=now + quiet)
+            return job
+        return None
+
+    async def _close(self, work: Work, push: "_Push") -> None:
+        """All of it has come. The turn belongs to the exchange of its first study."""
+        now, exchange = self._clock.now(), push.exchange
+        for uid, coming in push.studies.items():
+            if coming.settled and not await work.studies.expected(uid):
+                await work.studies.set_status(uid, StudyStatus.AVAILABLE, now)
+            if coming.job is None:
+                continue
+            if coming.is_early:
+                await self._put_off(work, uid, QUIET)
+            if exchange.kind is not Kind.STORE:
+                if coming.job.id == exchange.id:
+                    exchange.job = coming.job
+                exchange.id, exchange.kind = coming.job.id, Kind.STORE
 
 
-def _learn_refusals(outcomes: Sequence[StoreOutcome], exchange: Exchange) -> None:
-    """How many came in, and why the first that did not."""
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    learned, came = exchange.learned, len(outcomes) - len(errors)
-    learned.text = f"{came} of {len(outcomes)} instances archived" if errors else f"{came} instances archived"
-    learned.partial, learned.failed = bool(errors and came), bool(errors and not came)
-    if errors:
-        learned.why, learned.cure = errors[0].detail, cure_of(errors[0])
+async def _is_here(work: Work, study_instance_uid: str, arrived: Iterable[ArrivedInstance]) -> bool:
+    """Whether the index has each of them already. One that is new is found out at once, whatever the study's size."""
+    for one in arrived:
+        for _, instance in one.study.instances():
+            place = await work.studies.locate(instance.sop_instance_uid)
+            if place is None or place[0] != study_instance_uid:
+                return False
+    return True
 
 
 async def _is_settled(work: Work, studies: Iterable[Study]) -> bool:
@@ -416,13 +577,6 @@ async def _is_settled(work: Work, studies: Iterable[Study]) -> bool:
         if not any(job.state in HAS_WORK and job.due_at != NEVER for job in jobs):
             return False
     return True
-
-
-def _refuse(outcome: StoreOutcome, refused: Mapping[str, ExchangeError]) -> StoreOutcome:
-    """Its bytes are safe in the archive; the index did not take it, so for the sender it is refused."""
-    if outcome.arrived is None or (error := refused.get(outcome.arrived.study.study_instance_uid)) is None:
-        return outcome
-    return replace(outcome, stored=Stored.REFUSED, arrived=None, error=error)
 
 
 def claimed_patient(

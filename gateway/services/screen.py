@@ -24,6 +24,12 @@ def series_of(head: Part10Head) -> str:
     return str(head.dataset.first(SERIES_INSTANCE_UID) or "")
 
 
+def bare(error: ExchangeError) -> ExchangeError:
+    """An error to be told later, without its frames: they would keep the bytes of a part until then."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 class Screen:
     """One pour's doorkeeper. `turned_away` has an outcome for each part that did not pass."""
 
@@ -48,7 +54,7 @@ class Screen:
                 if reader.head is not None:
                     error = await self._verdict(part.key, reader.head)
             except MalformedMessage as raised:
-                error = raised
+                error = bare(raised)
             if error is None:
                 yield replace(part, chunks=_rejoined(seen, part.chunks))
                 continue
