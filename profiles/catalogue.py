@@ -16,6 +16,7 @@ from profiles.transaction import Hl7Transaction, SoapTransaction, Transaction
 from profiles.wia import profile as wia
 from profiles.xca import profile as xca
 from profiles.xcai import profile as xcai
+from profiles.xcpd import profile as xcpd
 from profiles.xds import profile as xds
 from profiles.xdsi import profile as xdsi
 from profiles.xua import profile as xua
@@ -29,6 +30,7 @@ PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
     "PIX": pix.TRANSACTIONS,
     "PIXV3": pixv3.TRANSACTIONS,
     "PDQV3": pdqv3.TRANSACTIONS,
+    "XCPD": xcpd.TRANSACTIONS,
     "SWF.b": swf.TRANSACTIONS,
     "ATNA": atna.TRANSACTIONS,
     "XUA": xua.TRANSACTIONS,

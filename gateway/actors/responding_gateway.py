@@ -1,4 +1,6 @@
-"""Responding Gateway: what other communities ask of ours (ITI-38, ITI-39), answered from our registry and repository.
+"""Responding Gateway: what other communities ask of ours (ITI-38, ITI-39, ITI-55).
+
+Documents are answered from our registry and repository, patients from our identity store.
 
 Our home community id stands on every object and document, and every error points at us.
 """
@@ -9,6 +11,7 @@ from gateway.actors.answering import answers
 from gateway.actors.document_repository import DocumentRepository
 from gateway.model.cure import cure_of
 from gateway.model.house import House
+from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import refused_at, with_home
 from gateway.services.stored_query import StoredQueries
@@ -18,16 +21,39 @@ from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse, nothing
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39, RetrieveDocumentSetRequest
+from profiles.xcpd.iti55 import (
+    DEFERRED,
+    ITI_55,
+    Acknowledgement,
+    DiscoveryRequest,
+    DiscoveryResponse,
+    deferred_is_not_supported,
+)
 
 
 class RespondingGateway:
-    """ITI TF-1 18.1.1.2."""
+    """ITI TF-1 18.1.1.2, 27.1.1.2."""
 
-    def __init__(self, *, house: House, queries: StoredQueries, repository: DocumentRepository) -> None:
-        """Stand on the registry's service and the repository."""
+    def __init__(
+        self, *, house: House, queries: StoredQueries, repository: DocumentRepository, discover: Discover
+    ) -> None:
+        """Stand on the registry's service, the repository and the patients."""
         self._house = house
         self._queries = queries
         self._repository = repository
+        self._discover = discover
+
+    @answers(ITI_55)
+    async def cross_gateway_patient_discovery(self, request: DiscoveryRequest, exchange: Exchange) -> DiscoveryResponse:
+        """Whom our community knows."""
+        return await self._discover.answer(request, exchange)
+
+    @answers(DEFERRED)
+    async def deferred_patient_discovery(self, request: DiscoveryRequest, exchange: Exchange) -> Acknowledgement:
+        """Nobody is looked for later."""
+        exchange.learned.failed, exchange.learned.why = True, "an answer was wanted later, and ours are immediate"
+        exchange.learned.cure = "The peer may ask again without its deferred option"
+        return deferred_is_not_supported()
 
     @answers(ITI_38)
     async def cross_gateway_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:

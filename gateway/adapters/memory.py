@@ -63,6 +63,7 @@ from gateway.model.job import Event, ExchangeJob, Kind, State, Step, StepOutcome
 from gateway.model.study import StudyPage, StudyRecord, StudyStatus, Withdrawn
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.audit import AuditSink
+from gateway.ports.correlations import Correlation
 from gateway.ports.objects import StagedObject
 from gateway.ports.publications import Publication
 from gateway.ports.registry import RegistryObject
@@ -82,7 +83,7 @@ from profiles.model.document import (
     SubmissionSet,
     logical_id_of,
 )
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Instance, Series, Study
 from profiles.model.moment import Moment
 from profiles.model.patient import IdentityLink, Patient
@@ -137,6 +138,7 @@ class MemoryState:
     raw: dict[str, RawMessage] = field(default_factory=dict)
     answers: dict[MessageName, Given] = field(default_factory=dict)
     publications: dict[tuple[str, str], Publication] = field(default_factory=dict)  # by study and registry
+    correlations: dict[tuple[PatientIdentifier, Oid], Correlation] = field(default_factory=dict)  # by patient and home
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 
     def copy(self) -> "MemoryState":
@@ -1256,6 +1258,30 @@ class MemoryAnswers:
         return len(old)
 
 
+class MemoryCorrelations:
+    """`Correlations` over a state."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, correlation: Correlation) -> None:
+        """Put it in the place of what was known."""
+        self._reader.change().correlations[correlation.patient, correlation.home] = correlation
+
+    async def get(self, patient: PatientIdentifier, home: Oid, now: datetime) -> PatientIdentifier | None:
+        """By which id this community knows the patient."""
+        found = self._reader.state.correlations.get((patient, home))
+        return found.identifier if found is not None and found.until > now else None
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget at most `limit` of those that ended before."""
+        kept = self._reader.change().correlations
+        ended = sorted((each.until, key) for key, each in kept.items() if each.until < before)[:limit]
+        for _, key in ended:
+            del kept[key]
+        return len(ended)
+
+
 class MemoryPublications:
     """`Publications` over a state."""
 
@@ -1316,6 +1342,7 @@ class MemoryWork:
         self.raw = MemoryRawMessages(reader)
         self.answers = MemoryAnswers(reader)
         self.publications = MemoryPublications(reader)
+        self.correlations = MemoryCorrelations(reader)
         self.audit: AuditSink = MemoryAudit(reader)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.answers_sql import SqlAnswers
+from gateway.adapters.correlations_sql import SqlCorrelations
 from gateway.adapters.documents_sql import Kept, SqlDocuments
 from gateway.adapters.executor import Executor
 from gateway.adapters.identity_sql import SqlIdentity
@@ -120,6 +121,11 @@ class SqlWork:
     def publications(self) -> SqlPublications:
         """What registries have of our studies."""
         return SqlPublications(self.executor)
+
+    @property
+    def correlations(self) -> SqlCorrelations:
+        """By which ids other communities know our patients."""
+        return SqlCorrelations(self.executor)
 
 
 class SqlStore:

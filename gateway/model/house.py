@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 from profiles.model.identifiers import Oid
 from profiles.transaction import Party
 from profiles.wire.hl7v2.address import Hl7Address
+from profiles.wire.hl7v3.datatypes import InstanceIdentifier
+from profiles.wire.hl7v3.transmission import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,11 @@ class House:
     def party(self, address: str = "") -> Party:
         """Us, as audit names us: the endpoint that was asked, else the base address."""
         return Party(user_id=address or self.base_url, network_address=self.network_address, process_id=self.process_id)
+
+    @property
+    def device(self) -> Device:
+        """Us, as HL7 V3 names senders; between communities the organisation is the home."""
+        return Device(id=InstanceIdentifier(root=self.source_id), organization=self.home_community_id)
 
     def hl7_address(self, application: str, facility: str) -> Hl7Address:
         """How a message of ours to this receiver is addressed."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.ports.answers import Answers
 from gateway.ports.audit import AuditSink
+from gateway.ports.correlations import Correlations
 from gateway.ports.identity import Identity
 from gateway.ports.ledger import Ledger
 from gateway.ports.objects import Documents
@@ -40,6 +41,8 @@ class Work(Protocol):
     def answers(self) -> Answers: ...
     @property
     def publications(self) -> Publications: ...
+    @property
+    def correlations(self) -> Correlations: ...
 
 
 class Store(Protocol):

@@ -24,6 +24,7 @@ from gateway.model.house import House
 from gateway.model.peer import Peer
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
+from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
 from profiles.model.content import Part, Pour, Poured
@@ -32,6 +33,7 @@ from profiles.transaction import Transaction
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
+from profiles.xcpd.iti55 import ITI_55
 
 CHUNKS_AHEAD = 2  # of each community, while another one's part goes out
 
@@ -43,8 +45,11 @@ Retrieved = Poured[RetrieveDocumentSetResponse]
 class Federate:
     """The other communities, as one."""
 
-    def __init__(self, *, house: House, store: Store, peers: Peers, directory: Directory, deadline_s: float) -> None:
+    def __init__(
+        self, *, house: House, store: Store, peers: Peers, directory: Directory, discover: Discover, deadline_s: float
+    ) -> None:
         """`deadline_s`: how long a community may take to answer, to the head of a retrieval."""
+        self._discover = discover
         self._house = house
         self._store = store
         self._peers = peers
@@ -120,29 +125,44 @@ class Federate:
         return merged
 
     async def _query_one(self, request: StoredQueryRequest, peer: Peer, exchange: Exchange) -> StoredQueryResponse:
-        asked = await self._as_known_there(request, peer)
+        asked = await self._as_known_there(request, peer, exchange)
+        if asked is None:
+            return StoredQueryResponse()  # who has nobody of ours has nothing of theirs
         async with self._peers.call(ITI_38, peer, asked, exchange_id=exchange.id, user=exchange.user) as call:
             return _checked(call.response, peer)
 
-    async def _as_known_there(self, request: StoredQueryRequest, peer: Peer) -> StoredQueryRequest:
-        """With the patient id that the community gave, where we know one."""
-        authority = peer.patient_authority
+    async def _as_known_there(
+        self, request: StoredQueryRequest, peer: Peer, exchange: Exchange
+    ) -> StoredQueryRequest | None:
+        """With the patient ids that the community knows; None: it knows none of the patients.
+
+        One that answers ITI-55 is asked whom it knows, unless that is remembered; of one that does not, we know the id
+        that it gave, if anybody told us, else the patient is asked about as we were.
+        """
         named = (request.criteria.patient_ids, request.submission_sets.patient_ids, request.folders.patient_ids)
-        if authority is None or not any(named):
-            return request
-        there: dict[PatientIdentifier, PatientIdentifier] = {}
-        async with self._store.view() as work:
-            for identifier in {each for ids in named for each in ids}:
-                patient = await work.identity.get(identifier)
-                known = () if patient is None else patient.identifiers
-                there[identifier] = next((each for each in known if each.authority == authority), identifier)
-        entries, sets, folders = (tuple(there[each] for each in ids) for ids in named)
+        there: dict[PatientIdentifier, PatientIdentifier | None] = {}
+        for identifier in dict.fromkeys(each for ids in named for each in ids):
+            if ITI_55.id in peer.endpoints:
+                there[identifier] = await self._discover.id_at(peer, identifier, exchange)
+            else:
+                there[identifier] = await self._given_by(peer, identifier)
+        known = [tuple(found for each in ids if (found := there[each]) is not None) for ids in named]
+        if any(named) and not any(known):
+            return None
+        entries, sets, folders = known
         return replace(
             request,
             criteria=replace(request.criteria, patient_ids=entries),
             submission_sets=replace(request.submission_sets, patient_ids=sets),
             folders=replace(request.folders, patient_ids=folders),
         )
+
+    async def _given_by(self, peer: Peer, identifier: PatientIdentifier) -> PatientIdentifier:
+        if peer.patient_authority is None:
+            return identifier
+        async with self._store.view() as work:
+            patient = await work.identity.get(identifier)
+        return (None if patient is None else patient.identifier_of(peer.patient_authority)) or identifier
 
     # --- retrievals ---------------------------------------------------------------------------------------------------
 

@@ -44,14 +44,15 @@ from profiles.wire.soap.fault import encode_fault
 from profiles.wire.soap.mtom import SoapLimits, pack, read_message
 from tests.profiles.pdqv3 import messages as pdqv3
 from tests.profiles.pixv3 import messages as pixv3
+from tests.profiles.xcpd import messages as xcpd
 from tests.profiles.xds import messages as xds
 from tests.support.ebxml import poured
 from tests.support.hl7 import feed, person, sent
 from tests.support.registered import NOW, instance, series, study
 from tests.support.soap import Sinks
 
-REQUESTS = {**xds.REQUESTS, **pixv3.REQUESTS, **pdqv3.REQUESTS}
-RESPONSES = {**xds.RESPONSES, **pixv3.RESPONSES, **pdqv3.RESPONSES}
+REQUESTS = {**xds.REQUESTS, **pixv3.REQUESTS, **pdqv3.REQUESTS, **xcpd.REQUESTS}
+RESPONSES = {**xds.RESPONSES, **pixv3.RESPONSES, **pdqv3.RESPONSES, **xcpd.RESPONSES}
 BODIES = 1_000_000 if os.environ.get("RADGATE_SOAK") == "1" else 50_000
 LEAST_SHARE = 0.3
 VALUES = (

@@ -19,11 +19,12 @@ class SoapIn:
 
     `body` is the first child of the SOAP body. In it every binary, inline or attached, is an `xop:Include`: a request's
     are in `attachments` by content id (undecoded and without angle brackets), a response's come by `parts`, keyed by
-    the same content ids, in wire order.
+    the same content ids, in wire order. `header` is the SOAP header, for what a transaction says in one of its own.
     """
 
     action: str
     body: etree._Element
+    header: etree._Element | None = None
     message_id: str = ""
     relates_to: str = ""
     attachments: Mapping[str, Content] = field(default_factory=dict)
@@ -37,9 +38,11 @@ class SoapOut:
     `body` is the bytes of the first child of the SOAP body, in pieces, each namespace declared where it is used.
     `parts` are keyed by content id without angle brackets; None: nothing binary. `sizes` is the plan of `parts`, where
     it is known: key, media type and size in bytes of each, in their order; then the message has a Content-Length.
+    `header` is header blocks of the transaction's own, each namespace declared.
     """
 
     body: Iterable[bytes]
+    header: bytes = b""
     parts: Pour | None = None
     sizes: tuple[tuple[str, str, int], ...] | None = None
 

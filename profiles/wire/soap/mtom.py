@@ -103,6 +103,7 @@ class SoapMessage:
         return SoapIn(
             action=self.addressing.action,
             body=self.body,
+            header=self.header,
             message_id=self.addressing.message_id,
             relates_to=self.addressing.relates_to,
             attachments=self.attachments,
