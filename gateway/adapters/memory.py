@@ -1189,6 +1189,17 @@ class MemoryDocuments:
                 code="XDSNonIdenticalHash", location=document_unique_id,
             )  # fmt: skip
 
+    async def remove(self, document_unique_id: str, at: datetime) -> None:
+        """It is not kept any more; there are no files here to be left."""
+        self._reader.change().documents.pop(document_unique_id, None)
+
+    async def left(self, before: datetime, limit: int) -> Sequence[str]:
+        """None."""
+        return ()
+
+    async def forget(self, paths: Sequence[str]) -> None:
+        """Nothing to forget."""
+
     async def open(self, document_unique_id: str) -> Content | None:
         """The document as it was received."""
         return self._reader.state.documents.get(document_unique_id)

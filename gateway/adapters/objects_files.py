@@ -9,6 +9,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -183,6 +184,25 @@ class FileObjects:
             raise translated(error) from error
         kept = self.content(path, media_type=content.media_type, size_bytes=content.size_bytes, sha1=content.sha1)
         return StagedObject(content=kept, inline=None, path=path)
+
+    async def discard(self, path: str, unless_since: datetime) -> bool:
+        """Let go of a file, unless it was placed again since then."""
+        try:
+            return await self._compute.run(partial(self._discard, self._folder / path, unless_since.timestamp()))
+        except OSError as error:
+            raise translated(error) from error
+
+    def _discard(self, file: Path, since: float) -> bool:
+        aside = self._incoming / uuid.uuid4().hex
+        try:
+            file.rename(aside)  # first: whoever places it again from now on places another file
+        except FileNotFoundError:
+            return True
+        if aside.stat().st_mtime >= since:
+            aside.replace(file)
+            return False
+        aside.unlink()
+        return True
 
     def content(self, path: str, *, media_type: str, size_bytes: int | None, sha1: str | None) -> Content:
         """What a row names by `StagedObject.path`."""

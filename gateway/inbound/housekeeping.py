@@ -1,7 +1,8 @@
 """Housekeeping: what nobody needs any more is let go, in small steps, once an hour and when the house has started.
 
-Raw messages go by age and size, questions that were answered by age; what failed is kept longer, and nothing that has work
-left or waits for a person is touched. Audit is not touched either: what happened stays known. Then the space is given back.
+Raw messages go by age and size, questions that were answered by age, files after the document that was in them; what failed
+is kept longer, and nothing that has work left or waits for a person is touched. Audit is not touched either: what happened
+stays known. Then the space is given back.
 
 Every step is a unit of work of some milliseconds with a pause behind it, so that whoever has a message to answer waits for
 one step at most. What a newcomer gets wrong: nothing depends on it. A house that is stopped in the middle, or whose disk is
@@ -15,6 +16,7 @@ from datetime import timedelta
 
 from gateway.model.job import Kind, State, StepOutcome
 from gateway.ports.clock import Clock
+from gateway.ports.objects import Objects
 from gateway.ports.store import Store, Work
 from gateway.telemetry import PRUNED, RETURNED, logger, where
 from profiles.errors import ExchangeError
@@ -24,6 +26,7 @@ PAUSE_S = 0.05  # between steps: they take a tenth of the time at most
 MESSAGES = 100  # in one step: up to 64 KiB each
 QUESTIONS = 200  # in one step, with their steps
 ANSWERS = 500  # in one step: a row of some 300 bytes
+FILES = 50  # in one step: a thread each
 ANSWERS_KEPT = timedelta(days=7)  # a sender that was down over a weekend sends again what it had no answer to
 
 ASKED = frozenset({Kind.ASK})
@@ -46,10 +49,17 @@ class Housekeeping:
     """Lets go of what is old."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, retention: Retention, give_back: Callable[[], Awaitable[int]]
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        clock: Clock,
+        retention: Retention,
+        give_back: Callable[[], Awaitable[int]],
     ) -> None:
         """`give_back` gives a bounded piece of free space back to the disk; answers how many bytes, 0 at the end."""
         self._store = store
+        self._objects = objects
         self._clock = clock
         self._retention = retention
         self._give_back = give_back
@@ -71,6 +81,7 @@ class Housekeeping:
             await self._messages(outcome)
             await self._questions(outcome)
         await self._answers()
+        await self._files()
         returned = 0
         while given := await self._give_back():
             returned += given
@@ -109,6 +120,24 @@ class Housekeeping:
             return await work.answers.prune(oldest, ANSWERS)
 
         await self._in_steps("answer", StepOutcome.SUCCESS, some)
+
+    async def _files(self) -> None:
+        """Files of documents that were removed; an hour later, so that whoever was reading one has ended."""
+        before = self._clock.now() - EVERY
+        gone = 0
+        while True:
+            async with self._store.unit() as work:
+                paths = await work.documents.left(before, FILES)
+            if not paths:
+                break
+            for path in paths:
+                gone += await self._objects.discard(path, before)
+            async with self._store.unit() as work:
+                await work.documents.forget(paths)
+            await asyncio.sleep(PAUSE_S)
+        if gone:
+            PRUNED.labels("file", StepOutcome.SUCCESS.value).inc(gone)
+            logger().info("pruned", kind="file", outcome=StepOutcome.SUCCESS.value, count=gone)
 
     async def _in_steps(self, kind: str, outcome: StepOutcome, some: Callable[[Work], Awaitable[int]]) -> None:
         """Until nothing is left to let go; each step commits by itself."""

@@ -4,7 +4,9 @@ A request's binaries are spooled as they come (`Objects.spool`); what is to be k
 named by a row in the unit of work (`Documents.keep`). What is not kept is discarded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from profiles.model.content import Content
@@ -52,6 +54,10 @@ class Objects(Protocol):
         """Make it durable (or hold it, if small). A spooled content is adopted, not copied."""
         ...
 
+    async def discard(self, path: str, unless_since: datetime) -> bool:
+        """Let go of a file that no row names; False: it was made durable again since this time, for a row to come."""
+        ...
+
 
 class Documents(Protocol):
     """Which bytes belong to which document; part of the unit of work."""
@@ -62,6 +68,24 @@ class Documents(Protocol):
         Raises:
             RuleViolation: Other bytes are kept under this id (XDSNonIdenticalHash).
         """
+        ...
+
+    async def remove(self, document_unique_id: str, at: datetime) -> None:
+        """It is not kept any more, and cannot be opened from now on. Unknown ids are nobody's.
+
+        Bytes that are in a file, and that no other document has, are left behind for `left` to name.
+        """
+        ...
+
+    async def left(self, before: datetime, limit: int) -> Sequence[str]:
+        """Files of documents that were removed before this time, at most so many, by `StagedObject.path`.
+
+        One that a document names again since is not among them, and is not left any more.
+        """
+        ...
+
+    async def forget(self, paths: Sequence[str]) -> None:
+        """These files are gone."""
         ...
 
     async def open(self, document_unique_id: str) -> Content | None:

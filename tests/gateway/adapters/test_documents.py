@@ -1,6 +1,7 @@
 """The suite of the Documents port, on every store, with the objects that go with it."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.ports.store import Store
 from profiles.errors import InternalFault, RuleViolation
 from profiles.model.content import Content
 from tests.gateway.adapters.stores import no_audit
+from tests.support.registered import LATER, NOW
 
 SMALL = b"%PDF-1.7 a report"
 LARGE = bytes(range(256)) * (INLINE_BYTES // 128)
@@ -82,4 +84,40 @@ async def test_a_store_opened_without_its_files_says_so(tmp_path: Path) -> None:
         await work.documents.keep("1.2.3", StagedObject(content=Content.of(SMALL), inline=None, path="kept/ab/abc"))
         with pytest.raises(InternalFault):
             await work.documents.open("1.2.3")
+    await store.close()
+
+
+async def test_a_removed_document_is_not_there_and_its_id_may_be_used_for_other_bytes(store: Store) -> None:
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", inline(SMALL))
+        await work.documents.keep("1.2.4", inline(SMALL))
+    async with store.unit() as work:
+        await work.documents.remove("1.2.3", NOW)
+        await work.documents.remove("1.2.5", NOW)
+    async with store.unit() as work:
+        assert await work.documents.open("1.2.3") is None
+        assert await work.documents.open("1.2.4") is not None
+        assert list(await work.documents.left(LATER, 10)) == []
+        await work.documents.keep("1.2.3", inline(SMALL + b"!"))
+
+
+async def test_files_of_removed_documents_are_left_until_they_are_forgotten(
+    tmp_path: Path, compute: ThreadCompute
+) -> None:
+    objects = FileObjects(tmp_path / "objects", compute)
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit, kept=objects)
+    await store.open()
+    large = await objects.stage(Content.of(LARGE, "application/dicom"))
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", large)
+        await work.documents.remove("1.2.3", NOW)
+        assert list(await work.documents.left(NOW, 10)) == []
+        assert list(await work.documents.left(LATER, 10)) == [large.path]
+        await work.documents.forget([large.path or ""])
+        assert list(await work.documents.left(LATER, 10)) == []
+    assert not await objects.discard(large.path or "", NOW)  # placed again since, as its time says
+    after = datetime.now(UTC) + timedelta(days=1)
+    assert await objects.discard(large.path or "", after)
+    assert not (tmp_path / "objects" / (large.path or "")).exists()
+    assert await objects.discard(large.path or "", after)  # gone is gone
     await store.close()

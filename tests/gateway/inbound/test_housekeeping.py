@@ -11,15 +11,20 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
+from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.objects_files import FileObjects
 from gateway.adapters.store_sql import SqlStore
 from gateway.inbound import housekeeping as room
 from gateway.inbound.housekeeping import Housekeeping, Retention
 from gateway.model.job import Kind, State
 from gateway.ports.answers import Given, MessageName
+from gateway.ports.objects import INLINE_BYTES, Objects
 from gateway.ports.store import Store
 from gateway.telemetry import registry
 from profiles.errors import OutOfResources
+from profiles.model.content import Content
 from tests.gateway.adapters.stores import no_audit
 from tests.support.clock import NOON, FixedClock
 from tests.support.registered import exchange, step
@@ -49,9 +54,14 @@ async def nothing_to_give() -> int:
 
 
 def housekeeping(
-    store: Store, give_back: Callable[[], Awaitable[int]] = nothing_to_give, kept: Retention = KEPT
+    store: Store,
+    give_back: Callable[[], Awaitable[int]] = nothing_to_give,
+    kept: Retention = KEPT,
+    objects: Objects | None = None,
 ) -> Housekeeping:
-    return Housekeeping(store=store, clock=FixedClock(), retention=kept, give_back=give_back)
+    return Housekeeping(
+        store=store, objects=objects or MemoryObjects(), clock=FixedClock(), retention=kept, give_back=give_back
+    )
 
 
 async def asked(store: Store, **days_ago: int) -> None:
@@ -224,3 +234,40 @@ async def test_answers_to_messages_that_nobody_sends_again_go_after_a_week(store
     await housekeeping(store).tidy()
     async with store.view() as work:
         assert [await work.answers.get(given(days).name) is not None for days in (0, 6, 8)] == [True, True, False]
+
+
+async def test_the_file_of_a_removed_document_goes_an_hour_later_unless_another_document_has_it(
+    tmp_path: Path,
+) -> None:
+    compute = ThreadCompute()
+    objects = FileObjects(tmp_path / "objects", compute)
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit, kept=objects)
+    await store.open()
+    bodies = {name: name.encode() * INLINE_BYTES for name in ("gone", "kept", "again", "late")}
+    paths: dict[str, Path] = {}
+    async with store.unit() as work:
+        for number, (name, body) in enumerate(bodies.items()):
+            staged = await objects.stage(Content.of(body, "application/dicom"))
+            assert staged.path is not None
+            paths[name] = tmp_path / "objects" / staged.path
+            os.utime(paths[name], (0, NOON.timestamp() - 7200))
+            await work.documents.keep(f"1.2.{number}", staged)
+            if name == "kept":
+                await work.documents.keep("1.2.99", staged)
+    two_hours = NOON - timedelta(hours=2)
+    async with store.unit() as work:
+        for number, name in enumerate(bodies):
+            await work.documents.remove(f"1.2.{number}", NOON if name == "late" else two_hours)
+    placed = await objects.stage(Content.of(bodies["again"], "application/dicom"))  # its row has not come yet
+    os.utime(paths["again"], (0, NOON.timestamp()))
+    await housekeeping(store, objects=objects).tidy()
+    there = {name for name, path in paths.items() if path.exists()}
+    assert there == {"kept", "again", "late"}
+    async with store.unit() as work:
+        await work.documents.keep("1.2.2", placed)
+        assert await work.documents.left(NOON + DAY, 10) == [f"kept/{paths['late'].parent.name}/{paths['late'].name}"]
+        content = await work.documents.open("1.2.2")
+        assert content is not None and await content.read(1 << 22) == bodies["again"]
+    assert list((tmp_path / "objects" / "incoming").iterdir()) == []
+    await store.close()
+    compute.close()
