@@ -7,6 +7,7 @@ sender's own id is reconciled to ours.
 from gateway.actors.answering import answers
 from gateway.services.exchange import Exchange
 from gateway.services.ingest import Door, Ingest
+from gateway.services.remove import Removal
 from gateway.services.retrieve import Retrieve, pour_of
 from profiles.model.content import Poured
 from profiles.transaction import SoapTransaction
@@ -14,6 +15,7 @@ from profiles.wire.ebxml.response import Speaker, errors_of, errors_of_findings,
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryResponse
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xds.iti86 import ITI_86, RemoveDocumentsRequest
 from profiles.xdsi.rad68 import RAD_68, is_imaging
 
 
@@ -25,10 +27,11 @@ def provided(request: ProvideAndRegisterRequest) -> SoapTransaction[ProvideAndRe
 class DocumentRepository:
     """ITI TF-1 10.1.1.4."""
 
-    def __init__(self, *, ingest: Ingest, retrieve: Retrieve) -> None:
+    def __init__(self, *, ingest: Ingest, retrieve: Retrieve, removal: Removal) -> None:
         """Stand on the services."""
         self._ingest = ingest
         self._retrieve = retrieve
+        self._removal = removal
 
     @answers(ITI_41, refine=provided)
     async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:
@@ -59,6 +62,12 @@ class DocumentRepository:
         )
         head = RetrieveDocumentSetResponse(status=status_of(errors, len(documents)), errors=errors, documents=documents)
         return Poured(head=head, pour=pour_of(found))
+
+    @answers(ITI_86)
+    async def remove_documents(self, request: RemoveDocumentsRequest, exchange: Exchange) -> RegistryResponse:
+        """Let go of documents."""
+        await self._removal.documents(request.documents, exchange)
+        return RegistryResponse()
 
 
 class DocumentRecipient:

@@ -14,6 +14,10 @@ OPEN_TO_ALL = frozenset({"FHIR capabilities"})
 """What a stranger may ask: a CapabilityStatement needs no authentication (ITI TF-2 Appendix Z.3)."""
 
 
+ONLY_BY_NAME = frozenset({"ITI-57", "ITI-62", "ITI-86", "ITI-92"})
+"""What changes or removes what others brought: no peer may it whose `scopes` do not name it."""
+
+
 class TablePolicy:
     """The table is the peers' own `scopes`."""
 
@@ -26,7 +30,8 @@ class TablePolicy:
         if transaction_id in OPEN_TO_ALL:
             return Decision(allowed=True)
         if caller.peer is not None:
-            if caller.peer.scopes and transaction_id not in caller.peer.scopes:
+            named = transaction_id in caller.peer.scopes
+            if not named and (caller.peer.scopes or transaction_id in ONLY_BY_NAME):
                 return Decision(allowed=False, reason=f"{caller.peer.name} may not use {transaction_id}")
             return _for_this_person(caller.peer, caller.assertion)
         if caller.person:

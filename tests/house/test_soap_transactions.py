@@ -9,6 +9,7 @@ from profiles.pdqv3.profile import TRANSACTIONS as PDQV3
 from profiles.pixv3.profile import TRANSACTIONS as PIXV3
 from profiles.transaction import SoapTransaction
 from profiles.wire.hl7v3.datatypes import HL7
+from profiles.wire.ebxml.rim import RMD
 from profiles.wire.soap.message import Packaging
 from profiles.wire.soap.names import DOCUMENT
 from profiles.xca.profile import TRANSACTIONS as XCA
@@ -38,6 +39,10 @@ def test_the_schemas_declare_every_body_and_its_documents() -> None:
     for transaction in SOAP:
         for element in (transaction.request_element, transaction.response_element):
             # An element that is declared is found wanting in content; one that is not has no declaration.
+            if etree.QName(element).namespace == RMD:
+                removals.validate(etree.Element(element))
+                assert "No matching global declaration" not in str(removals.error_log)
+                continue
             schema.validate(etree.Element(element))
             said = str(schema.error_log)
             assert "No matching global declaration" not in said, (transaction.id, element)

@@ -17,8 +17,10 @@ from gateway.inbound.turn import Turn
 from gateway.model.peer import Caller, Peer
 from gateway.ports.store import Store
 from gateway.services.ingest import Ingest
+from gateway.services.remove import Removal
 from gateway.services.retrieve import Retrieve
 from gateway.services.stored_query import StoredQueries
+from gateway.services.update import Update
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content
 from profiles.model.document import Association, DocumentEntry, Folder, Submission
@@ -63,8 +65,11 @@ class RegistryHouse:
         )
         queries = StoredQueries(house=HOUSE, store=self.store, limit=1000)
         self.turns = Turn(house=HOUSE, store=self.store, clock=self.clock, policy=TablePolicy(anonymous_loopback=True))
-        self.play(DocumentRegistry(ingest=ingest, queries=queries))
-        self.play(DocumentRepository(ingest=ingest, retrieve=Retrieve(house=HOUSE, store=self.store, archive=archive)))
+        removal = Removal(house=HOUSE, compute=compute)
+        update = Update(house=HOUSE, clock=self.clock)
+        retrieve = Retrieve(house=HOUSE, store=self.store, archive=archive)
+        self.play(DocumentRegistry(ingest=ingest, queries=queries, update=update, removal=removal))
+        self.play(DocumentRepository(ingest=ingest, retrieve=retrieve, removal=removal))
 
     def play(self, actor: object) -> None:
         """Let an actor answer here."""

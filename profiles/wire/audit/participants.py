@@ -98,6 +98,7 @@ SUBMISSION_SET = AuditCode(
     system=IHE_XDS_METADATA,
     text="submission set classificationNode",
 )
+OBJECT_REF = AuditCode(code="urn:ihe:iti:2017:ObjectRef", system=IHE_XDS_METADATA, text="registry object reference")
 
 # --- ParticipantObjectTypeCode and ParticipantObjectTypeCodeRole ------------------------------------------------------
 
@@ -234,6 +235,14 @@ def submission_set_object(unique_id: str) -> ParticipantObject:
     Source: ITI TF-2 3.41.5.1, 3.42.5.1.
     """
     return ParticipantObject(type_code=SYSTEM, role=ROLE_JOB, id_type=SUBMISSION_SET, id=unique_id)
+
+
+def metadata_object(entry_uuid: str) -> ParticipantObject:
+    """A registry object, by its entryUUID.
+
+    Source: ITI TF-2 3.62.5.1.
+    """
+    return ParticipantObject(type_code=SYSTEM, role=ROLE_REPORT, id_type=OBJECT_REF, id=entry_uuid)
 
 
 def document_object(unique_id: str, repository_unique_id: str = "", home: Oid | None = None) -> ParticipantObject:

@@ -1,6 +1,6 @@
-"""The audit records that submissions and retrievals of documents share.
+"""The audit records that submissions, updates, removals and retrievals of documents share.
 
-Source: ITI TF-2 3.41.5.1, 3.42.5.1, 3.43.6.
+Source: ITI TF-2 3.41.5.1, 3.42.5.1, 3.43.6, 3.57.5.1, 3.62.5.1.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from profiles.errors import ExchangeError
 from profiles.findings import Severity
-from profiles.model.audit import Action, AuditCode, AuditRecord, Outcome
+from profiles.model.audit import Action, AuditCode, AuditRecord, Outcome, ParticipantObject
 from profiles.model.document import Submission
 from profiles.wire.audit.facts import Facts, Side
 from profiles.wire.audit.participants import (
     EXPORT,
     IMPORT,
+    PATIENT_RECORD,
     OutcomeGroup,
     destination,
     for_each_outcome,
@@ -52,8 +53,12 @@ def audit_submission(
     submission: Submission | None,
     answer: tuple[ResponseStatus, Sequence[RegistryError]] | None,
     facts: Facts,
+    *,
+    taken: Action = Action.CREATE,
 ) -> tuple[AuditRecord, ...]:
     """A submission: exported by who sends it, imported by who takes it; one record per patient.
+
+    `taken` is what it does to who takes it: an update changes what was there.
 
     Where the request could not be read there is no submission set to name, and the facts' patients are all we know.
     """
@@ -64,7 +69,7 @@ def audit_submission(
     return tuple(
         record(
             EXPORT if side is Side.INITIATOR else IMPORT,
-            Action.READ if side is Side.INITIATOR else Action.CREATE,
+            Action.READ if side is Side.INITIATOR else taken,
             facts,
             participants=(
                 source(initiator(side, facts), requestor=True),
@@ -76,6 +81,36 @@ def audit_submission(
             description=description,
         )
         for patient in for_each_patient(patients)
+    )
+
+
+def audit_removal(
+    code: AuditCode,
+    side: Side,
+    objects: Sequence[ParticipantObject],
+    answer: tuple[ResponseStatus, Sequence[RegistryError]] | None,
+    facts: Facts,
+) -> tuple[AuditRecord, ...]:
+    """A removal: a Patient Record deleted on both sides, with what it names; one record per patient, if any is known.
+
+    Source: ITI TF-2 3.62.5.1, 3.86.5.1.
+    """
+    outcome, description = _outcome(facts.error, answer)
+    return tuple(
+        record(
+            PATIENT_RECORD,
+            Action.DELETE,
+            facts,
+            participants=(
+                source(initiator(side, facts), requestor=True),
+                destination(responder(side, facts), requestor=False),
+            ),
+            objects=(*patient, *objects),
+            transaction=code,
+            outcome=outcome,
+            description=description,
+        )
+        for patient in for_each_patient(facts.patients)
     )
 
 

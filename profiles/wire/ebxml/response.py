@@ -76,9 +76,9 @@ def status_of(errors: Iterable[RegistryError], results: int | None = None) -> Re
 class Speaker(StrEnum):
     """Who answers, and so which column of the table."""
 
-    REGISTRY = "registry"  # ITI-18, ITI-42
+    REGISTRY = "registry"  # ITI-18, ITI-42 and what changes or removes metadata
     REPOSITORY = "repository"  # ITI-41, RAD-68
-    SOURCE = "source"  # ITI-43, RAD-69
+    SOURCE = "source"  # ITI-43, RAD-69, ITI-86
 
 
 class Codes(NamedTuple):
@@ -118,31 +118,46 @@ CODES: Mapping[Condition, Codes] = {
 }
 
 _P, _R, _SQ, _RS = "ITI-41", "ITI-42", "ITI-18", "ITI-43"
-_SUBMIT = frozenset({_P, _R})
-_ALL = frozenset({_P, _R, _SQ, _RS})
+_U, _RU, _RM, _RD = "ITI-57", "ITI-92", "ITI-62", "ITI-86"
+_UPDATE = frozenset({_U, _RU})
+_SUBMIT = frozenset({_P, _R, _U, _RU})
+_ALL = frozenset({_P, _R, _SQ, _RS, _U, _RU, _RM, _RD})
 
 ERROR_CODES: Mapping[str, frozenset[str]] = {
-    # The Framework's table, cut to the transactions of this house; RAD-68 is in ITI-41's column, RAD-69 in ITI-43's.
+    # The Framework's table and its supplements', cut to the transactions of this house; RAD-68 is in ITI-41's column,
+    # RAD-69 in ITI-43's, ITI-51 in ITI-18's, ITI-61 in ITI-42's.
     "DocumentQueued": frozenset({_P}),
     "InvalidDocumentContent": frozenset({_P}),
+    "LocalPolicyRestrictionError": frozenset({_RU}),
     "PartialAppendContentNotProcessed": frozenset({_P}),
     "PartialFolderContentNotProcessed": frozenset({_P}),
     "PartialRelationshipContentNotProcessed": frozenset({_P}),
     "PartialReplaceContentNotProcessed": frozenset({_P}),
     "PartialTransformNotProcessed": frozenset({_P}),
     "PartialTransformReplaceNotProcessed": frozenset({_P}),
-    "UnresolvedReferenceException": _SUBMIT,
-    "XDSDocumentUniqueIdError": frozenset({_RS}),
+    "ReferencesExistException": frozenset({_RM}),
+    "UnmodifiableMetadataError": frozenset({_RU}),
+    "UnresolvedReferenceException": _SUBMIT | {_RM},
+    "XDSDocumentUniqueIdError": frozenset({_RS, _RD}),
     "XDSDuplicateUniqueIdInRegistry": _SUBMIT,
     "XDSExtraMetadataNotSaved": _SUBMIT,
+    "XDSInvalidRequestException": frozenset({_RU}),
+    "XDSMetadataAnnotationError": frozenset({_RU}),
+    "XDSMetadataIdentifierError": frozenset({_RU}),
+    "XDSMetadataUpdateError": frozenset({_U}),
+    "XDSMetadataUpdateOperationError": frozenset({_U}),
+    "XDSMetadataVersionError": _UPDATE,
     "XDSMissingDocument": frozenset({_P}),
     "XDSMissingDocumentMetadata": frozenset({_P}),
     "XDSMissingHomeCommunityId": frozenset({_SQ, _RS}),
     "XDSNonIdenticalHash": _SUBMIT,
     "XDSNonIdenticalSize": _SUBMIT,
+    "XDSObjectTypeError": frozenset({_RU}),
+    "XDSPatientIDReconciliationError": _UPDATE,
     "XDSPatientIdDoesNotMatch": _SUBMIT,
-    "XDSRegistryBusy": frozenset({_P, _R, _SQ}),
-    "XDSRepositoryBusy": frozenset({_P, _RS}),
+    "XDSRegistryBusy": frozenset({_P, _R, _SQ, _U, _RU, _RM}),
+    "XDSRemoveDocumentsError": frozenset({_RD}),
+    "XDSRepositoryBusy": frozenset({_P, _RS, _RD}),
     "XDSRegistryDeprecatedDocumentError": _SUBMIT,
     "XDSRegistryDuplicateUniqueIdInMessage": _SUBMIT,
     "XDSRepositoryDuplicateUniqueIdInMessage": _SUBMIT,
@@ -159,9 +174,10 @@ ERROR_CODES: Mapping[str, frozenset[str]] = {
     "XDSTooManyResults": frozenset({_SQ, _RS}),
     "XDSUnavailableCommunity": frozenset({_SQ, _RS}),
     "XDSUnknownCommunity": frozenset({_SQ, _RS}),
-    "XDSUnknownPatientId": frozenset({_P, _R, _SQ}),
-    "XDSUnknownRepositoryId": frozenset({_RS}),
+    "XDSUnknownPatientId": frozenset({_P, _R, _SQ, _U, _RU}),
+    "XDSUnknownRepositoryId": frozenset({_RS, _RD}),
     "XDSUnknownStoredQuery": frozenset({_SQ}),
+    "XDSUnreferencedObjectException": frozenset({_RM}),
 }
 
 

@@ -26,6 +26,7 @@ LCM = "urn:oasis:names:tc:ebxml-regrep:xsd:lcm:3.0"
 QUERY = "urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0"
 XDS = XDS_B
 IHERAD = "urn:ihe:rad:xdsi-b:2009"
+RMD = "urn:ihe:iti:rmd:2017"
 
 # --- classification schemes and nodes ---------------------------------------------------------------------------------
 

@@ -32,12 +32,16 @@ def _finding(rule: str, text: str, location: str, code: str = "", severity: Seve
     return Finding(rule=f"xds-metadata/{rule}", text=text, location=location, code=code, severity=severity)
 
 
+def _on_demand(entry: DocumentEntry) -> bool:
+    return entry.entry_type is EntryType.ON_DEMAND
+
+
 # --- what must be there -----------------------------------------------------------------------------------------------
 
 REQUIRED_OF_ENTRY: Sequence[tuple[str, Callable[[DocumentEntry], object]]] = (
     ("classCode", lambda entry: entry.class_code.value),
     ("confidentialityCode", lambda entry: entry.confidentiality_codes),
-    ("creationTime", lambda entry: entry.creation_time),
+    ("creationTime", lambda entry: entry.creation_time or _on_demand(entry)),
     ("entryUUID", lambda entry: entry.entry_uuid),
     ("formatCode", lambda entry: entry.format_code.value),
     ("healthcareFacilityTypeCode", lambda entry: entry.healthcare_facility_type_code.value),
@@ -51,8 +55,8 @@ REQUIRED_OF_ENTRY: Sequence[tuple[str, Callable[[DocumentEntry], object]]] = (
 
 REQUIRED_OF_REGISTERED_ENTRY: Sequence[tuple[str, Callable[[DocumentEntry], object]]] = (
     # a repository has counted and hashed before it registers
-    ("hash", lambda entry: entry.hash),
-    ("size", lambda entry: entry.size_bytes is not None),
+    ("hash", lambda entry: entry.hash or _on_demand(entry)),
+    ("size", lambda entry: entry.size_bytes is not None or _on_demand(entry)),
     ("repositoryUniqueId", lambda entry: entry.repository_unique_id),
 )
 
@@ -123,8 +127,6 @@ def _entry_is_well_formed(entry: DocumentEntry) -> Iterator[Finding]:
         yield _finding(
             "title", f"title is longer than {MAX_TITLE_CHARACTERS} characters", at, severity=Severity.WARNING
         )
-    if entry.entry_type is EntryType.ON_DEMAND:
-        yield _finding("object-type", "an on-demand entry is registered by ITI-61, not submitted", at)
     start, stop = entry.service_start_time, entry.service_stop_time
     if start and stop and start.at > stop.at and start.precision == stop.precision:
         yield _finding("service-times", "serviceStartTime is after serviceStopTime", at)
@@ -157,7 +159,23 @@ def _is_oid(text: str, attribute: str, location: str) -> Iterator[Finding]:
 # --- how it hangs together --------------------------------------------------------------------------------------------
 
 
-def all_are_of_one_patient(submission: Submission) -> Iterator[Finding]:
+def entries_are(type_: EntryType, submission: Submission) -> Iterator[Finding]:
+    """Stable entries are submitted (ITI-41, ITI-42), on-demand ones registered by ITI-61 (ITI TF-2 3.61.4.1.2)."""
+    for entry in submission.entries:
+        if entry.entry_type is not type_:
+            yield _finding("object-type", f"an entry of another type than {type_.name.lower()}", entry.entry_uuid)
+
+
+def on_demand_entries_have_no_bytes(submission: Submission) -> Iterator[Finding]:
+    """creationTime, hash and size are of a document that is made when it is asked for (ITI TF-2 3.61.4.1.2)."""
+    for entry in filter(_on_demand, submission.entries):
+        told = (("creationTime", entry.creation_time), ("hash", entry.hash), ("size", entry.size_bytes is not None))
+        for name, there in told:
+            if there:
+                yield _finding("on-demand", f"{name} of a document that is made when asked for", entry.entry_uuid)
+
+
+def all_are_of_one_patient(submission: Submission, code: str = "XDSPatientIdDoesNotMatch") -> Iterator[Finding]:
     """Every entry and folder carries the submission set's patient id (ITI TF-2 3.42.4.1.3)."""
     patient = submission.submission_set.patient_id
     objects: tuple[DocumentEntry | Folder, ...] = (*submission.entries, *submission.folders)
@@ -167,7 +185,7 @@ def all_are_of_one_patient(submission: Submission) -> Iterator[Finding]:
                 "one-patient",
                 "the patient id is not the one of the submission set",
                 each.entry_uuid,
-                "XDSPatientIdDoesNotMatch",
+                code,
             )
 
 
@@ -263,10 +281,25 @@ def _arrow_holds(arrow: Association, whole: str, entries: set[str], everything: 
         yield _finding("association-type", "an association of ITI-57 in a submission", at)
 
 
-def submission_findings(submission: Submission, speaker: Speaker) -> Iterator[Finding]:
+def update_findings(submission: Submission) -> Iterator[Finding]:
+    """Every rule of an update's metadata: a new version is as complete as a registry's own (ITI TF-2 3.57.4.1.3)."""
+    yield from required_attributes_are_there(submission)
+    yield from registered_attributes_are_there(submission)
+    yield from values_are_well_formed(submission)
+    yield from on_demand_entries_have_no_bytes(submission)
+    yield from all_are_of_one_patient(submission, "XDSPatientIDReconciliationError")
+    yield from ids_are_used_once(submission, Speaker.REGISTRY)
+
+
+def submission_findings(
+    submission: Submission, speaker: Speaker, type_: EntryType = EntryType.STABLE
+) -> Iterator[Finding]:
     """Every rule of a submission."""
     yield from required_attributes_are_there(submission)
     yield from values_are_well_formed(submission)
+    yield from entries_are(type_, submission)
+    if type_ is EntryType.ON_DEMAND:
+        yield from on_demand_entries_have_no_bytes(submission)
     yield from all_are_of_one_patient(submission)
     yield from ids_are_used_once(submission, speaker)
     yield from associations_hold_together(submission)
