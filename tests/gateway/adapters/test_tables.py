@@ -20,15 +20,12 @@ from gateway.adapters.migrations import configuration, heads, upgrade
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tables import metadata
 from gateway.model.job import Event, Kind, State
-from profiles.model.moment import Moment
-from profiles.model.query import DocumentCriteria, PageKey, StudyCriteria, TimeRange
+from tests.gateway.adapters.plans import ALSO_BY_INDEX, BY_PATIENT, find, plans, scans, sorts
 from tests.gateway.adapters.stores import no_audit
 from tests.support.registered import (
     ANN,
-    BEN,
     CT,
     HEAD,
-    NORMAL,
     NOW,
     arrived,
     entry,
@@ -200,92 +197,12 @@ async def watched(tmp_path: Path) -> Any:
     await store.close()
 
 
-async def plans(store: SqlStore, ask: Any) -> list[str]:
-    """What SQLite does for each statement of a question."""
-    seen: list[str] = []
-    async with store.view() as work:
-        raw = work.executor.raw  # type: ignore[attr-defined]
-        raw.set_trace_callback(seen.append)
-        await ask(work)
-        raw.set_trace_callback(None)
-        found = []
-        for statement in seen:
-            if statement.startswith(("SELECT", "WITH")):
-                found += [row[3] for row in raw.execute(f"explain query plan {statement}")]
-    assert found
-    return found
-
-
-def scans(plan: list[str]) -> list[str]:
-    """Steps that walk a whole table. Walking an index in the order of the answer stops at the limit and is none."""
-    return [step for step in plan if re.match(r"SCAN (?!CONSTANT|\(subquery)", step) and "USING" not in step]
-
-
-def sorts(plan: list[str]) -> list[str]:
-    return [step for step in plan if "TEMP B-TREE" in step]
-
-
-async def find(work: Any, **criteria: Any) -> None:
-    async for _ in work.registry.find(DocumentCriteria(**criteria)):
-        pass
-
-
-BY_PATIENT = {
-    "all of a patient": {},
-    "by codes": {"class_codes": (CT,), "format_codes": (CT, HEAD), "event_codes": ((CT, HEAD), (HEAD,))},
-    "by confidentiality": {"confidentiality_codes": ((NORMAL,),)},
-    "by reference": {"reference_ids": (("A1^^^%",), ("%accession",))},
-    "by author": {"author_persons": ("%Welby%",)},
-    "by time": {"creation_time": TimeRange(start=Moment(NOW)), "service_start_time": TimeRange(end=Moment(NOW))},
-}
-
-
 @pytest.mark.parametrize("criteria", BY_PATIENT.values(), ids=BY_PATIENT)
 async def test_find_documents_reads_one_patients_entries_in_order(watched: SqlStore, criteria: dict[str, Any]) -> None:
     plan = await plans(watched, lambda work: find(work, patient_ids=(ANN,), **criteria))
     assert any("SEARCH entries" in step and "(patient_id=?" in step for step in plan), plan
     assert not scans(plan), plan
     assert not sorts(plan), plan
-
-
-ALSO_BY_INDEX: dict[str, Any] = {
-    "two patients": lambda work: find(work, patient_ids=(ANN, BEN)),
-    "by entryUUID": lambda work: find(work, entry_uuids=("urn:uuid:1", "urn:uuid:2")),
-    "by uniqueId": lambda work: find(work, unique_ids=("1.2",)),
-    "by reference among all patients": lambda work: find(work, reference_ids=((r"A\_1^^^&1.2&ISO^x",),)),
-    "by event among all patients": lambda work: find(work, event_codes=((CT,),)),
-    "everything": lambda work: find(work),
-    "count of a patient": lambda work: work.registry.count(DocumentCriteria(patient_ids=(ANN,))),
-    "entries": lambda work: work.registry.entries("1.2"),
-    "associations": lambda work: work.registry.associations(["urn:uuid:1", "urn:uuid:2"]),
-    "submission sets": lambda work: work.registry.submission_sets(["urn:uuid:1"]),
-    "studies by patient": lambda work: work.studies.search(StudyCriteria(patient_ids=(("a", "1.2"), ("b", None)))),
-    "studies by accession": lambda work: work.studies.search(StudyCriteria(accession_numbers=(("a", None),))),
-    "studies by uid": lambda work: work.studies.search(StudyCriteria(study_instance_uids=("1.2",))),
-    "studies by series": lambda work: work.studies.search(StudyCriteria(series_instance_uids=("1.2",))),
-    "studies by instance": lambda work: work.studies.search(StudyCriteria(sop_instance_uids=("1.2",))),
-    "studies by name": lambda work: work.studies.search(StudyCriteria(patient_name="doe*"), False),
-    "newest studies": lambda work: work.studies.search(StudyCriteria(), False),
-    "next page": lambda work: work.studies.search(
-        StudyCriteria(order="updated", after=PageKey(value="2026-01-01T00:00:00+00:00", study_instance_uid="1")), False
-    ),
-    "a study": lambda work: work.studies.get("1.2.3.50.1"),
-    "expected": lambda work: work.studies.expected("1.2.3.50.1"),
-    "withdrawn": lambda work: work.studies.withdrawn("1.2.3.50.1"),
-    "locate": lambda work: work.studies.locate("1.2.3.50.1.1.1"),
-    "patient": lambda work: work.identity.get(ANN),
-    "unknown patient": lambda work: work.identity.get(BEN),
-    "match": lambda work: work.identity.match(patient()),
-    "links": lambda work: work.identity.links(ANN),
-    "exchange": lambda work: work.ledger.get("1"),
-    "timeline": lambda work: work.ledger.timeline("1"),
-    "next due": lambda work: work.ledger.next_due(),
-    "list": lambda work: work.ledger.list(before="5"),
-    "list of a peer": lambda work: work.ledger.list(peer="Lakeside"),
-    "document": lambda work: work.documents.open("1.2"),
-    "raw message": lambda work: work.raw.open("1"),
-    "raw messages that are too much": lambda work: work.raw.horizon(NOW, 0, failed=False),
-}
 
 
 @pytest.mark.parametrize("ask", ALSO_BY_INDEX.values(), ids=ALSO_BY_INDEX)
