@@ -3,6 +3,9 @@
 Source: DICOM PS3.18 10.5, Annex I.
 """
 
+from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import islice
+
 from profiles.errors import ExchangeError, MalformedMessage, Unsupported
 from profiles.findings import Decoded
 from profiles.model.content import DICOM, Part, Pour
@@ -30,6 +33,7 @@ from profiles.wire.http import HttpIn, HttpOut
 from profiles.wire.media_type import parse_media_type
 
 ACCEPTED, CONFLICT = 202, 409
+PIECE_ITEMS = 200  # some 80 KiB, and two milliseconds to write
 
 
 def decode_request(request: HttpIn) -> Decoded[StoreInstancesRequest]:
@@ -71,21 +75,39 @@ async def _numbered(pour: Pour) -> Pour:
 
 
 def encode_response(response: StoreInstancesResponse, request: HttpIn) -> HttpOut:
-    """200 all kept, 202 some of it or with warnings, 409 (or the error that all share) nothing."""
+    """200 all kept, 202 some of it or with warnings, 409 (or the error that all share) nothing.
+
+    JSON is written while it goes out: of a large study it is some megabytes, and much more as objects.
+    """
     if not response.outcomes:
         raise MalformedMessage("the request has no part", code=BAD_REQUEST)
-    module = response_module(response, request.base)
-    kept = [each for each in response.outcomes if each.error is None]
-    failed = [each.error for each in response.outcomes if each.error is not None]
+    kept = any(each.error is None for each in response.outcomes)
     status = 200
     headers: tuple[tuple[str, str], ...] = ()
-    if failed or any(each.coerced for each in kept):
+    if any(each.error is not None or each.coerced for each in response.outcomes):
         status = ACCEPTED
     if not kept:
-        status, headers = _refusal(failed)
+        status, headers = _refusal([each.error for each in response.outcomes if each.error is not None])
+    module, sequences = _module(response, request.base)
     if accept_metadata(request) == DICOM_XML:
+        for tag, items in sequences.items():
+            if found := list(items):
+                sequence(module, tag, found)
         return HttpOut(status=status, headers=headers, media_type=DICOM_XML, body=native_xml(module))
-    return HttpOut(status=status, headers=headers, media_type=DICOM_JSON, body=json_body(module))
+    return HttpOut(status=status, headers=headers, media_type=DICOM_JSON, stream=_in_pieces(module, sequences))
+
+
+async def _in_pieces(module: Attributes, sequences: Mapping[str, Iterator[Attributes]]) -> AsyncIterator[bytes]:
+    """The module as JSON, so many items at a time; all tags of sequences are behind the others, and ascend."""
+    yield json_body(module)[:-1]
+    for tag, items in sequences.items():
+        before = f',"{tag}":{{"Value":['.encode()
+        while some := list(islice(items, PIECE_ITEMS)):
+            yield before + json_body(some)[1:-1]
+            before = b","
+        if before == b",":
+            yield b'],"vr":"SQ"}'
+    yield b"}"
 
 
 def _refusal(failed: list[ExchangeError]) -> tuple[int, tuple[tuple[str, str], ...]]:
@@ -96,24 +118,21 @@ def _refusal(failed: list[ExchangeError]) -> tuple[int, tuple[tuple[str, str], .
     return CONFLICT, ()
 
 
-def response_module(response: StoreInstancesResponse, base: str) -> Attributes:
-    """The Store Instances Response Module, in DICOM JSON."""
+def _module(response: StoreInstancesResponse, base: str) -> tuple[Attributes, Mapping[str, Iterator[Attributes]]]:
+    """The Store Instances Response Module in DICOM JSON: its attributes, and the items of its sequences."""
     module: Attributes = {"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
     studies = {each.study_instance_uid for each in response.outcomes if each.error is None}
     attribute(module, "00081190", "UR", f"{base}/studies/{studies.pop()}" if len(studies) == 1 else "")
-    kept = [_kept(each, base) for each in response.outcomes if each.error is None]
-    failed = [
-        _failed(each, each.error) for each in response.outcomes if each.error is not None and each.sop_instance_uid
-    ]
-    unreadable = [
-        {"00081197": {"vr": "US", "Value": [failure_reason_of(each.error)]}}
-        for each in response.outcomes
-        if each.error is not None and not each.sop_instance_uid
-    ]
-    for tag, items in (("00081199", kept), ("00081198", failed), ("0008119A", unreadable)):
-        if items:
-            sequence(module, tag, items)
-    return module
+    refused = [(each, each.error) for each in response.outcomes if each.error is not None]
+    return module, {
+        "00081198": (_failed(each, error) for each, error in refused if each.sop_instance_uid),
+        "00081199": (_kept(each, base) for each in response.outcomes if each.error is None),
+        "0008119A": (
+            {"00081197": {"vr": "US", "Value": [failure_reason_of(error)]}}
+            for each, error in refused
+            if not each.sop_instance_uid
+        ),
+    }
 
 
 def _kept(outcome: InstanceOutcome, base: str) -> Attributes:

@@ -19,7 +19,8 @@ from profiles.errors import (
 from profiles.model.content import Part, Pour
 from profiles.transaction import Side
 from profiles.wia.rad108 import RAD_108, InstanceOutcome, StoreInstancesResponse
-from profiles.wire.http import HttpIn
+from profiles.wire.dicom.web import json_body
+from profiles.wire.http import HttpIn, HttpOut
 from tests.profiles.wia.facts import facts
 
 BASE = "https://valley.example/dicomweb"
@@ -52,10 +53,15 @@ def outcome(number: int, error: ExchangeError | None = None, **more: Any) -> Ins
     )
 
 
-def module(*outcomes: InstanceOutcome) -> tuple[int, dict[str, Any]]:
+async def module(*outcomes: InstanceOutcome) -> tuple[int, dict[str, Any]]:
     out = RAD_108.encode_response(StoreInstancesResponse(outcomes=outcomes), http())
     assert out.media_type == "application/dicom+json"
-    return out.status, json.loads(out.body or b"")
+    return out.status, json.loads(b"".join([piece async for piece in written(out)]))
+
+
+def written(out: HttpOut) -> AsyncIterator[bytes]:
+    assert out.stream is not None
+    return out.stream
 
 
 async def test_parts_are_numbered_and_the_study_is_read() -> None:
@@ -86,8 +92,8 @@ def test_without_a_content_type_it_is_a_bad_request() -> None:
         RAD_108.decode_request(http(""))
 
 
-def test_all_kept_is_200() -> None:
-    status, found = module(outcome(1), outcome(2))
+async def test_all_kept_is_200() -> None:
+    status, found = await module(outcome(1), outcome(2))
     assert status == 200
     assert found["00081190"]["Value"] == [f"{BASE}/studies/1.2.1"]
     assert [item["00081155"]["Value"] for item in found["00081199"]["Value"]] == [["1.2.3.1"], ["1.2.3.2"]]
@@ -97,8 +103,8 @@ def test_all_kept_is_200() -> None:
     assert "00081198" not in found
 
 
-def test_coercion_is_a_warning_and_202() -> None:
-    status, found = module(outcome(1, coerced=True))
+async def test_coercion_is_a_warning_and_202() -> None:
+    status, found = await module(outcome(1, coerced=True))
     assert status == 202
     assert found["00081199"]["Value"][0]["00081196"]["Value"] == [45056]
 
@@ -115,8 +121,8 @@ def test_coercion_is_a_warning_and_202() -> None:
         (OutOfResources("full"), 0xA700),
     ],
 )
-def test_some_kept_is_202_and_says_why_not_the_rest(error: ExchangeError, reason: int) -> None:
-    status, found = module(outcome(1), outcome(2, error))
+async def test_some_kept_is_202_and_says_why_not_the_rest(error: ExchangeError, reason: int) -> None:
+    status, found = await module(outcome(1), outcome(2, error))
     assert status == 202
     (failed,) = found["00081198"]["Value"]
     assert failed["00081155"]["Value"] == ["1.2.3.2"]
@@ -124,11 +130,26 @@ def test_some_kept_is_202_and_says_why_not_the_rest(error: ExchangeError, reason
     assert failed["00000902"]["Value"] == [error.detail]
 
 
-def test_none_kept_is_409() -> None:
-    status, found = module(outcome(1, MalformedMessage("cut")), InstanceOutcome(error=MalformedMessage("what is it")))
+async def test_none_kept_is_409() -> None:
+    status, found = await module(
+        outcome(1, MalformedMessage("cut")), InstanceOutcome(error=MalformedMessage("what is it"))
+    )
     assert status == 409
     assert "00081199" not in found
     assert found["0008119A"]["Value"] == [{"00081197": {"vr": "US", "Value": [0xC000]}}]
+
+
+async def test_a_large_answer_is_written_in_pieces_and_keys_ascend() -> None:
+    outcomes = tuple(outcome(number, MalformedMessage("cut") if number % 3 == 0 else None) for number in range(2000))
+    out = RAD_108.encode_response(StoreInstancesResponse(outcomes=outcomes), http())
+    pieces = [piece async for piece in written(out)]
+    assert max(map(len, pieces)) < 128 * 1024
+    found = json.loads(b"".join(pieces))
+    assert b"".join(pieces) == json_body(found)
+    assert [item["00081155"]["Value"][0] for item in found["00081199"]["Value"]] == [
+        each.sop_instance_uid for each in outcomes if each.error is None
+    ]
+    assert len(found["00081198"]["Value"]) == 667
 
 
 def test_a_full_disk_for_all_is_our_own_failure_and_says_when_to_come_back() -> None:
