@@ -22,6 +22,7 @@ from profiles.model.document import AvailabilityStatus, DocumentEntry
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Manifest
 from profiles.model.patient import Evidence, IdentityLink, Patient
+from profiles.model.query import StudyCriteria
 from profiles.wire.dicom.kos import decode_kos
 
 ALIKE = 5  # candidates shown to a person who decides
@@ -108,7 +109,10 @@ class Operations:
         """What is here of an incomplete exchange is enough."""
         async with self._store.unit() as work:
             job = await _existing(work, exchange_id)
-            await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, self._clock.now())
+            of_job = StudyCriteria(study_instance_uids=(job.study_instance_uid,), limit=1)
+            for record in (await work.studies.search(of_job, count=False)).records:
+                if record.status is not StudyStatus.CANCELLED:  # else all of it was withdrawn meanwhile
+                    await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, self._clock.now())
             accepted = await self._advance(work, job, Event.ACCEPTED, person, "Accepted as it is")
         self._wake()
         return accepted

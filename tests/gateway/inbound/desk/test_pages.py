@@ -194,6 +194,21 @@ async def test_what_is_here_of_an_incomplete_one_is_accepted(desk: Pages) -> Non
     assert await desk.state(job) is State.STORED
 
 
+@pytest.mark.parametrize("status", [StudyStatus.REGISTERED, StudyStatus.CANCELLED])
+async def test_accepting_makes_a_study_available_but_for_one_that_was_withdrawn(
+    desk: Pages, status: StudyStatus
+) -> None:
+    study = await desk.arrive("1.2.3.9", person("P1"))
+    async with desk.store.unit() as work:
+        await work.studies.set_status("1.2.3.9", status, NOON)
+    job = await desk.open(State.INCOMPLETE, Kind.RECEIVE, study_instance_uid=study.study_instance_uid)
+    assert (await desk.act(f"/exchanges/{job.id}/accept"))[0] == 303
+    async with desk.store.view() as work:
+        record = await work.studies.get("1.2.3.9")
+    assert record is not None
+    assert record.status is (StudyStatus.AVAILABLE if status is StudyStatus.REGISTERED else status)
+
+
 async def test_giving_up_says_why_on_timeline_and_audit(desk: Pages) -> None:
     job = await desk.open(State.FAILED)
     assert (await desk.act(f"/exchanges/{job.id}/give-up", reason="sent twice"))[0] == 303
