@@ -25,7 +25,6 @@ from profiles.wire.soap.fault import WSSE_ALGORITHM, WSSE_FAILED_CHECK, WSSE_INV
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 EXCLUSIVE: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
 ENVELOPED: Final = f"{DS}enveloped-signature"
-XML_ID: Final = "{http://www.w3.org/XML/1998/namespace}id"
 
 MIN_RSA_BITS = 2048
 MIN_EC_BITS = 256
@@ -156,7 +155,7 @@ def _hold_to_the_one_shape(root: etree._Element, signature: etree._Element) -> N
 def _named(root: etree._Element, identifier: str) -> int:
     """How many attributes that anybody may take for an ID have this value: one reader's ID is another one's Id."""
     return sum(
-        value == identifier and (etree.QName(name).localname.lower() == "id" or name == XML_ID)
+        value == identifier and etree.QName(name).localname.lower() == "id"
         for element in root.iter(etree.Element)
         for name, value in element.items()
     )

@@ -16,7 +16,7 @@ from lxml import etree
 
 from profiles.errors import Unauthenticated
 from profiles.findings import Finding, Severity
-from profiles.wire.signature import DS, XML_ID
+from profiles.wire.signature import DS
 from profiles.wire.soap.fault import WSSE_INVALID_SECURITY, WSSE_UNAVAILABLE, WSSE_UNSUPPORTED
 from profiles.wire.soap.names import OUR_ROLES, ROLE, WSSE, WSU
 from profiles.wire.xml import instant
@@ -94,8 +94,7 @@ def _the_assertion(security: etree._Element) -> etree._Element:
 def _names(envelope: etree._Element, identifier: str) -> int:
     """How many attributes that anybody may take for an ID have this value."""
     return sum(
-        etree.QName(attribute.attrname).localname.lower() == "id" or attribute.attrname == XML_ID
-        for attribute in _VALUED(envelope, value=identifier)
+        etree.QName(attribute.attrname).localname.lower() == "id" for attribute in _VALUED(envelope, value=identifier)
     )
 
 
