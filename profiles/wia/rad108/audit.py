@@ -29,7 +29,10 @@ CODE = transaction_code("RAD-108", "STOW-RS Store")
 def audit(
     side: Side, request: StoreInstancesRequest | None, response: StoreInstancesResponse | None, facts: Facts
 ) -> tuple[AuditRecord, ...]:
-    """One record per patient for what was kept, and one for what was refused."""
+    """One record per patient for what was kept, and one for what was refused.
+
+    Of a push that broke off, one per patient of whom something had come: it is a failure, and it is here all the same.
+    """
     refused = [] if response is None else [each for each in response.outcomes if each.error is not None]
     kept = response is not None and len(refused) < len(response.outcomes) and facts.error is None
     records: list[AuditRecord] = []
@@ -37,7 +40,9 @@ def audit(
         action = Action.READ if facts.created is False else Action.CREATE
         records += (_record(side, facts, action, objects, None) for objects in _objects(facts))
     error = facts.error or (refused[0].error if refused else None)
-    if error is not None or not kept:
+    if facts.error is not None and facts.studies:  # it broke off, and what had come of it before is here
+        records += (_record(side, facts, Action.CREATE, objects, error) for objects in _objects(facts))
+    elif error is not None or not kept:
         named = dict.fromkeys(each.study_instance_uid for each in refused if each.study_instance_uid)
         if not named and request is not None and request.study_instance_uid is not None:
             named = {str(request.study_instance_uid): None}

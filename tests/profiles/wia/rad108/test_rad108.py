@@ -201,3 +201,10 @@ def test_failure_is_one_record_with_the_study_that_was_named() -> None:
     assert (record.outcome, [each.id for each in record.objects]) == (8, ["1.2.3.100"])
     (record,) = RAD_108.audit(Side.RESPONDER, None, None, facts(studies=(), patients=(), error=error))
     assert record.objects == ()
+
+
+def test_a_push_that_broke_off_names_whom_it_had_brought_something_of() -> None:
+    error = MalformedMessage("the request broke off")
+    (record,) = RAD_108.audit(Side.RESPONDER, REQUEST, None, facts(error=error))
+    assert (record.outcome, record.outcome_description) == (4, "the request broke off")
+    assert [each.id for each in record.objects] == ["V-1^^^&1.2.3.4&ISO", "1.2.3.100"]
