@@ -48,6 +48,7 @@ from profiles.transaction import Facts, Party, Side, Transaction, User
 
 Response = TypeVar("Response")
 
+ON_BEHALF_CHARACTERS = 200  # of what an assertion says of itself, on a line of the timeline
 REFUSALS_PER_MINUTE = 60  # of one address and wire; more are counted, not written: a flood must not fill the disk
 
 
@@ -443,7 +444,8 @@ def _on_behalf(exchange: Exchange) -> str:
     if assertion is None:
         return ""
     purposes = " and ".join(code.display or code.value for code in assertion.purposes)
-    return f", for {assertion.subject.name_id}" + (f", purpose {purposes}" if purposes else "")
+    said = f", for {assertion.subject.name_id}" + (f", purpose {purposes}" if purposes else "")
+    return " ".join(said.split())[:ON_BEHALF_CHARACTERS]
 
 
 def _person_of(caller: Caller) -> User | None:
