@@ -14,7 +14,7 @@ from gateway.services.retrieve import VISIBLE
 from profiles.errors import OutOfResources, UnknownDocument, Unsupported
 from profiles.model.content import Part, Pour
 from profiles.model.imaging import Instance, Series
-from profiles.wire.dicom.render import RenderOptions, image_attributes, native_frame, render_frame, thumbnail
+from profiles.wire.dicom.picture import ImageAttributes, RenderOptions, image_attributes
 from profiles.wire.dicom.syntaxes import EXPLICIT_LE
 from profiles.wire.dicom.web import FrameForm, FramesAccept
 
@@ -69,7 +69,7 @@ class Viewing:
         async for part in pour:
             pixels = await _read(part)
             image = image_attributes(metadata, int(part.key))
-            body = await self._compute.run(partial(native_frame, pixels, stored, image))
+            body = await self._compute.run(partial(_native, pixels, stored, image))
             yield Part(key=part.key, size_bytes=len(body), chunks=_one(body))
 
     async def picture(
@@ -102,9 +102,7 @@ class Viewing:
         stored = str(found.transfer_syntax_uid or EXPLICIT_LE)
         image = image_attributes(metadata, number)
         exchange.learned.text = "A picture handed out"
-        if small:
-            return await self._compute.run(lambda: thumbnail(pixels, stored, image))
-        return await self._compute.run(lambda: render_frame(pixels, stored, image, options))
+        return await self._compute.run(partial(_picture, pixels, stored, image, None if small else options))
 
     async def _record(self, study: str, exchange: Exchange) -> StudyRecord:
         async with self._store.view() as work:
@@ -155,3 +153,20 @@ async def _read(part: Part) -> bytes:
 
 async def _one(body: bytes) -> AsyncIterator[bytes]:
     yield body
+
+
+# Numpy and pillow are a tenth of a start: they are loaded where the first picture is made, in its thread.
+
+
+def _native(pixels: bytes, stored: str, image: ImageAttributes) -> bytes:
+    from profiles.wire.dicom.render import native_frame
+
+    return native_frame(pixels, stored, image)
+
+
+def _picture(pixels: bytes, stored: str, image: ImageAttributes, options: RenderOptions | None) -> bytes:
+    from profiles.wire.dicom.render import render_frame, thumbnail
+
+    if options is None:
+        return thumbnail(pixels, stored, image)
+    return render_frame(pixels, stored, image, options)

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -99,3 +101,13 @@ def test_code_cites_nothing_that_a_reader_cannot_open() -> None:
     for module in modules("profiles", "gateway", "conformance"):
         for number, line in enumerate(module.text.splitlines(), 1):
             assert not NOTES.search(line), f"{module.below}:{number} {line.strip()}"
+
+
+LOADED_LATE = ("alembic", "asyncpg", "fhir", "jinja2", "numpy", "PIL", "pydicom", "sqlalchemy.orm", "zeep")
+"""Each takes some 20 to 500 ms to load, and a house that starts can do without."""
+
+
+def test_a_house_starts_without_what_it_may_never_need() -> None:
+    program = f"import sys, gateway.cli, gateway.app; print([each for each in {LOADED_LATE} if each in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from math import isfinite
 
 from profiles.findings import Decoded
 from profiles.wia.rendered.messages import RetrieveRenderedRequest, RetrieveRenderedResponse
-from profiles.wire.dicom.render import (
+from profiles.wire.dicom.picture import (
     MAX_SIDE,
     THUMBNAIL_SIDE,
     Picture,

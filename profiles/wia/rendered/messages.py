@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from profiles.model.identifiers import Uid
-from profiles.wire.dicom.render import Picture, RenderOptions, Viewport, Window, WindowFunction
+from profiles.wire.dicom.picture import Picture, RenderOptions, Viewport, Window, WindowFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from profiles.wire.dicom.elements import Elements, places_of
 from profiles.wire.dicom.encode import element, encoded
 from profiles.wire.dicom.jsonmodel import dicom_json
 from profiles.wire.dicom.part10 import Part10Head
-from profiles.wire.dicom.render import ImageAttributes, decoded_frame, image_attributes, native_frame
+from profiles.wire.dicom.picture import ImageAttributes, image_attributes
 from profiles.wire.dicom.rewrite import meta_of, spliced
 from profiles.wire.dicom.syntaxes import EXPLICIT, EXPLICIT_LE, IMPLICIT_LE, NATIVE, encoding_of
 
@@ -53,6 +53,8 @@ class Decompression:
         Raises:
             MalformedMessage: It cannot be decoded, or is not of the size that the head says.
         """
+        from profiles.wire.dicom.render import native_frame  # as below
+
         native = native_frame(pixels, self.stored_syntax, self.image)
         if len(native) != self.frame_bytes:
             raise MalformedMessage("the frames of the instance are not of one size", location="(7FE0,0010)")
@@ -73,6 +75,8 @@ def decompression(head: Part10Head, first: bytes, transfer_syntax_uid: str) -> D
     """
     if transfer_syntax_uid not in (EXPLICIT_LE, IMPLICIT_LE) or not head.complete:
         raise Unsupported("the instance cannot be written without compression", location=transfer_syntax_uid)
+    from profiles.wire.dicom.render import decoded_frame  # with numpy and pillow, a tenth of a start that needs neither
+
     image = image_attributes(dicom_json(head))
     array, photometric = decoded_frame(first, head.transfer_syntax_uid, image)
     frame_bytes = array.nbytes

@@ -21,7 +21,7 @@ from profiles.model.identifiers import Uid
 from profiles.model.moment import Moment, Precision
 from profiles.model.patient import PersonName
 from profiles.wire.dicom.names import to_pn
-from profiles.wire.dicom.render import Picture
+from profiles.wire.dicom.picture import Picture
 from profiles.wire.dicom.status import BAD_REQUEST, NOT_ACCEPTABLE, headers_of, http_status_of
 from profiles.wire.dicom.syntaxes import (
     ALIASES,

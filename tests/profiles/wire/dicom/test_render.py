@@ -1,7 +1,6 @@
 """Pixels for the eye: known ramps, pydicom's values, and what must be refused."""
 
 import io
-import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from profiles.errors import MalformedMessage, Unsupported
 from profiles.wire.dicom.dataset import dicom_json
 from profiles.wire.dicom.frames import aligned, frame_ranges, frame_shape
 from profiles.wire.dicom.part10 import read_head
-from profiles.wire.dicom.render import (
+from profiles.wire.dicom.picture import (
     MAX_SIDE,
     ImageAttributes,
     Picture,
@@ -27,13 +26,9 @@ from profiles.wire.dicom.render import (
     Viewport,
     Window,
     WindowFunction,
-    decoded_frame,
     image_attributes,
-    native_frame,
-    render_frame,
-    thumbnail,
-    windowed,
 )
+from profiles.wire.dicom.render import decoded_frame, native_frame, render_frame, thumbnail, windowed
 from tests.profiles.wire.dicom.judged import TEST_FILES, UNREADABLE
 
 EXPLICIT = str(ExplicitVRLittleEndian)
@@ -237,32 +232,6 @@ def test_an_unknown_syntax_is_unsupported_and_garbage_is_malformed() -> None:
         render_frame(b"x", "1.2.3.4", RAMP, PNG)
     with pytest.raises(MalformedMessage):
         render_frame(b"\xff\x4f garbage", "1.2.840.10008.1.2.4.90", RAMP, PNG)
-
-
-def test_an_instance_that_is_no_image_cannot_be_rendered() -> None:
-    with pytest.raises(Unsupported):
-        image_attributes(b'{"00080060":{"vr":"CS","Value":["SR"]}}')
-
-
-def test_functional_groups_of_the_frame_go_before_shared_ones() -> None:
-    def group(slope: float, center: float) -> dict[str, Any]:
-        return {
-            "00289145": {"vr": "SQ", "Value": [{"00281053": {"vr": "DS", "Value": [slope]}}]},
-            "00289132": {
-                "vr": "SQ",
-                "Value": [{"00281050": {"vr": "DS", "Value": [center]}, "00281051": {"vr": "DS", "Value": [80]}}],
-            },
-        }
-
-    attributes: dict[str, Any] = {
-        "00280010": {"vr": "US", "Value": [2]},
-        "00280011": {"vr": "US", "Value": [2]},
-        "52009229": {"vr": "SQ", "Value": [group(1.0, 10)]},
-        "52009230": {"vr": "SQ", "Value": [{}, group(3.0, 30)]},
-    }
-    first, second = (image_attributes(json.dumps(attributes).encode(), frame) for frame in (1, 2))
-    assert (first.slope, first.window) == (1.0, Window(center=10, width=80))
-    assert (second.slope, second.window) == (3.0, Window(center=30, width=80))
 
 
 KNOWN_DIFFERENCES = {
