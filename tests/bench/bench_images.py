@@ -19,6 +19,7 @@ from time import perf_counter
 import pytest
 
 from conformance.samples import SampleStudy, sample_patient, write_capture_study, write_ct_study
+from profiles.model.identifiers import Uid
 from profiles.xdsi.rad69 import RAD_69
 from tests.bench.client import AS_STORED, Fetched, Kept, fetch
 from tests.bench.compare import (
@@ -166,17 +167,26 @@ async def metadata(bench: Bench) -> None:
 # --- in ---------------------------------------------------------------------------------------------------------------
 
 
+def copied_study(study: SampleStudy, number: int) -> Uid:
+    """Study Instance UID of a copy."""
+    return Uid(f"{str(study.study_instance_uid)[:-4]}{number:04d}")
+
+
+def copied_instance(study: SampleStudy, number: int, each: int) -> Uid:
+    """SOP Instance UID of an instance of a copy."""
+    name = str(study.instances[each % len(study.instances)].sop_instance_uid)
+    return Uid(f"{name[:-8]}{number:03d}{each:05d}")
+
+
 def copies(study: SampleStudy, number: int, many: int) -> Iterator[bytes]:
     """A study like this one that nobody has seen: other UIDs of the same length, `many` instances of it."""
-    uid = str(study.study_instance_uid)
     for each in range(many):
         instance = study.instances[each % len(study.instances)]
         body = instance.path.read_bytes()
         end = len(body) - 1024 * 1024 if instance.frames > 1 else 8192
         head = body[: max(end, 8192)]
-        name = str(instance.sop_instance_uid)
-        head = head.replace(uid.encode(), f"{uid[:-4]}{number:04d}".encode())
-        head = head.replace(name.encode(), f"{name[:-8]}{number:03d}{each:05d}".encode())
+        head = head.replace(study.study_instance_uid.encode(), copied_study(study, number).encode())
+        head = head.replace(instance.sop_instance_uid.encode(), copied_instance(study, number, each).encode())
         yield head + body[len(head) :]
 
 
@@ -260,7 +270,7 @@ async def memory(bench: Bench) -> None:
     many = gigabytes * GIGABYTE // each
     bench.fresh += 1
     number = bench.fresh
-    uid = f"{str(bench.ct.study_instance_uid)[:-4]}{number:04d}"
+    uid = copied_study(bench.ct, number)
     for _ in range(3):
         await asyncio.to_thread(fetch, bench.ours.http, "/healthz")
 

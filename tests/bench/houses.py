@@ -44,12 +44,14 @@ async def store_of(folder: Path) -> AsyncIterator[SqlStore]:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, knows: Iterable[Patient] = (), more: str = "") -> AsyncIterator["House"]:
+async def house(
+    folder: Path, *, knows: Iterable[Patient] = (), more: str = "", location: Oid = LOCATION
+) -> AsyncIterator["House"]:
     """A `radgate serve` without TLS that knows these patients; `more` goes to its settings."""
     async with store_of(folder) as store, store.unit() as work:
         for patient in knows:
             await work.identity.put(patient, datetime.now(UTC))
-    async with serving(folder, SETTINGS + more) as process:
+    async with serving(folder, SETTINGS.replace(str(LOCATION), str(location)) + more) as process:
         yield House(process, await process.addresses())
 
 
