@@ -9,6 +9,7 @@ imported where they are used, so that a question costs little more than Python.
 """
 
 import getpass
+import hashlib
 import http.client
 import json
 import os
@@ -65,11 +66,13 @@ cli = typer.Typer(
 config_cli = typer.Typer(no_args_is_help=True, help="Look at the settings, check them, write a file to start from.")
 study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, show, share, fetch from elsewhere.")
 exchange_cli = typer.Typer(no_args_is_help=True, help="Everything under way or done: look, release, accept, give up.")
+document_cli = typer.Typer(no_args_is_help=True, help="Documents here and elsewhere: find, get, submit a report.")
 peer_cli = typer.Typer(no_args_is_help=True, help="Whom we exchange with.")
 patient_cli = typer.Typer(no_args_is_help=True, help="Whom we know.")
 audit_cli = typer.Typer(no_args_is_help=True, help="Who did what: read, verify, export.")
 for name, group in (
     ("exchange", exchange_cli), ("study", study_cli), ("patient", patient_cli), ("peer", peer_cli),
+    ("document", document_cli),
     ("audit", audit_cli), ("config", config_cli),
 ):  # fmt: skip
     cli.add_typer(group, name=name)
@@ -107,6 +110,7 @@ class Exit(IntEnum):
 
 RESTING = frozenset({"held", "done", "failed", "cancelled", "abandoned", "incomplete"})
 WATCH_S = 0.25
+BRING_BYTES = 256 * 1024
 TIMEOUT_S = 60.0  # nothing came for so long; an export may take as long as it likes
 TONES = {
     "done": "green", "stored": "green", "success": "green", "available": "green", "failed": "red", "failure": "red",
@@ -205,7 +209,7 @@ class Running:
         self._token = found["token"]
 
     def ask(self, method: str, path: str, body: object = None, **query: object) -> Any:
-        """Ask it; a refusal ends the command with what the house said."""
+        """Ask it, with a value or an open file; a refusal ends the command with what the house said."""
         with self._asked(method, path, body, query) as response:
             if response.status >= http.HTTPStatus.BAD_REQUEST:
                 _refused(response)
@@ -215,6 +219,28 @@ class Running:
         """What is there; None: nothing."""
         with self._asked("GET", path, None, {}) as response:
             return json.loads(response.read()) if response.status == http.HTTPStatus.OK else None
+
+    def bring(self, path: str, to: Path, **query: object) -> int:
+        """Take what is there into a file, whole or not at all; answers its size."""
+        size, digest = 0, hashlib.sha1(usedforsecurity=False)
+        new = to.with_name(to.name + ".part")
+        with self._asked("GET", path, None, query) as response:
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                _refused(response)
+            try:
+                with new.open("wb") as file:
+                    while chunk := response.read(BRING_BYTES):
+                        digest.update(chunk)
+                        size += file.write(chunk)
+                told = response.headers.get("X-SHA1", "")
+                if told and told.lower() != digest.hexdigest():
+                    _fail(
+                        Exit.FAULTY, "What came is not what its entry says (SHA-1).", "Ask whoever keeps the document."
+                    )
+                new.replace(to)
+            finally:
+                new.unlink(missing_ok=True)
+        return size
 
     def lines(self, path: str, **query: object) -> Iterator[bytes]:
         """Ask for many, and take them one by one."""
@@ -235,7 +261,7 @@ class Running:
         try:
             connection.request(
                 method, f"{path}?{sent}" if sent else path,
-                body=json.dumps(body) if body is not None else None,
+                body=body if body is None or hasattr(body, "read") else json.dumps(body),
                 headers={"Authorization": f"Bearer {self._token}"},
             )  # fmt: skip
             yield connection.getresponse()
@@ -649,6 +675,81 @@ def study_fetch(
     """Find a patient's manifests at a registry, take them, and fetch the images that they name."""
     body = {"patient": patient, "registry": registry, "study": study}
     _change(Running(config, data), "/collect", body, wait, as_json)
+
+
+# --- document ---------------------------------------------------------------------------------------------------------
+
+AtOption = Annotated[str, typer.Option("--at", help="A peer that has a registry; without it, our own.")]
+
+
+@document_cli.command(
+    "find",
+    epilog=_examples(
+        "radgate document find --patient 'D55^^^&1.2.3.9&ISO'",
+        "radgate document find --patient 'D55^^^&1.2.3.9&ISO' --at Region --study 1.2.840.1",
+    ),
+)
+def document_find(
+    patient: Annotated[str, typer.Option(help="Whose, as ID^^^&OID&ISO, in the registry's own domain.")],
+    study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
+    at: AtOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for a patient's documents; who looked stands in the audit."""
+    found = Running(config, data).ask(
+        "GET", "/documents", patient=patient, study=study, at=at, person=getpass.getuser()
+    )
+    table = _table("document", "type", "title", "created", "form", "bytes")
+    for each in found:
+        size = f"{each['size_bytes']:,}" if each["size_bytes"] is not None else ""
+        _row(table, each["unique_id"], each["type"], each["title"], each["created"], each["mime_type"], size)
+    _print(found, as_json, table)
+
+
+@document_cli.command("get", epilog=_examples("radgate document get 1.2.826.0.1.99 --to report.pdf --at Region"))
+def document_get(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    to: Annotated[Path, typer.Option(help="The file that it becomes.")],
+    at: AtOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a document into a file, and compare it with the hash of its entry; who took it stands in the audit."""
+    path = f"/documents/{quote(document, safe='')}/content"
+    size = Running(config, data).bring(path, to, at=at, person=getpass.getuser())
+    _print({"file": str(to), "size_bytes": size}, as_json, _facts((("file", to), ("bytes", f"{size:,}"))))
+
+
+@document_cli.command(
+    "submit",
+    epilog=_examples(
+        "radgate document submit report.pdf --study 1.2.840.1 --to Region --class 'REPORTS^1.2.3.8^Reports'",
+        "radgate document submit better.pdf --study 1.2.840.1 --to Region --class … --replaces urn:uuid:…",
+    ),
+)
+def document_submit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A report: PDF or CDA.")],
+    study: Annotated[str, typer.Option(help="Study Instance UID of the study that it reports on.")],
+    to: Annotated[str, typer.Option(help="The peer that takes it.")],
+    class_code: Annotated[str, typer.Option("--class", help="Its class, as VALUE^SYSTEM^DISPLAY.")],
+    type_code: Annotated[str, typer.Option("--type", help="Its type; without it, the table's default.")] = "",
+    title: Annotated[str, typer.Option(help="Without it, the title in it, or the study's description.")] = "",
+    replaces: Annotated[str, typer.Option(help="entryUUID of the report that it takes the place of.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Provide a report of a study to a peer, and wait for the answer."""
+    with file.open("rb") as content:
+        entry = Running(config, data).ask(
+            "POST", "/documents", content, study=study, to=to, title=title, replaces=replaces,
+            person=getpass.getuser(), **{"class": class_code, "type": type_code},
+        )  # fmt: skip
+    pairs = (("document", entry["unique_id"]), ("entry", entry["entry_uuid"]), ("form", entry["format"]))
+    _print(entry, as_json, _facts(pairs))
 
 
 # --- peer, patient ----------------------------------------------------------------------------------------------------

@@ -26,10 +26,13 @@ from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
+from gateway.services.documents import Documents, ReportOptions
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from profiles.atna import audit_log_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
+from profiles.model.codes import Code
+from profiles.model.document import DocumentEntry
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
@@ -58,6 +61,7 @@ class Control:
         store: Store,
         operations: Operations,
         probe: Probe,
+        documents: Documents,
         directory: Directory,
         audit: AuditArchive,
         clock: Clock,
@@ -68,6 +72,7 @@ class Control:
         self._store = store
         self._operations = operations
         self._probe = probe
+        self._documents = documents
         self._directory = directory
         self._audit = audit
         self._clock = clock
@@ -92,6 +97,9 @@ class Control:
                 web.post("/studies/{uid}/share", self._share),
                 web.post("/collect", self._collect),
                 web.get("/patients", self._patients),
+                web.get("/documents", self._document_find),
+                web.get("/documents/{unique_id}/content", self._document_get),
+                web.post("/documents", self._document_submit),
                 web.get("/peers", self._peers),
                 web.post("/peers/{name}/test", self._peer_test),
                 web.get("/audit", self._audit_list),
@@ -208,6 +216,48 @@ class Control:
             ]
         )
 
+    async def _document_find(self, request: web.Request) -> web.Response:
+        query = request.query
+        found = await self._documents.find(
+            _patient(query.get("patient", "")), query.get("person") or "command line",
+            study_instance_uid=query.get("study", ""), at=query.get("at", ""),
+        )  # fmt: skip
+        return _reply([entry_json(entry) for entry in found])
+
+    async def _document_get(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        async with self._documents.take(
+            request.match_info["unique_id"], query.get("person") or "command line", at=query.get("at", "")
+        ) as taken:
+            response = web.StreamResponse(
+                headers={"Content-Type": taken.entry.mime_type, "X-SHA1": taken.entry.hash or ""}
+            )
+            await response.prepare(request)
+            async for chunk in taken.chunks:
+                await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    async def _document_submit(self, request: web.Request) -> web.Response:
+        query = request.query
+        spool = self._documents.spool()
+        try:
+            async for chunk in request.content.iter_any():
+                spool.write(chunk)
+            entry = await self._documents.submit(
+                spool.finish("application/octet-stream"), query.get("study", ""), query.get("to", ""),
+                query.get("person") or "command line",
+                ReportOptions(
+                    class_code=_code(query.get("class", "")),
+                    type_code=_code(query["type"]) if query.get("type") else None,
+                    title=query.get("title", ""),
+                    replaces=query.get("replaces", ""),
+                ),
+            )  # fmt: skip
+        finally:
+            spool.discard()
+        return _reply(entry_json(entry))
+
     async def _peer_test(self, request: web.Request) -> web.Response:
         body = await _body(request)
         probed = await self._probe.peer(request.match_info["name"], _person(body))
@@ -309,6 +359,34 @@ def _patient(text: str) -> PatientIdentifier:
         return PatientIdentifier.from_cx(text)
     except ValueError as error:
         raise MalformedMessage(str(error), cure="Write it as ID^^^&OID&ISO") from error
+
+
+def _code(text: str) -> Code:
+    """`VALUE^SYSTEM` or `VALUE^SYSTEM^DISPLAY`."""
+    value, _, rest = text.partition("^")
+    system, _, display = rest.partition("^")
+    if not value or not system:
+        raise MalformedMessage("a code is VALUE^SYSTEM^DISPLAY", cure="Such as '18748-4^2.16.840.1.113883.6.1^Report'")
+    return Code(value=value, system=system, display=display)
+
+
+def entry_json(entry: DocumentEntry) -> dict[str, Any]:
+    """A document entry, for programs."""
+    return {
+        "unique_id": entry.unique_id,
+        "entry_uuid": entry.entry_uuid,
+        "patient_id": str(entry.patient_id),
+        "status": entry.availability_status.value.rpartition(":")[2],
+        "mime_type": entry.mime_type,
+        "format": entry.format_code.value,
+        "type": entry.type_code.display or entry.type_code.value,
+        "title": entry.title,
+        "created": entry.creation_time.dtm if entry.creation_time is not None else "",
+        "home_community_id": entry.home_community_id or "",
+        "repository_unique_id": entry.repository_unique_id or "",
+        "size_bytes": entry.size_bytes,
+        "sha1": entry.hash or "",
+    }
 
 
 def audit_criteria(query: Mapping[str, str], zone: ZoneInfo) -> AuditCriteria:

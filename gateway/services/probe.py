@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.model.house import House
-from gateway.model.job import Direction, Event, ExchangeJob, Kind, State, Step, StepOutcome
+from gateway.model.job import Direction, Step, StepOutcome
 from gateway.model.peer import Peer
 from gateway.model.probe import Hop, Probed, Walked
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.ports.ways import Ways
-from profiles.atna import operator_decision
-from profiles.errors import ExchangeError
+from gateway.services.errand import errand
+from profiles.errors import ExchangeError, PeerUnavailable
 from profiles.model.content import Poured
 from profiles.model.document import AssociationType, AvailabilityStatus
 from profiles.model.identifiers import PatientIdentifier
@@ -70,14 +70,13 @@ class Probe:
             RuleViolation: No such peer.
         """
         peer = self._directory.known(name)
-        exchange_id = await self._open(peer, person)
-        probed: Sequence[Probed] = ()
-        try:
+        async with errand(
+            self._store, self._clock, self._house, person=person, text=f"Way to {peer.name} tested", peer=peer.name
+        ) as doing:
             probed = await asyncio.gather(
-                *(self._endpoint(peer, *endpoint, exchange_id) for endpoint in sorted(peer.endpoints.items()))
+                *(self._endpoint(peer, *endpoint, doing.exchange_id) for endpoint in sorted(peer.endpoints.items()))
             )
-        finally:
-            await self._close(exchange_id, peer, probed)
+            doing.failed = await self._ends(doing.exchange_id, peer, probed)
         return tuple(probed)
 
     async def _endpoint(self, peer: Peer, transaction: str, address: str, exchange_id: str) -> Probed:
@@ -181,35 +180,12 @@ class Probe:
             home_community_id=peer.home_community_id,
         )
 
-    # --- timeline and audit -------------------------------------------------------------------------------------------
-
-    async def _open(self, peer: Peer, person: str) -> str:
-        now, exchange_id = self._clock.now(), self._clock.new_uuid()
-        text = f"Way to {peer.name} tested"
-        async with self._store.unit() as work:
-            await work.ledger.open(
-                ExchangeJob(
-                    id=exchange_id, kind=Kind.ASK, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer.name
-                )
-            )
-            await work.ledger.note(
-                Step(
-                    exchange_id=exchange_id, at=now, transaction="operator", direction=Direction.HERE,
-                    outcome=StepOutcome.SUCCESS, text=f"{text} by {person}",
-                )
-            )  # fmt: skip
-            await work.audit.record(
-                operator_decision(
-                    at=now, source_id=self._house.name, house=self._house.party(), person=person, text=text,
-                    patient=None, study_instance_uid="",
-                ),
-                exchange_id,
-            )  # fmt: skip
-        return exchange_id
-
-    async def _close(self, exchange_id: str, peer: Peer, probed: Sequence[Probed]) -> None:
-        now = self._clock.now()
+    async def _ends(self, exchange_id: str, peer: Peer, probed: Sequence[Probed]) -> ExchangeError | None:
+        """Where ways end before their time stands on the timeline; answers what that means of the peer."""
         broken = [(each, hop) for each in probed for hop in each.hops if not hop.good]
+        if not broken:
+            return None
+        now = self._clock.now()
         async with self._store.unit() as work:
             for each, hop in broken:
                 await work.ledger.note(
@@ -219,12 +195,7 @@ class Probe:
                         why=hop.detail, cure=hop.cure,
                     )
                 )  # fmt: skip
-            whole = len(probed) == len(peer.endpoints) and not broken
-            await work.ledger.advance(
-                exchange_id, Event.ANNOUNCED if whole else Event.PERMANENT, now,
-                reason="" if whole else f"{len({each.transaction for each, _ in broken})} endpoint(s) do not work",
-                cure=broken[0][1].cure if broken else "",
-            )  # fmt: skip
+        return PeerUnavailable(f"{len(broken)} of {len(probed)} endpoints do not work", cure=broken[0][1].cure)
 
 
 RETRIEVALS: Mapping[str, Question] = {

@@ -8,6 +8,7 @@ from gateway.adapters.code_sets import CodeSets
 from gateway.model.house import House
 from gateway.services.collect import Collect
 from gateway.services.discover import Discover
+from gateway.services.documents import Documents
 from gateway.services.federate import Federate
 from gateway.services.feed import Feed
 from gateway.services.follow import Follow
@@ -50,7 +51,16 @@ class Services:
     follow: Follow
     operations: Operations
     probe: Probe
+    documents: Documents
     synchronise: Synchronise | None
+
+
+def _rule(told: RuleSection) -> Rule:
+    return Rule(
+        do=told.do, when=When(told.when), modality=told.modality, institution=told.institution,
+        description=told.description,
+        younger_than=timedelta(days=told.younger_than_days) if told.younger_than_days else None,
+    )  # fmt: skip
 
 
 def services_of(settings: Settings, house: House, adapters: Adapters) -> Services:
@@ -60,9 +70,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     foreign = archive if isinstance(archive, DicomwebArchive) else None
     synchronise = None if foreign is None else Synchronise(house=house, store=store, archive=foreign, clock=clock)
     rewrite = Rewrite(store=store, archive=archive, compute=compute, clock=clock)
+    codes = CodeSets(settings.affinity_domain.code_sets, house.patient_authority)
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
-        codes=CodeSets(settings.affinity_domain.code_sets, house.patient_authority).current,
+        codes=codes.current,
     )  # fmt: skip
     transfer = Transfer(
         house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,
@@ -99,6 +110,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         operations=Operations(
             house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
         ),
+        documents=Documents(
+            house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
+            codes=codes.current,
+        ),
         probe=Probe(
             house=house, store=store, peers=peers, ways=adapters.ways, directory=directory, clock=clock
         ),
@@ -113,11 +128,3 @@ def domains_of(settings: Settings, house: House) -> frozenset[Oid]:
     for peer in settings.peer:
         named |= {peer.patient_authority, *peer.hl7_namespaces.values()}
     return frozenset(each for each in named if each is not None)
-
-
-def _rule(told: RuleSection) -> Rule:
-    return Rule(
-        do=told.do, when=When(told.when), modality=told.modality, institution=told.institution,
-        description=told.description,
-        younger_than=timedelta(days=told.younger_than_days) if told.younger_than_days else None,
-    )  # fmt: skip

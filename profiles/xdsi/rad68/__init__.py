@@ -17,6 +17,7 @@ from profiles.xdsi.rad68.messages import (
     is_imaging,
     is_manifest,
 )
+from profiles.xdsi.rad68.report_entry import report_entry
 from profiles.xdsi.rad68.site_codes import (
     ACQUISITION_MODALITIES,
     ANATOMIC_REGIONS,
@@ -48,5 +49,6 @@ __all__ = [
     "is_imaging",
     "is_manifest",
     "modalities_of_entry",
+    "report_entry",
     "submission_for",
 ]
