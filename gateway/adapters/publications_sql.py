@@ -22,7 +22,7 @@ publications = Table(
     Column("patient_id", Words, nullable=False),  # CX; "": none was taken
     Column("digest", Words, nullable=False),
     Column("in_force", SmallInteger, nullable=False),
-    Column("offered_uuid", Words, nullable=False),
+    Column("offered", Words, nullable=False),  # entryUUIDs with spaces between them
     sqlite_with_rowid=False,
 )
 
@@ -52,7 +52,7 @@ class SqlPublications:
             "patient_id": str(publication.patient_id) if publication.patient_id is not None else "",
             "digest": publication.digest,
             "in_force": int(publication.in_force),
-            "offered_uuid": publication.offered_uuid,
+            "offered": " ".join(publication.offered),
         }
         await self._db.run(_KEEP, row)
 
@@ -70,9 +70,9 @@ class SqlPublications:
             Publication(
                 study_instance_uid=study, peer=peer, at=time_of(at), entry_uuid=entry_uuid, unique_id=unique_id,
                 patient_id=PatientIdentifier.from_cx(patient_id) if patient_id else None, digest=digest,
-                in_force=bool(in_force), offered_uuid=offered_uuid,
+                in_force=bool(in_force), offered=tuple(offered.split()),
             )
-            for study, peer, at, entry_uuid, unique_id, patient_id, digest, in_force, offered_uuid in await self._db.rows(
+            for study, peer, at, entry_uuid, unique_id, patient_id, digest, in_force, offered in await self._db.rows(
                 statement, parameters
             )
         ]  # fmt: skip

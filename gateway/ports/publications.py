@@ -1,8 +1,8 @@
 """Publications: which registry has which entry of a study by us, so that the next one can take its place.
 
 What a newcomer gets wrong: a registry that did not answer may have taken what it was sent. So an entry is offered here
-before it is sent, and in force only when its registry said so; what comes next replaces the offered one if the registry
-knows it, else the one that was in force.
+before it is sent, and in force only when its registry said so; what comes next replaces an offered one that the registry
+knows, else the one that was in force.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ class Publication:
     """What one registry has of one study by us.
 
     `entry_uuid`, `unique_id` (of the document), `patient_id` and `digest` (of all that was said; the same again says
-    nothing new) are those of the entry that it took last; "" and None before it took one. `offered_uuid` is of an entry
-    whose answer never came; "": there is none.
+    nothing new) are those of the entry that it took last; "" and None before it took one. `offered` are entryUUIDs of which
+    no answer ever came, the last one first; mostly none.
     """
 
     study_instance_uid: str
@@ -30,7 +30,7 @@ class Publication:
     patient_id: PatientIdentifier | None = None
     digest: str = ""
     in_force: bool = False  # False: not taken yet, or withdrawn since
-    offered_uuid: str = ""
+    offered: tuple[str, ...] = ()
 
 
 class Publications(Protocol):

@@ -1,11 +1,12 @@
 """Follow: run one attempt of any exchange, from the state that it is in.
 
-READY, MOVING and INCOMPLETE fetch or rewrite; STORED does what the house's rules say ("announce:EHR", "share:Region"),
-one action after another, each remembered when it is done. A study is never shared back to where it came from.
+READY, MOVING and INCOMPLETE fetch or rewrite; STORED does what the house's rules say ("announce:EHR", "share:Region",
+"register"), one action after another, each remembered when it is done, and keeps true what was published of the study. No
+rule shares a study back to where it came from.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.model.cure import cure_of
 from gateway.model.job import Event, ExchangeJob, Kind, State
@@ -18,6 +19,7 @@ from gateway.services.notify import Notify
 from gateway.services.publish import Publish
 from gateway.services.reconcile import whoever_is
 from gateway.services.rewrite import Rewrite
+from gateway.services.rules import REGISTER, Rule, When, happened
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
 from profiles.errors import ExchangeError, HouseError, PeerError, UnmappedCode
@@ -26,13 +28,6 @@ from profiles.model.identifiers import PatientIdentifier
 Attempt = Callable[[ExchangeJob], Awaitable[None]]
 
 TELL_ATTEMPTS = 50  # a receiver may be down for a day: with half an hour between tries that is one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What is to happen by itself when a study is available: actions as `verb:PEER`."""
-
-    do: tuple[str, ...]
 
 
 class Follow:
@@ -73,6 +68,8 @@ class Follow:
                 await self._attempt(job, self._find)
             else:
                 await self._transfer.run(job)
+        elif job.kind is Kind.KEEP:
+            await self._attempt(job, self._whole)
         elif job.kind is Kind.SHARE:
             await self._attempt(job, self._share)
         elif job.kind is Kind.INDEX and self._synchronise is not None:
@@ -94,11 +91,16 @@ class Follow:
         await self._collect.find(job)
 
     async def _share(self, job: ExchangeJob) -> None:
-        await self._publish.share(job, job.study_instance_uid, job.peer)
+        await self._publish.share(job, job.study_instance_uid, job.peer, anew=True)
         now = self._clock.now()
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.COMPLETE, now)
             await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+
+    async def _whole(self, job: ExchangeJob) -> None:
+        """Nothing is to be fetched or rewritten."""
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.COMPLETE, self._clock.now())
 
     async def _rewrite(self, job: ExchangeJob) -> None:
         """Give stored instances the head that says whose they are now: pushed under a foreign id, merged or corrected."""
@@ -119,11 +121,13 @@ class Follow:
             await work.ledger.advance(job.id, Event.COMPLETE, now)
             if job.kind is Kind.FEED:
                 await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+                for uid in dict.fromkeys(uids):
+                    await happened(work, self._clock, uid, job.patient_id, When.CHANGED)
 
     # --- after -------------------------------------------------------------------------------------------------------
 
     async def _tell(self, job: ExchangeJob) -> None:
-        todo = list(job.texts("todo")) if "todo" in job.payload else self._actions(job)
+        todo = list(job.texts("todo")) if "todo" in job.payload else await self._actions(job)
         while todo:
             try:
                 await self._act(job, todo[0])
@@ -138,11 +142,23 @@ class Follow:
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.ANNOUNCED, self._clock.now())
 
-    def _actions(self, job: ExchangeJob) -> list[str]:
+    async def _actions(self, job: ExchangeJob) -> list[str]:
+        """What the rules say of the study, then what keeps true what was published of it."""
         if not job.study_instance_uid:
             return []
-        actions = dict.fromkeys(action for rule in self._rules for action in rule.do)
-        return [action for action in actions if action != f"share:{job.peer}"]
+        async with self._store.view() as work:
+            record = await work.studies.get(job.study_instance_uid)
+            published = await work.publications.of(job.study_instance_uid)
+        when, now = When((*job.texts("when"), When.AVAILABLE)[0]), self._clock.now()
+        ruled = (
+            action
+            for rule in self._rules
+            if rule.when is when and record is not None and rule.admits(record, now)
+            for action in rule.do
+            if action != f"share:{job.peer}"
+        )
+        kept = (f"share:{each.peer}" if each.peer else REGISTER for each in published if each.in_force or each.offered)
+        return list(dict.fromkeys((*ruled, *kept)))
 
     async def _act(self, job: ExchangeJob, action: str) -> None:
         verb, _, peer = action.partition(":")

@@ -1,27 +1,40 @@
-"""Publish: our own manifest of a study we have, provided to a peer (RAD-68).
+"""Publish: our own manifest of a study we have, registered: at a peer (RAD-68), or in our own registry.
 
-Every house publishes its own manifest: a new KOS, our Retrieve Location UID, our addresses, the patient id of
-the domain that the peer's registry speaks. The manifest is kept and registered here too, before it is sent, so that what
-a consumer asks us for is known. The same study again replaces what was published before.
+Every house publishes its own manifest: a new KOS, our Retrieve Location UID, our addresses, the patient id of the domain
+that the registry speaks. It is kept here before it is sent, so that what a consumer asks us for is known. What was
+published is kept true: the same study again replaces what was published before (RPLC, RAD68-006), where it says something
+new; what is gone is withdrawn (RAD68-007).
+
+What a newcomer gets wrong: an answer that did not come says nothing. `ports/publications` remembers what was offered.
+
+Source: RAD TF-2 4.68.4.1.2; ITI TF-3 4.2.2.2.
 """
 
+import asyncio
+import hashlib
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from weakref import WeakValueDictionary
+
+import orjson
 
 from gateway.model.house import House
-from gateway.model.job import ExchangeJob
+from gateway.model.job import Direction, ExchangeJob, Step, StepOutcome
+from gateway.model.peer import Peer
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
-from gateway.ports.objects import Objects
+from gateway.ports.objects import Objects, StagedObject
 from gateway.ports.peers import Directory, Peers
-from gateway.ports.store import Store
+from gateway.ports.publications import Publication
+from gateway.ports.store import Store, Work
 from gateway.services.ingest import study_fact
-from profiles.errors import UnknownDocument, UnknownPatient
+from profiles.errors import Busy, ExchangeError, RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
-from profiles.model.document import Submission
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.document import AvailabilityStatus, DocumentEntry, Submission
+from profiles.model.identifiers import PatientIdentifier, Uid
 from profiles.model.imaging import Manifest
 from profiles.model.moment import Moment
 from profiles.transaction import Facts, Party
@@ -35,6 +48,33 @@ from profiles.xdsi.rad68 import (
     entry_for,
     submission_for,
 )
+
+NOT_REPLACEABLE = frozenset({"UnresolvedReferenceException", "XDSRegistryDeprecatedDocumentError"})
+OFFERS = 5  # entries without an answer that are remembered: one is rare
+GONE = frozenset({StudyStatus.CANCELLED, StudyStatus.ENTERED_IN_ERROR})
+_NOBODY, _NEVER = Uid("2.25.0"), Moment(datetime(1970, 1, 1, tzinfo=UTC))
+
+
+class Published(StrEnum):
+    """What became of it."""
+
+    TAKEN = "published"
+    UNCHANGED = "already there"  # the registry has all that there is to say
+    WITHDRAWN = "withdrawn"  # the study is gone, and so is its entry
+    NOTHING = "nothing to publish"  # the study is gone and was never published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """A manifest about to be registered. `digest` is of all that it says, but for ids and times of its own."""
+
+    manifest: Manifest
+    entry: DocumentEntry
+    content: Content
+    staged: StagedObject
+    codes: SiteCodes
+    digest: str
+    record: StudyRecord
 
 
 class Publish:
@@ -61,43 +101,85 @@ class Publish:
         self._compute = compute
         self._clock = clock
         self._codes = codes
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def share(self, job: ExchangeJob, study_instance_uid: str, peer_name: str) -> None:
-        """Build the manifest, keep it, provide it.
+    async def share(self, job: ExchangeJob, study_instance_uid: str, registry: str, *, anew: bool = False) -> Published:
+        """Make a registry's entry of a study true.
+
+        Args:
+            job: The exchange that it is done for.
+            study_instance_uid: Which study.
+            registry: A peer's name; "": our own registry.
+            anew: Also where there is nothing new to say, or the registry does not know what is to be replaced.
 
         Raises:
             UnknownDocument: The study is not here, or not whole.
             UnknownPatient: The patient has no id in the affinity domain.
             UnmappedCode: The affinity domain's codes have nothing for what the study says.
             PeerError: As the peer answered.
+            RequestError: As our own registry answered.
         """
-        peer = self._directory.known(peer_name)
+        peer = self._directory.known(registry) if registry else None
+        # Two exchanges of one study must not replace the same entry. What other processes do, `_unchanged` sees.
+        turn = self._turns.setdefault((study_instance_uid, registry), asyncio.Lock())
+        async with turn:
+            return await self._share(job, study_instance_uid, peer, anew)
+
+    async def _share(self, job: ExchangeJob, study_instance_uid: str, peer: Peer | None, anew: bool) -> Published:
+        registry = peer.name if peer is not None else ""
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
+            before = await work.publications.get(study_instance_uid, registry)
             patient = await work.identity.get(record.study.patient.identifiers[0]) if record is not None else None
+        before = before or Publication(study_instance_uid=study_instance_uid, peer=registry, at=self._clock.now())
+        if record is not None and record.status in GONE:
+            return await self._withdraw(job, before, peer)
         if record is None or record.status is not StudyStatus.AVAILABLE or patient is None:
             raise UnknownDocument("the study is not available here", cure="Wait until it has arrived, or accept it")
-        known = record.study.patient
-        identifier = self._shared_id(tuple(dict.fromkeys((*patient.identifiers, *known.identifiers))))
-        now = self._clock.now()
-        manifest = self._manifest(record, now)
+        known = tuple(dict.fromkeys((*patient.identifiers, *record.study.patient.identifiers)))
+        offer = await self._offer(record, self._shared_id(known))
+        if before.in_force and not before.offered and before.digest == offer.digest and not anew:
+            await self._note(job, registry, "What is registered of the study says all that there is to say")
+            return Published.UNCHANGED
+        targets = [*before.offered, *([before.entry_uuid] if before.in_force else [])]
+        if anew or not before.in_force:
+            targets.append("")
+        for place, target in enumerate(targets, start=1):
+            try:
+                if peer is None:
+                    await self._register(job, offer, before, target)
+                else:
+                    before = await self._provide(job, offer, before, target, peer)
+                break
+            except ExchangeError as refused:
+                if refused.code not in NOT_REPLACEABLE or place == len(targets):
+                    raise
+        return Published.TAKEN
+
+    # --- what is said -------------------------------------------------------------------------------------------------
+
+    async def _offer(self, record: StudyRecord, identifier: PatientIdentifier) -> _Offer:
         codes = await self._compute.run(self._codes)
-        body = await self._compute.run(lambda: encode_kos(manifest))
-        content = await self._spooled(body)
-        submission = self._submission(manifest, identifier, content, codes, now)
-        await self._keep(manifest, content)
-        facts = Facts(
-            at=now, source_id=self._house.name, local=self._house.party(), remote=Party(user_id=peer.name),
-            patients=(identifier,), studies=(study_fact([record.study], known),),
+        manifest = self._manifest(record)
+
+        def written() -> tuple[bytes, str]:
+            nameless = replace(manifest, sop_instance_uid=_NOBODY, series_instance_uid=_NOBODY, created=_NEVER)
+            entry = entry_for(nameless, entry_uuid="", patient_id=identifier, codes=codes)
+            said = encode_kos(nameless) + orjson.dumps(asdict(entry), default=str)
+            return encode_kos(manifest), hashlib.sha256(said).hexdigest()
+
+        body, digest = await self._compute.run(written)
+        spool = self._objects.spool(len(body))
+        spool.write(body)
+        content = spool.finish(DICOM)
+        entry = entry_for(
+            manifest, entry_uuid=self._uuid(), patient_id=identifier, codes=codes, sha1=content.sha1 or "",
+            size_bytes=content.size_bytes,
         )  # fmt: skip
-        request = ProvideAndRegisterRequest(submission=submission, documents={"Document01": content})
-        async with self._peers.call(RAD_68, peer, request, exchange_id=job.id, facts=facts) as call:
-            refused = refusal(call.response.status, call.response.errors)
-            if refused is not None:
-                raise refused
-            queued = any(error.code == "DocumentQueued" for error in call.response.errors)
-            said = "; the peer holds it until a person decides" if queued else ""
-            call.learned(text=f"Our manifest of {manifest.instance_count} instances was taken{said}")
+        return _Offer(
+            manifest=manifest, entry=entry, content=content, staged=await self._objects.stage(content), codes=codes,
+            digest=digest, record=record,
+        )  # fmt: skip
 
     def _shared_id(self, identifiers: tuple[PatientIdentifier, ...]) -> PatientIdentifier:
         found = next((each for each in identifiers if each.authority == self._house.domain_authority), None)
@@ -108,7 +190,7 @@ class Publish:
             )
         return found
 
-    def _manifest(self, record: StudyRecord, now: datetime) -> Manifest:
+    def _manifest(self, record: StudyRecord) -> Manifest:
         series = tuple(
             replace(
                 each,
@@ -121,31 +203,120 @@ class Publish:
         return Manifest(
             sop_instance_uid=self._clock.new_uid(),
             series_instance_uid=self._clock.new_uid(),
-            created=Moment(now),
+            created=Moment(self._clock.now()),
             patient=record.study.patient,
             studies=(replace(record.study, series=series),),
             institution=record.study.institution or self._house.name,
             manufacturer="radgate",
         )
 
-    async def _spooled(self, body: bytes) -> Content:
-        spool = self._objects.spool(len(body))
-        spool.write(body)
-        return spool.finish(DICOM)
+    def _submission(self, offer: _Offer, entry: DocumentEntry, target: str) -> Submission:
+        made = submission_for(
+            entry, submission_set_uuid=self._uuid(), unique_id=self._clock.new_uid(), source_id=self._house.source_id,
+            submission_time=Moment(self._clock.now()),
+            content_type_code=chosen_codes(offer.manifest, offer.codes).content_type_code, replaces=target or None,
+        )  # fmt: skip
+        return replace(made, associations=tuple(replace(each, entry_uuid=self._uuid()) for each in made.associations))
 
-    async def _keep(self, manifest: Manifest, content: Content) -> None:
-        staged = await self._objects.stage(content)
+    def _uuid(self) -> str:
+        """Ours from the beginning, so that we know what to replace: a registry keeps a UUID that it is given."""
+        return f"urn:uuid:{self._clock.new_uuid()}"
+
+    # --- where it is said ---------------------------------------------------------------------------------------------
+
+    async def _register(self, job: ExchangeJob, offer: _Offer, before: Publication, target: str) -> None:
+        """In our own registry: document, entry and what we know of it in one commit."""
+        entry = replace(offer.entry, repository_unique_id=self._house.repository_unique_id)
+        submission = self._submission(offer, entry, target)
+        now = self._clock.now()
         async with self._store.unit() as work:
-            await work.documents.keep(manifest.sop_instance_uid, staged)
+            await _unchanged(work, before)
+            await work.documents.keep(entry.unique_id, offer.staged)
+            await work.registry.put(submission, now)
+            await work.publications.keep(_taken(before, offer, now))
+        await self._note(job, "", f"Our manifest of {offer.manifest.instance_count} instances is registered here")
 
-    def _submission(
-        self, manifest: Manifest, identifier: PatientIdentifier, content: Content, codes: SiteCodes, now: datetime
-    ) -> Submission:
-        entry = entry_for(
-            manifest, entry_uuid="Document01", patient_id=identifier, codes=codes, sha1=content.sha1 or "",
-            size_bytes=content.size_bytes,
+    async def _provide(
+        self, job: ExchangeJob, offer: _Offer, before: Publication, target: str, peer: Peer
+    ) -> Publication:
+        """By RAD-68. Offered before it is sent, in force when the peer has said so; answers what we know of it then."""
+        now = self._clock.now()
+        offered = tuple(dict.fromkeys((offer.entry.entry_uuid, *before.offered)))[:OFFERS]
+        async with self._store.unit() as work:
+            await _unchanged(work, before)
+            await work.documents.keep(offer.entry.unique_id, offer.staged)
+            await work.publications.keep(replace(before, offered=offered, at=now))
+        submission = self._submission(offer, offer.entry, target)
+        request = ProvideAndRegisterRequest(submission=submission, documents={offer.entry.entry_uuid: offer.content})
+        study, facts = offer.record.study, self._facts(peer, offer.entry.patient_id)
+        facts = replace(facts, studies=(study_fact([study], study.patient),))
+        async with self._peers.call(RAD_68, peer, request, exchange_id=job.id, facts=facts) as call:
+            refused = refusal(call.response.status, call.response.errors)
+            if refused is not None and not refused.temporary:
+                await self._keep(before)  # it was not taken, and we know it
+            if refused is not None:
+                raise refused
+            queued = any(error.code == "DocumentQueued" for error in call.response.errors)
+            said = "; it replaces the one before" if target else ""
+            said += "; the peer holds it until a person decides" if queued else ""
+            call.learned(text=f"Our manifest of {offer.manifest.instance_count} instances was taken{said}")
+            taken = _taken(before, offer, now)
+            await self._keep(taken)
+        return taken
+
+    async def _withdraw(self, job: ExchangeJob, before: Publication, peer: Peer | None) -> Published:
+        """Nothing of the study is left: its entry is not to promise it.
+
+        Source: RAD TF-2 4.68 (RAD68-007).
+        """
+        if not before.in_force and not before.offered:
+            await self._note(job, before.peer, "The study is gone, and nothing is registered of it")
+            return Published.NOTHING
+        if peer is not None:
+            raise RuleViolation(
+                f"the study is gone, and the registry of {peer.name} still has the entry {before.entry_uuid}",
+                cure="Have it deprecated there, then give this exchange up",
+            )
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            await _unchanged(work, before)
+            await work.registry.set_status(before.entry_uuid, AvailabilityStatus.DEPRECATED, now)
+            await work.publications.keep(replace(before, in_force=False, at=now))
+        await self._note(job, "", "The study is gone: its entry is deprecated")
+        return Published.WITHDRAWN
+
+    def _facts(self, peer: Peer, identifier: PatientIdentifier) -> Facts:
+        return Facts(
+            at=self._clock.now(), source_id=self._house.name, local=self._house.party(), remote=Party(user_id=peer.name),
+            patients=(identifier,),
         )  # fmt: skip
-        return submission_for(
-            entry, submission_set_uuid="SubmissionSet01", unique_id=self._clock.new_uid(), source_id=self._house.source_id,
-            submission_time=Moment(now), content_type_code=chosen_codes(manifest, codes).content_type_code,
+
+    async def _keep(self, publication: Publication) -> None:
+        async with self._store.unit() as work:
+            await work.publications.keep(publication)
+
+    async def _note(self, job: ExchangeJob, peer: str, text: str) -> None:
+        step = Step(
+            exchange_id=job.id, at=self._clock.now(), transaction="publish", direction=Direction.HERE,
+            outcome=StepOutcome.SUCCESS, text=text, peer=peer,
         )  # fmt: skip
+        async with self._store.unit() as work:
+            await work.ledger.note(step)
+
+
+async def _unchanged(work: Work, before: Publication) -> None:
+    """Nobody else has published it meanwhile.
+
+    Raises:
+        Busy: Somebody has; it is looked at again.
+    """
+    there = await work.publications.get(before.study_instance_uid, before.peer)
+    if there is not None and there != before:
+        raise Busy("the study is being published by another exchange", cure="It is tried again by itself")
+
+
+def _taken(before: Publication, offer: _Offer, at: datetime) -> Publication:
+    return replace(
+        before, at=at, entry_uuid=offer.entry.entry_uuid, unique_id=offer.entry.unique_id,
+        patient_id=offer.entry.patient_id, digest=offer.digest, in_force=True, offered=(),
+    )  # fmt: skip

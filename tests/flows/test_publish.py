@@ -5,14 +5,32 @@ The house shares with its own repository, by the wire, as with anybody else's.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from profiles.model.document import AvailabilityStatus, DocumentEntry
+from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import DocumentCriteria
+from profiles.pix.iti8 import FeedEvent
+from profiles.wire.dicom.kos import decode_kos
+from profiles.wire.ebxml.retrieve import DocumentRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
+from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from tests.support.ports import free_port
-from tests.support.scenario import DOMAIN_ID, ZEBEDIAH, SampleStudy, World, message_of, read_soap, world, write_study
+from tests.support.scenario import (
+    DOMAIN_ID,
+    SOMEBODY_ELSE,
+    ZEBEDIAH,
+    SampleStudy,
+    World,
+    message_of,
+    read_soap,
+    world,
+    write_study,
+)
 
 NO_DEFAULT = """
 [codes]
@@ -48,10 +66,12 @@ async def pushed(here: World, study: SampleStudy, *numbers: int) -> None:
 
 
 async def registered(
-    here: World, status: AvailabilityStatus = AvailabilityStatus.APPROVED
+    here: World,
+    status: AvailabilityStatus = AvailabilityStatus.APPROVED,
+    whose: PatientIdentifier = DOMAIN_ID,
 ) -> tuple[DocumentEntry, ...]:
-    """What the registry has of the patient, in force or not any more."""
-    criteria = DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(status,))
+    """What the registry has of a patient, in force or not any more."""
+    criteria = DocumentCriteria(patient_ids=(whose,), statuses=(status,))
     request = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria)
     reply = await here.valley.post("/soap/registry", await message_of(ITI_18, request))
     message = await read_soap(reply.content_type, reply.body)
@@ -82,4 +102,78 @@ async def test_a_study_that_is_released_too_early_is_held_again(tmp_path: Path) 
         await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "ann"})
         again = await here.valley.rests("held", kind="store")
         assert again["reason"] == held["reason"]
+        assert await registered(here) == ()
+
+
+# --- kept true --------------------------------------------------------------------------------------------------------
+
+
+async def instances_of(here: World, entry: DocumentEntry) -> int:
+    """How many instances the manifest of an entry names, as the repository hands it out."""
+    assert entry.repository_unique_id is not None
+    wanted = DocumentRequest(
+        repository_unique_id=entry.repository_unique_id, document_unique_id=entry.unique_id, home_community_id=None
+    )
+    message = await message_of(ITI_43, RetrieveDocumentSetRequest(documents=(wanted,)))
+    _, documents = await (await here.valley.post("/soap/repository", message)).retrieved()
+    (body,) = documents.values()
+    return decode_kos(body).value.instance_count
+
+
+@pytest.mark.parametrize("rule", ["share:Region", "register"])
+async def test_more_of_a_study_replaces_its_entry(tmp_path: Path, rule: str) -> None:
+    async with publishing(tmp_path, rules=[{"when": "study.available", "do": [rule]}]) as here:
+        study = write_study(tmp_path / "study", series=1, instances=3)
+        await pushed(here, study, 0, 1)
+        await here.valley.rests("done", kind="store")
+        (first,) = await registered(here)
+        assert await instances_of(here, first) == 2
+        await pushed(here, study, 2)
+        await here.valley.rests("done", kind="store")
+        (second,) = await registered(here)
+        assert await instances_of(here, second) == 3
+        assert await registered(here, AvailabilityStatus.DEPRECATED) == (
+            replace(first, availability_status=AvailabilityStatus.DEPRECATED),
+        )
+
+
+@pytest.mark.parametrize("rule", ["share:Region", "register"])
+async def test_a_corrected_name_replaces_the_entry(tmp_path: Path, rule: str) -> None:
+    async with publishing(tmp_path, rules=[{"when": "study.available", "do": [rule]}]) as here:
+        await pushed(here, write_study(tmp_path / "study", series=1, instances=1))
+        await here.valley.rests("done", kind="store")
+        corrected = replace(ZEBEDIAH, name=replace(ZEBEDIAH.name, given="Zebadiah"))
+        await here.valley.tell(corrected, FeedEvent.UPDATE)
+        await here.valley.rests("done", kind="feed")
+        await here.valley.rests("done", kind="keep")
+        (entry,) = await registered(here)
+        assert entry.source_patient is not None
+        assert entry.source_patient.name.given == "Zebadiah"
+        assert len(await registered(here, AvailabilityStatus.DEPRECATED)) == 1
+
+
+@pytest.mark.parametrize("rule", ["share:Region", "register"])
+async def test_a_merged_patient_s_study_is_published_under_the_survivor(tmp_path: Path, rule: str) -> None:
+    async with publishing(tmp_path, rules=[{"when": "study.available", "do": [rule]}]) as here:
+        survivor = replace(
+            SOMEBODY_ELSE,
+            identifiers=(*SOMEBODY_ELSE.identifiers, PatientIdentifier(value="DO99", authority=DOMAIN_ID.authority)),
+        )
+        await here.valley.tell(survivor)
+        await pushed(here, write_study(tmp_path / "study", series=1, instances=1))
+        await here.valley.rests("done", kind="store")
+        await here.valley.tell(survivor, FeedEvent.MERGE, subsumed_identifiers=ZEBEDIAH.identifiers)
+        await here.valley.rests("done", kind="feed")
+        await here.valley.rests("done", kind="keep")
+        (entry,) = await registered(here, whose=survivor.identifiers[1])
+        assert entry.patient_id == survivor.identifiers[1]
+        assert entry.source_patient_id == survivor.identifiers[0]
+        assert len(await registered(here, AvailabilityStatus.DEPRECATED, whose=survivor.identifiers[1])) == 1
+
+
+async def test_a_rule_s_conditions_decide_what_is_published(tmp_path: Path) -> None:
+    rule = {"when": "study.available", "do": ["register"], "modality": ["MR"]}
+    async with publishing(tmp_path, rules=[rule]) as here:
+        await pushed(here, write_study(tmp_path / "study", series=1, instances=1))
+        await here.valley.rests("done", kind="store")
         assert await registered(here) == ()

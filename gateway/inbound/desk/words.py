@@ -42,6 +42,7 @@ KINDS: Mapping[Kind, str] = {
     Kind.SHARE: "studies that we share",
     Kind.FEED: "patient identity",
     Kind.INDEX: "learning what the archive has",
+    Kind.KEEP: "studies that changed",
 }
 
 TITLES: Mapping[Kind, tuple[str, str]] = {
@@ -52,6 +53,7 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
     Kind.SHARE: ("Share with {peer}", "Share"),
     Kind.FEED: ("Patient identity from {peer}", "Patient identity"),
     Kind.INDEX: ("Learn what {peer} has", "Learn what the archive has"),
+    Kind.KEEP: ("Study of {peer} changed", "Study came or changed"),
 }
 """What an exchange is called, with a peer and without."""
 

@@ -13,7 +13,7 @@ TAKEN = Publication(
 
 
 async def test_a_publication_comes_back_as_it_was_kept(store: Store) -> None:
-    offered = Publication(study_instance_uid="1.2.50.1", peer="", at=LATER, offered_uuid="urn:uuid:2")
+    offered = Publication(study_instance_uid="1.2.50.1", peer="", at=LATER, offered=("urn:uuid:3", "urn:uuid:2"))
     async with store.unit() as work:
         await work.publications.keep(TAKEN)
         await work.publications.keep(offered)

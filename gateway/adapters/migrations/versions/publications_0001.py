@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("patient_id", WORDS, nullable=False),
         sa.Column("digest", WORDS, nullable=False),
         sa.Column("in_force", sa.SmallInteger(), nullable=False),
-        sa.Column("offered_uuid", WORDS, nullable=False),
+        sa.Column("offered", WORDS, nullable=False),
         sa.PrimaryKeyConstraint("study_instance_uid", "peer", name="pk_publications"),
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,313 @@
+"""Publish: what a registry has of a study is true, or it is told why not.
+
+Source: RAD TF-2 4.68 (RAD68-006, -007); ITI TF-3 4.2.2.2 (RPLC).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from gateway.adapters.compute import ThreadCompute
+from gateway.adapters.memory import MemoryStore
+from gateway.adapters.memory_archive import MemoryObjects
+from gateway.model.job import ExchangeJob
+from gateway.model.study import StudyStatus
+from gateway.ports.objects import StagedObject
+from gateway.ports.publications import Publication
+from gateway.services.publish import Publish, Published
+from profiles.errors import (
+    Busy,
+    PeerRefused,
+    PeerTimeout,
+    PeerUnavailable,
+    UnknownDocument,
+    UnknownPatient,
+    UnmappedCode,
+)
+from profiles.model.content import Content
+from profiles.model.document import Association, AssociationType, AvailabilityStatus, DocumentEntry
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.imaging import Study
+from profiles.model.patient import Patient
+from profiles.wire.dicom.kos import decode_kos
+from profiles.xdsi.rad68 import SiteCodes
+from tests.support.clock import NOON, FixedClock
+from tests.support.hl7 import HOUSE as ALONE
+from tests.support.region import Region, entries
+from tests.support.registered import arrived, exchange, instance, patient, series, study
+
+HOUSE = replace(ALONE, affinity_authority=Oid("1.2.3.9"))
+OURS = PatientIdentifier(value="V1", authority=HOUSE.patient_authority)
+THEIRS = PatientIdentifier(value="D1", authority=HOUSE.domain_authority)
+WHO = patient(OURS, THEIRS)
+UID = "1.2.50.1"
+
+
+def with_instances(count: int, **fields: object) -> Study:
+    every = (instance(f"{UID}.1.{number}", number) for number in range(1, count + 1))
+    return study(UID, series(f"{UID}.1", *every), of=WHO, **fields)
+
+
+class Slow(MemoryObjects):
+    """Objects that take their time: something happens while a manifest is written."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def stage(self, content: Content) -> StagedObject:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return await super().stage(content)
+
+
+@dataclass
+class Scene:
+    """A house with one study of two instances, and Region."""
+
+    publish: Publish
+    region: Region
+    store: MemoryStore
+    objects: Slow
+    codes: list[SiteCodes]
+    job: ExchangeJob = field(default_factory=lambda: exchange("x1"))
+
+    async def have(self, whole: Study, status: StudyStatus = StudyStatus.AVAILABLE) -> None:
+        async with self.store.unit() as work:
+            await work.studies.add(arrived(whole), WHO, "", NOON)
+            await work.studies.set_status(UID, status, NOON)
+
+    async def share(self, registry: str = "Region", *, anew: bool = False) -> Published:
+        return await self.publish.share(self.job, UID, registry, anew=anew)
+
+    async def known(self, registry: str = "Region") -> Publication:
+        async with self.store.view() as work:
+            found = await work.publications.get(UID, registry)
+        assert found is not None
+        return found
+
+    async def manifest(self, entry: DocumentEntry) -> set[str]:
+        """SOP Instance UIDs that the document of an entry names."""
+        async with self.store.view() as work:
+            content = await work.documents.open(entry.unique_id)
+        assert content is not None
+        read = decode_kos(await content.read(1 << 20)).value
+        return {str(one.sop_instance_uid) for each in read.studies for _, one in each.instances()}
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    store, objects, compute, codes = MemoryStore(), Slow(), ThreadCompute(), [SiteCodes()]
+    region: Any = Region()  # as much of peers and directory as is asked
+    publish = Publish(
+        house=HOUSE, store=store, objects=objects, peers=region, directory=region, compute=compute, clock=FixedClock(),
+        codes=lambda: codes[0],
+    )  # fmt: skip
+    made = Scene(publish, region, store, objects, codes)
+    async with store.unit() as work:
+        await work.identity.put(WHO, NOON)
+    await made.have(with_instances(2))
+    yield made
+    compute.close()
+
+
+async def replaced(store: MemoryStore, entry: DocumentEntry) -> list[Association]:
+    async with store.view() as work:
+        every = await work.registry.associations((entry.entry_uuid,))
+    return [each for each in every if each.type is AssociationType.REPLACE and each.source == entry.entry_uuid]
+
+
+# --- at a peer --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_study_is_published_once_and_the_same_again_says_nothing_new(scene: Scene) -> None:
+    assert await scene.share() is Published.TAKEN
+    assert await scene.share() is Published.UNCHANGED
+    (entry,) = await scene.region.entries()
+    assert scene.region.submissions == 1
+    assert entry.patient_id == THEIRS
+    assert await scene.manifest(entry) == {f"{UID}.1.1", f"{UID}.1.2"}
+    assert (await scene.known()).entry_uuid == entry.entry_uuid
+
+
+async def test_new_instances_replace_the_entry_and_the_old_one_is_deprecated(scene: Scene) -> None:
+    await scene.share()
+    (first,) = await scene.region.entries()
+    await scene.have(with_instances(3))
+    assert await scene.share() is Published.TAKEN
+    (second,) = await scene.region.entries()
+    (arrow,) = await replaced(scene.region.store, second)
+    assert arrow.target == first.entry_uuid
+    assert [each.entry_uuid for each in await scene.region.entries(AvailabilityStatus.DEPRECATED)] == [first.entry_uuid]
+    assert len(await scene.manifest(second)) == 3
+
+
+async def corrected(scene: Scene, whose: Patient) -> None:
+    async with scene.store.unit() as work:
+        after = await work.identity.put(whose, NOON)
+        assert await work.studies.refresh(after, NOON) == [UID]
+
+
+async def test_corrected_demographics_replace_the_entry(scene: Scene) -> None:
+    await scene.share()
+    await corrected(scene, replace(WHO, name=replace(WHO.name, family="Roe")))
+    assert await scene.share() is Published.TAKEN
+    (entry,) = await scene.region.entries()
+    assert entry.source_patient is not None
+    assert entry.source_patient.name.family == "Roe"
+
+
+async def test_another_code_replaces_the_entry(scene: Scene) -> None:
+    await scene.share()
+    scene.codes[0] = replace(scene.codes[0], language_code="de-DE")
+    assert await scene.share() is Published.TAKEN
+    (entry,) = await scene.region.entries()
+    assert entry.language_code == "de-DE"
+
+
+async def test_who_asks_for_it_anew_gets_a_new_entry_in_the_place_of_the_old_one(scene: Scene) -> None:
+    await scene.share()
+    assert await scene.share(anew=True) is Published.TAKEN
+    (entry,) = await scene.region.entries()
+    assert len(await replaced(scene.region.store, entry)) == 1
+
+
+async def test_an_answer_that_was_lost_leaves_one_entry_in_force(scene: Scene) -> None:
+    scene.region.deaf = 1
+    with pytest.raises(PeerTimeout):
+        await scene.share()
+    assert not (await scene.known()).in_force
+    assert await scene.share() is Published.TAKEN
+    (entry,) = await scene.region.entries()
+    assert (await scene.known()).entry_uuid == entry.entry_uuid
+    assert (await scene.known()).offered == ()
+
+
+async def test_answers_that_were_lost_again_and_again_leave_one_entry_in_force(scene: Scene) -> None:
+    await scene.share()
+    for count in (3, 4, 5):
+        await scene.have(with_instances(count))
+        scene.region.deaf = 1
+        with pytest.raises(PeerTimeout):
+            await scene.share()
+    await scene.share()
+    (entry,) = await scene.region.entries()
+    assert (await scene.known()).entry_uuid == entry.entry_uuid
+    assert len(await scene.region.entries(AvailabilityStatus.DEPRECATED)) == 4
+
+
+async def test_a_request_that_never_arrived_leaves_one_entry_in_force(scene: Scene) -> None:
+    await scene.share()
+    await scene.have(with_instances(3))
+    scene.region.down = PeerUnavailable("no connection")
+    with pytest.raises(PeerUnavailable):
+        await scene.share()
+    scene.region.down = None
+    assert await scene.share() is Published.TAKEN
+    assert len(await scene.region.entries()) == 1
+
+
+async def test_an_entry_that_somebody_else_deprecated_is_not_published_again_until_a_person_asks(scene: Scene) -> None:
+    await scene.share()
+    before = await scene.known()
+    async with scene.region.store.unit() as work:
+        await work.registry.set_status(before.entry_uuid, AvailabilityStatus.DEPRECATED, before.at)
+    await scene.have(with_instances(3))
+    with pytest.raises(PeerRefused) as refused:
+        await scene.share()
+    assert refused.value.code == "XDSRegistryDeprecatedDocumentError"
+    assert await scene.known() == before
+    assert await scene.share(anew=True) is Published.TAKEN
+    assert len(await scene.region.entries()) == 1
+
+
+async def test_a_study_that_is_gone_and_still_registered_elsewhere_is_told_to_a_person(scene: Scene) -> None:
+    await scene.share()
+    await scene.have(with_instances(2), StudyStatus.CANCELLED)
+    with pytest.raises(Exception, match="the registry of Region still has the entry urn:uuid:"):
+        await scene.share()
+
+
+async def test_two_exchanges_of_one_study_replace_one_after_the_other(scene: Scene) -> None:
+    await scene.share()
+    await scene.have(with_instances(3))
+    assert set(await asyncio.gather(scene.share(), scene.share())) == {Published.UNCHANGED, Published.TAKEN}
+    assert len(await scene.region.entries()) == 1
+
+
+async def test_what_another_process_published_meanwhile_is_looked_at_again(scene: Scene) -> None:
+    await scene.share("")
+    before = await scene.known("")
+
+    async def meanwhile() -> None:
+        async with scene.store.unit() as work:
+            await work.publications.keep(replace(before, digest="theirs"))
+
+    scene.objects.meanwhile = meanwhile
+    with pytest.raises(Busy):
+        await scene.share("", anew=True)
+    assert len(await entries(scene.store, AvailabilityStatus.APPROVED)) == 1
+
+
+# --- in our own registry ----------------------------------------------------------------------------------------------
+
+
+async def test_our_own_registry_has_entry_and_document_in_one_commit(scene: Scene) -> None:
+    assert await scene.share("") is Published.TAKEN
+    (entry,) = await entries(scene.store)
+    assert entry.repository_unique_id == HOUSE.repository_unique_id
+    assert await scene.manifest(entry) == {f"{UID}.1.1", f"{UID}.1.2"}
+    assert scene.region.submissions == 0
+
+
+async def test_our_own_entry_is_replaced_and_withdrawn_with_its_study(scene: Scene) -> None:
+    await scene.share("")
+    await scene.have(with_instances(3))
+    await scene.share("")
+    (second,) = await entries(scene.store)
+    assert len(await replaced(scene.store, second)) == 1
+    await scene.have(with_instances(3), StudyStatus.CANCELLED)
+    assert await scene.share("") is Published.WITHDRAWN
+    assert await entries(scene.store) == []
+    assert not (await scene.known("")).in_force
+    assert await scene.share("") is Published.NOTHING
+
+
+async def test_a_study_that_came_back_is_published_again_without_replacing_what_was_withdrawn(scene: Scene) -> None:
+    await scene.share("")
+    await scene.have(with_instances(2), StudyStatus.CANCELLED)
+    await scene.share("")
+    await scene.have(with_instances(2))
+    assert await scene.share("") is Published.TAKEN
+    (entry,) = await entries(scene.store)
+    assert await replaced(scene.store, entry) == []
+
+
+# --- what cannot be published -----------------------------------------------------------------------------------------
+
+
+async def test_what_has_no_code_is_not_published_and_nothing_is_kept(scene: Scene) -> None:
+    scene.codes[0] = replace(scene.codes[0], modalities={"MR": "MR"})
+    with pytest.raises(UnmappedCode):
+        await scene.share()
+    async with scene.store.view() as work:
+        assert await work.publications.of(UID) == []
+    assert scene.region.submissions == 0
+
+
+async def test_a_patient_without_an_id_of_the_domain_is_not_published(scene: Scene) -> None:
+    nameless = patient(PatientIdentifier(value="V2", authority=OURS.authority))
+    other = study("1.2.50.2", series("1.2.50.2.1", instance("1.2.50.2.1.1")), of=nameless)
+    async with scene.store.unit() as work:
+        await work.identity.put(nameless, NOON)
+        await work.studies.add(arrived(other), nameless, "", NOON)
+    with pytest.raises(UnknownPatient, match="no id in the affinity domain"):
+        await scene.publish.share(scene.job, "1.2.50.2", "Region")
+
+
+@pytest.mark.parametrize("status", [StudyStatus.REGISTERED, StudyStatus.UNKNOWN])
+async def test_a_study_that_is_not_whole_or_not_settled_is_not_published(scene: Scene, status: StudyStatus) -> None:
+    await scene.have(with_instances(2), status)
+    with pytest.raises(UnknownDocument, match="not available"):
+        await scene.share()
