@@ -47,7 +47,7 @@ class Incoming:
         Raises:
             MalformedMessage: Nothing came for too long, or the request broke off.
         """
-        since_turn = 0
+        turns = LoopTurns()
         while True:
             try:
                 async with asyncio.timeout(self._idle_timeout_s):
@@ -62,10 +62,9 @@ class Incoming:
             if len(self.beginning) < self._kept_bytes:
                 self.beginning += chunk[: self._kept_bytes - len(self.beginning)]
             yield chunk
-            since_turn += len(chunk)
-            if since_turn >= TURN_BYTES:
-                since_turn = 0
-                await asyncio.sleep(0)
+            turns.moved_bytes += len(chunk)
+            if turns.moved_bytes >= TURN_BYTES:
+                await turns.give()
 
     async def read(self, limit_bytes: int) -> bytes:
         """All of it, for bodies that are small by nature.
@@ -105,22 +104,22 @@ class Outgoing:
             await response.prepare(self._request)
             await response.write_eof()
             return response
+        told_bytes = response.content_length
+        turns = LoopTurns()
         with Watch(self._request, self._idle_timeout_s):
             await response.prepare(self._request)
-            since_turn = 0
             while True:
                 for piece in pieces:
                     self.sent_bytes += len(piece)
-                    if response.content_length is not None and self.sent_bytes > response.content_length:
+                    if told_bytes is not None and self.sent_bytes > told_bytes:
                         # aiohttp would leave out what is too much, and the answer would pass for complete.
-                        raise PeerProtocolError(f"more came than the {response.content_length} bytes that were told")
+                        raise PeerProtocolError(f"more came than the {told_bytes} bytes that were told")
                     await response.write(piece)
-                    since_turn += len(piece)
+                    turns.moved_bytes += len(piece)
                 if ended:
                     break
-                if since_turn >= TURN_BYTES:
-                    since_turn = 0
-                    await asyncio.sleep(0)
+                if turns.moved_bytes >= TURN_BYTES:
+                    await turns.give()
                 pieces, ended = await gathered(chunks, WRITE_BYTES)
             await response.write_eof()
         return response
@@ -154,6 +153,30 @@ def to_tell(error: Exception, *, exchange_id: str = "", transaction_id: str = ""
             "defect", exchange=exchange_id, transaction=transaction_id, error=type(error).__name__, where=where(error)
         )
     return InternalFault("this house has a defect; it was logged")
+
+
+class LoopTurns:
+    """Gives the loop its turns after so many `moved_bytes`; one that it had meanwhile, while we waited, counts."""
+
+    def __init__(self) -> None:
+        """Nothing has moved."""
+        self.moved_bytes = 0
+        self._loop = asyncio.get_running_loop()
+        self._begin()
+
+    async def give(self) -> None:
+        """Come back when the loop has served others since the last time."""
+        if not self._turned:
+            await asyncio.sleep(0)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.moved_bytes = 0
+        self._turned = False
+        self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turned = True
 
 
 class Watch:
