@@ -6,7 +6,7 @@ works on a copy of the state and puts it in place when it succeeds; a view keeps
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -587,6 +587,43 @@ class MemoryStudies:
             )  # fmt: skip
             hidden[uid] = len(going)
         return hidden
+
+    async def lose(self, study_instance_uid: str, sop_instance_uids: Collection[str], at: datetime) -> int:
+        """These are in the archive no more."""
+        state, uid, lost = self._reader.change(), study_instance_uid, frozenset(map(str, sop_instance_uids))
+        there = state.studies.get(uid)
+        if there is None:
+            return 0
+        for place in [each for each in state.withdrawn if each[0] == uid and each[2] in lost]:
+            del state.withdrawn[place]
+        going = {
+            (uid, series.series_instance_uid, one.sop_instance_uid)
+            for series, one in there.study.instances()
+            if one.sop_instance_uid in lost
+        }
+        if not going:
+            return 0
+        for place in going:
+            del state.metadata[place]
+            state.chains.pop(place, None)
+        awaited = {series for series, _ in state.expected.get(uid, {}).values()}
+        series, left = [], 0
+        for each in there.study.series:
+            own = each.series_instance_uid
+            stay = tuple(one for one in each.instances if (uid, own, one.sop_instance_uid) not in going)
+            left += len(stay)
+            if not stay and own not in awaited and any(place[1] == own for place in going):
+                state.withdrawn_series[uid, own] = replace(each, instances=())
+            else:
+                series.append(replace(each, instances=stay))
+        status = there.status
+        if status is not StudyStatus.UNKNOWN and not left:
+            status = StudyStatus.REGISTERED if awaited else StudyStatus.CANCELLED
+        state.studies[uid] = replace(
+            there, study=replace(there.study, series=tuple(series)), status=status, updated_at=at,
+            version=there.version + 1,
+        )  # fmt: skip
+        return len(going)
 
     async def withdrawn(self, study_instance_uid: str) -> Sequence[Withdrawn]:
         """What of a study is kept and hidden."""

@@ -8,7 +8,7 @@ withdrawn instance is a row of another table, so that what asks for instances ne
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -469,6 +469,41 @@ class SqlStudies:
             status = StudyStatus.REGISTERED if still else StudyStatus.CANCELLED
         await self._write(replace(there, status=status, updated_at=at, version=there.version + 1), before=there.study)
         return len(rows)
+
+    async def lose(self, study_instance_uid: str, sop_instance_uids: Collection[str], at: datetime) -> int:
+        """These are in the archive no more."""
+        uid, lost = study_instance_uid, frozenset(map(str, sop_instance_uids))
+        there = await self._record(uid, lock=True)
+        if there is None:
+            return 0
+        known = _Known(uid, await self._series(uid))
+        seen: list[dict[str, Any]] = []
+        for series_uid, (_, series_key, count, _) in known.there.items():
+            of_series = await self._db.rows(_HERE, {"series_key": series_key}) if count else ()
+            going = [{"series_key": series_key, "sop": sop} for sop, _ in of_series if sop in lost]
+            known.left(series_uid, len(going))
+            seen += going
+        hidden = [
+            {"series_key": key, "sop": sop}
+            for key, sop, *_ in await self._db.rows(_WITHDRAWN, {"study": uid})
+            if sop in lost
+        ]
+        for rows, table in ((seen, instances), (hidden, withdrawn_instances)):
+            for start in range(0, len(rows), PAGE):
+                await self._db.run_many(_DELETE_INSTANCE[table], rows[start : start + PAGE])
+                await asyncio.sleep(0)
+        if not seen:
+            return 0
+        awaited = {series_key for _, series_key, _ in await self._db.rows(_EXPECTED, {"study": uid})}
+        for series_uid, (_, series_key, count, _) in known.there.items():
+            if not count and not {series_key, None} & awaited and any(row["series_key"] == series_key for row in seen):
+                known.hide(series_uid)
+        await self._write_series(known)
+        status = there.status
+        if status is not StudyStatus.UNKNOWN and not any(count for _, _, count, _ in known.there.values()):
+            status = StudyStatus.REGISTERED if awaited else StudyStatus.CANCELLED
+        await self._write(replace(there, status=status, updated_at=at, version=there.version + 1), before=there.study)
+        return len(seen)
 
     async def _write_series(self, known: "_Known") -> None:
         rows = known.rows()

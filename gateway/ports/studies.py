@@ -1,6 +1,6 @@
 """Studies: the index of what the archive has or will have. One row, many faces: ImagingStudy, QIDO, manifest, desk."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +64,14 @@ class Studies(Protocol):
 
         Returns:
             How many instances were hidden, by Study Instance UID, for every study that changed.
+        """
+        ...
+
+    async def lose(self, study_instance_uid: str, sop_instance_uids: Collection[str], at: datetime) -> int:
+        """These are in the archive no more, and nothing is kept of them; answers how many of them could be seen.
+
+        A series of which nothing is left is not shown. A study of which nothing is left is REGISTERED when something of it
+        is awaited, else CANCELLED; one that nobody may see yet (UNKNOWN) stays so.
         """
         ...
 

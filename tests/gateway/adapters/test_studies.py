@@ -555,6 +555,53 @@ async def test_what_is_withdrawn_is_named_for_the_archive_to_compare(sqlite: Sql
 # --- telling ------------------------------------------------------------------------------------------------------------
 
 
+# --- what the archive has no more -------------------------------------------------------------------------------------
+
+
+async def lost(store: Store, *sop_instance_uids: str, at: datetime = LATER) -> int:
+    async with store.unit() as work:
+        return await work.studies.lose(UID, sop_instance_uids, at)
+
+
+async def test_what_the_archive_lost_is_seen_no_more_and_neither_is_an_empty_series(store: Store) -> None:
+    await add(store, WHOLE)
+    before = await record_of(store)
+    assert await lost(store, "1.2.3.50.1.1.2", "1.2.3.50.1.2.1", "1.2.3.99") == 2
+    after = await record_of(store)
+    assert [str(one.sop_instance_uid) for _, one in after.study.instances()] == ["1.2.3.50.1.1.1"]
+    assert [str(each.series_instance_uid) for each in after.study.series] == ["1.2.3.50.1.1"]
+    assert (after.status, after.version, after.updated_at) == (StudyStatus.AVAILABLE, before.version + 1, LATER)
+    async with store.view() as work:
+        assert await work.studies.locate("1.2.3.50.1.1.2") is None
+        assert await work.studies.locate("1.2.3.50.1.1.1") is not None
+        assert len([each async for each in work.studies.metadata(UID)]) == 1
+    assert await found(store, modalities=("SR",)) == []
+
+
+async def test_a_study_that_the_archive_lost_is_cancelled_and_comes_back_with_it(store: Store) -> None:
+    await add(store, WHOLE)
+    every = [str(one.sop_instance_uid) for _, one in WHOLE.instances()]
+    assert await lost(store, *every) == 3
+    assert (await record_of(store)).status is StudyStatus.CANCELLED
+    assert await lost(store, *every) == 0
+    async with store.unit() as work:
+        await work.studies.add(arrived(WHOLE), WHOLE.patient, "", MUCH_LATER, Origin.KNOWN)
+    back = await record_of(store)
+    assert (back.status, back.study.instance_count) == (StudyStatus.AVAILABLE, 3)
+
+
+async def test_a_held_study_that_the_archive_lost_stays_held(store: Store) -> None:
+    await add(store, WHOLE)
+    async with store.unit() as work:
+        await work.studies.set_status(UID, StudyStatus.UNKNOWN, NOW)
+    await lost(store, *(str(one.sop_instance_uid) for _, one in WHOLE.instances()))
+    assert (await record_of(store)).status is StudyStatus.UNKNOWN
+
+
+async def test_nothing_is_lost_of_a_study_that_nobody_knows(store: Store) -> None:
+    assert await lost(store, "1.2.3.50.1.1.1") == 0
+
+
 async def test_a_status_is_a_new_version_only_when_it_is_another(store: Store) -> None:
     await add(store, WHOLE)
     for at, version in ((LATER, 2), (MUCH_LATER, 2)):
