@@ -45,6 +45,7 @@ from profiles.findings import Decoded, errors_of
 from profiles.model.content import Part, Pour, Poured
 from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import Facts, Party, Side, Transaction, User
+from profiles.wire.audit.participants import ROLE_PATIENT
 
 Response = TypeVar("Response")
 
@@ -298,9 +299,9 @@ class Turn:
         try:
             response = await answering.method(decoded.value, exchange)
         except ExchangeError:
-            await _hold_to_the_patient(exchange)  # not even that there is no such patient
+            await _hold_to_the_patient(record, None)  # not even that there is no such patient
             raise
-        await _hold_to_the_patient(exchange)
+        await _hold_to_the_patient(record, None if isinstance(response, Poured) else response)
         return response
 
     async def _given(self, name: MessageName) -> Given | None:
@@ -411,23 +412,25 @@ class Turn:
             )
 
 
-async def _hold_to_the_patient(exchange: Exchange) -> None:
+async def _hold_to_the_patient(record: "_Record", response: object | None) -> None:
     """An assertion may be tied to one patient (resource-id); then nobody else is told of, by whatever id.
+
+    Whom an exchange is about is what audit would say of it, so that no transaction can forget to tell.
 
     Source: ITI TF-2 3.40.4.1.2.
     """
+    exchange = record.exchange
     assertion = exchange.caller.assertion
     if assertion is None or not assertion.patient:
         return
-    strangers = {*exchange.learned.patients, *(each.patient for each in exchange.learned.studies if each.patient)}
     refused = AccessDenied(
         "the assertion is about another patient", cure="The person asks with an assertion for this patient, or for none"
     )
     try:
         bound = PatientIdentifier.from_cx(assertion.patient)
+        strangers = {*exchange.learned.patients, *map(PatientIdentifier.from_cx, record.patients(response))} - {bound}
     except ValueError:
         raise refused from None
-    strangers.discard(bound)
     if not strangers:
         return
     work = await exchange.begin()
@@ -493,6 +496,11 @@ class _Record:
             query=self.query,
             error=error,
         )
+
+    def patients(self, response: object | None) -> set[str]:
+        """Whom audit would say that it was about, as CX."""
+        records = self.transaction.audit(Side.RESPONDER, self.request, response, self._facts(None, None))
+        return {each.id for one in records for each in one.objects if each.role == ROLE_PATIENT}
 
     async def intend(self, work: Work) -> None:
         """Before the first byte: what is to be believed if we do not come back."""

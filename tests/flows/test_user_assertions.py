@@ -22,10 +22,13 @@ from gateway.settings import Settings
 from profiles.model.codes import Code
 from profiles.model.document import AvailabilityStatus
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.query import DocumentCriteria
+from profiles.model.patient import PersonName
+from profiles.model.query import DocumentCriteria, NameCriteria, PatientCriteria
+from profiles.pdqv3.iti47 import ITI_47
 from profiles.wire.soap.names import WSSE
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti43 import ResponseStatus
+from tests.profiles.pdqv3 import messages as pdqv3
 from tests.support.assertions import AUDIENCE, ISSUER, signed_assertion
 from tests.support.certificates import MadeCertificate, make_certificate
 from tests.support.communities import GATEWAY, HOMES, RESPONDING, VALLEY_HOME, settings_of
@@ -44,6 +47,9 @@ from tests.support.scenario import (
     read_soap,
     write_study,
 )
+from tests.support.scenario import (
+    SOMEBODY_ELSE as OTTOLINE,
+)
 
 FIND = StoredQueryRequest(
     query=StoredQuery.FIND_DOCUMENTS,
@@ -61,11 +67,13 @@ class Scene:
     idp: MadeCertificate
     ehr: ClientSession
 
-    async def asks(self, header: str, request: StoredQueryRequest = FIND) -> SoapReply:
-        """The EHR asks Region for all communities."""
-        message = (await message_of(ITI_18, request)).spoiled(b"</s:Header>", f"{header}</s:Header>".encode())
+    async def asks(
+        self, header: str, request: object = FIND, transaction: Any = ITI_18, path: str = GATEWAY
+    ) -> SoapReply:
+        """The EHR asks Region; for the documents of all communities, if nothing else is said."""
+        message = (await message_of(transaction, request)).spoiled(b"</s:Header>", f"{header}</s:Header>".encode())
         async with self.ehr.post(
-            self.region.url + GATEWAY, data=message.body, headers={"Content-Type": message.content_type}
+            self.region.url + path, data=message.body, headers={"Content-Type": message.content_type}
         ) as answer:
             return SoapReply(
                 status=answer.status, content_type=answer.headers["Content-Type"], body=await answer.read()
@@ -238,3 +246,27 @@ async def test_an_assertion_for_one_patient_is_good_for_no_other(tmp_path: Path,
         for_nobody = replace(FIND, criteria=replace(FIND.criteria, patient_ids=(SOMEBODY_ELSE,)))
         hidden = await found(await here.asks(here.header(patient=str(DOMAIN_ID)), for_nobody))
         assert {error.code for error in hidden.errors} == {"XDSRegistryError"}  # and not that nobody has this id
+
+
+async def test_a_person_whose_assertion_is_for_one_patient_is_not_told_of_another_by_demographics(
+    tmp_path: Path,
+) -> None:
+    """What a question finds counts, not only what it names: ITI-47 by a family name that two patients have."""
+    by_name = replace(
+        pdqv3.EVERYTHING,
+        criteria=PatientCriteria(names=(NameCriteria(name=PersonName(family="Quillfeather")),)),
+        domains=(), initial_quantity=None, minimum_degree=None,
+    )  # fmt: skip
+    async with scene(tmp_path) as here:
+        bound = here.header(patient=str(DOMAIN_ID))
+        told = await here.asks(bound, by_name, ITI_47, "/soap/patient-manager")
+        assert b"Zebediah" in told.body
+        await here.region.tell(OTTOLINE)
+        refused = await here.asks(bound, by_name, ITI_47, "/soap/patient-manager")
+        assert b"Zebediah" not in refused.body
+        assert b"Ottoline" not in refused.body
+        both = await here.asks(here.header(), by_name, ITI_47, "/soap/patient-manager")
+        assert b"Zebediah" in both.body
+        assert b"Ottoline" in both.body
+        outcomes = [outcome_of(record) for record in records_of(here.region, "ITI-47")]
+        assert sorted(outcomes) == [0, 0, 0, 4]  # two patients are two records
