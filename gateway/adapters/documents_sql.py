@@ -96,7 +96,11 @@ class SqlDocuments:
         await self._db.run(_REMOVE, {"unique_id": document_unique_id})
         for _, _, _, path, _ in rows:
             if path is not None:
-                await self._db.run(_LEAVE, {"path": path, "removed_at": micros(at)})
+                await self.leave((path,), at)
+
+    async def leave(self, paths: Sequence[str], at: datetime) -> None:
+        """Files that came to nothing; one that a document has is taken back by `left`."""
+        await self._db.run_many(_LEAVE, [{"path": path, "removed_at": micros(at)} for path in paths])
 
     async def left(self, before: datetime, limit: int) -> Sequence[str]:
         """Files of documents that were removed before this time."""

@@ -1230,6 +1230,9 @@ class MemoryDocuments:
         """It is not kept any more; there are no files here to be left."""
         self._reader.change().documents.pop(document_unique_id, None)
 
+    async def leave(self, paths: Sequence[str], at: datetime) -> None:
+        """There are no files here."""
+
     async def left(self, before: datetime, limit: int) -> Sequence[str]:
         """None."""
         return ()

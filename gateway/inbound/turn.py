@@ -321,6 +321,8 @@ class Turn:
         try:
             async with self._store.unit() as work:
                 await record.close(work, None, error)
+                if record.exchange.staged:
+                    await work.documents.leave(record.exchange.staged, self._clock.now())
         except HouseError as full:
             logger().error("audit cannot be written", exchange=record.exchange.id, condition=full.condition.value)
             return full

@@ -77,8 +77,12 @@ class Documents(Protocol):
         """
         ...
 
+    async def leave(self, paths: Sequence[str], at: datetime) -> None:
+        """Files that were staged and came to nothing: they are left behind too, unless a document has them."""
+        ...
+
     async def left(self, before: datetime, limit: int) -> Sequence[str]:
-        """Files of documents that were removed before this time, at most so many, by `StagedObject.path`.
+        """Files that were left behind before this time, at most so many, by `StagedObject.path`.
 
         One that a document names again since is not among them, and is not left any more.
         """

@@ -45,6 +45,7 @@ class Exchange:
     user: User | None = None
     findings: tuple[Finding, ...] = ()
     learned: Learned = field(default_factory=Learned)
+    staged: list[str] = field(default_factory=list)  # files that are nobody's if the turn comes to nothing
     job: ExchangeJob | None = None
     kind: Kind = Kind.ASK
 

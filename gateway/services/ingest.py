@@ -251,7 +251,7 @@ class Ingest:
 
         Source: ITI TF-2 3.41.4.1.3; RAD TF-3 4.68.4.1.3.
         """
-        kept = [await self._keep(entry, documents[entry.entry_uuid]) for entry in submission.entries]
+        kept = [await self._keep(entry, documents[entry.entry_uuid], exchange) for entry in submission.entries]
         submission = with_uuids(
             first_versions(replace(submission, entries=tuple(each.entry for each in kept))), self._clock
         )
@@ -281,7 +281,7 @@ class Ingest:
         exchange.learned.text = _registered_text(submission, ())
         return ()
 
-    async def _keep(self, entry: DocumentEntry, content: Content) -> _Kept:
+    async def _keep(self, entry: DocumentEntry, content: Content, exchange: Exchange) -> _Kept:
         if entry.hash and content.sha1 is not None and entry.hash != content.sha1:
             raise RuleViolation(
                 "the document's SHA-1 is not the one that its metadata names",
@@ -308,7 +308,10 @@ class Ingest:
             entry, hash=content.sha1 or entry.hash, size_bytes=content.size_bytes,
             repository_unique_id=self._house.repository_unique_id,
         )  # fmt: skip
-        return _Kept(entry=entry, staged=await self._objects.stage(content), manifest=manifest)
+        staged = await self._objects.stage(content)
+        if staged.path is not None:
+            exchange.staged.append(staged.path)
+        return _Kept(entry=entry, staged=staged, manifest=manifest)
 
     async def _manifest(self, entry: DocumentEntry, content: Content) -> Decoded[Manifest]:
         """A document that its formatCode calls a manifest; another document is not what its metadata says."""

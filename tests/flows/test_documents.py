@@ -1,8 +1,9 @@
 """`radgate document`: a report goes to a registry, is found and taken there bit for bit, and a better one replaces it."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,14 @@ async def test_what_is_no_report_and_what_is_nowhere_is_refused_and_leaves_nothi
             assert "no such document" in err
         assert not list(tmp_path.glob("nothing*"))
         assert here.region.kept().rows == before
+        with closing(sqlite3.connect(tmp_path / "Region" / "radgate.db")) as database:
+            left = {path for (path,) in database.execute("SELECT path FROM removed_files")}
+        staged = {
+            str(path.relative_to(tmp_path / "Region" / "objects"))
+            for path in Path(tmp_path / "Region" / "objects" / "kept").glob("*/*")
+        }
+        assert staged
+        assert left == staged  # and so it goes within hours
 
 
 async def test_who_looked_and_who_took_stands_in_the_audit_and_on_a_timeline(tmp_path: Path) -> None:

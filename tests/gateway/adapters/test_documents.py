@@ -121,3 +121,18 @@ async def test_files_of_removed_documents_are_left_until_they_are_forgotten(
     assert not (tmp_path / "objects" / (large.path or "")).exists()
     assert await objects.discard(large.path or "", after)  # gone is gone
     await store.close()
+
+
+async def test_a_file_that_came_to_nothing_is_left_and_one_that_a_document_has_is_not(
+    tmp_path: Path, compute: ThreadCompute
+) -> None:
+    objects = FileObjects(tmp_path / "objects", compute)
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit, kept=objects)
+    await store.open()
+    kept = await objects.stage(Content.of(LARGE, "application/dicom"))
+    refused = await objects.stage(Content.of(LARGE + b"?", "application/dicom"))
+    async with store.unit() as work:
+        await work.documents.keep("1.2.3", kept)
+        await work.documents.leave([kept.path or "", refused.path or ""], NOW)
+        assert list(await work.documents.left(LATER, 10)) == [refused.path]
+    await store.close()
