@@ -217,6 +217,8 @@ class PeerSection(Section):
     token_sha256: str = ""  # of a bearer token, lower-case hex; the token itself is nowhere here
     unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
+    device_id: OidSetting | None = None  # receiver.device.id of HL7 V3; None: home_community_id
+    identifier_domains: tuple[OidSetting, ...] = ()  # by ITI-46; empty: all domains
     scopes: frozenset[str] = frozenset()
     endpoint: Mapping[str, str] = Field(default_factory=dict)
     reply_to: frozenset[str] = frozenset()  # where their SOAP requests may ask the answer to be brought (wsa:ReplyTo)

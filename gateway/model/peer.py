@@ -68,6 +68,8 @@ class Peer:
     reply_to: frozenset[str] = frozenset()  # addresses that answers to them may be brought to, as they write them
     hl7: Hl7Address | None = None  # how messages to them are addressed
     hl7_namespaces: Mapping[str, Oid] = field(default_factory=dict)  # authorities of ids that name no OID
+    device_id: Oid | None = None  # what HL7 V3 calls them as a receiver; None: their home community id
+    identifier_domains: tuple[Oid, ...] = ()  # authorities whose ids they are notified of by ITI-46; empty: all
     scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all
     batch_instances: int = 100  # instances asked for in one RAD-69
     idle_timeout_s: float = 30.0  # nothing moved for so long: give up; never a limit on the whole exchange

@@ -207,8 +207,10 @@ class Discover:
 
 
 def device_of(peer: Peer) -> Device:
-    """A peer as HL7 V3 names receivers: by its home community, where it is one."""
-    return Device(id=InstanceIdentifier(root=peer.home_community_id or ""), organization=peer.home_community_id)
+    """A peer as HL7 V3 names receivers: by the id that the settings give it, else by its home community."""
+    return Device(
+        id=InstanceIdentifier(root=peer.device_id or peer.home_community_id or ""), organization=peer.home_community_id
+    )
 
 
 def _wanted(criteria: PatientCriteria, found: Sequence[Patient]) -> tuple[str, ...]:

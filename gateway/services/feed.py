@@ -1,7 +1,7 @@
 """Feed: patients come, change and merge (ITI-8, ITI-30, ITI-44). A merge reaches everything that names the patient.
 
 Study, DocumentEntry, ImagingStudy and audit follow in the same commit; the archive's coerced heads follow by a job,
-because they are many and the index already tells the truth.
+because they are many and the index already tells the truth. The same job tells those who want to know (`inform`).
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from gateway.model.house import House
 from gateway.model.job import Event, ExchangeJob, Kind, State
+from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
 from gateway.ports.store import Work
 from gateway.services.exchange import Exchange
+from gateway.services.inform import actions_for
 from profiles.errors import RuleViolation, UnknownPatient
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Evidence, IdentityLink, Patient
@@ -22,10 +24,11 @@ from profiles.wire.hl7v2.adt import DEMOGRAPHICS
 class Feed:
     """Patient identity, as others tell it."""
 
-    def __init__(self, *, house: House, clock: Clock) -> None:
-        """Stand on the ports."""
+    def __init__(self, *, house: House, clock: Clock, peers: Sequence[Peer] = ()) -> None:
+        """`peers` are those who may want to be told."""
         self._house = house
         self._clock = clock
+        self._peers = peers
 
     async def upsert(self, patient: Patient, said: frozenset[str], exchange: Exchange) -> Patient:
         """A patient is registered or updated; 1..n ids, of which those of our two domains come first.
@@ -56,20 +59,41 @@ class Feed:
             unsaid = {name: getattr(before, name) for name in DEMOGRAPHICS if name not in said}
             told = replace(told, **unsaid)
         after = await work.identity.put(told, exchange.now)
-        for foreign in after.identifiers[1:]:
-            await work.identity.link(
-                IdentityLink(
-                    local=after.identifiers[0], foreign=foreign, evidence=Evidence.FEED,
-                    decided_by=exchange.peer.name if exchange.peer else "feed", decided_at=exchange.now,
-                )
-            )  # fmt: skip
+        await self._link(work, after, exchange)
         exchange.learned.patients = (known[0],)
         exchange.learned.text = "Patient registered" if before is None else "Patient updated"
         exchange.learned.created = before is None
+        uids: Sequence[str] = ()
         if before is not None and before != after:
             uids = await work.studies.refresh(after, exchange.now)
-            await self._recoerce(work, uids, after, exchange)
+        todo = actions_for(self._peers, exchange.peer, before, after)
+        await self._follow_up(work, uids, after, exchange, todo=todo, created=("yes",) if before is None else ())
         return after
+
+    async def linked(self, identifiers: tuple[PatientIdentifier, ...], exchange: Exchange) -> None:
+        """A cross-reference manager says that these ids are one patient's (ITI-46).
+
+        Where nobody here has any of them it says nothing to us. A list that has become shorter takes nothing away: what
+        feeds told us is true until they say otherwise.
+
+        Raises:
+            IdentityConflict: The ids belong to different patients here.
+        """
+        work = await exchange.begin()
+        known = [patient for each in identifiers if (patient := await work.identity.get(each)) is not None]
+        exchange.learned.patients = identifiers[:1]
+        if not known:
+            exchange.learned.text = "Nobody here has any of the ids"
+            return
+        before = known[0]
+        after = await work.identity.put(
+            replace(before, identifiers=tuple(dict.fromkeys((before.identifiers[0], *identifiers)))), exchange.now
+        )
+        await self._link(work, after, exchange)
+        new = len(after.identifiers) - len(before.identifiers)
+        exchange.learned.text = f"{new} new id(s) of a patient"
+        todo = actions_for(self._peers, exchange.peer, before, after)
+        await self._follow_up(work, (), after, exchange, todo=todo)
 
     async def merge(self, pairs: Sequence[tuple[PatientIdentifier, PatientIdentifier]], exchange: Exchange) -> None:
         """A40: what was the one's is the other's from this commit on. `pairs` are (subsumed, surviving).
@@ -96,15 +120,38 @@ class Feed:
         exchange.learned.patients = tuple(identifier for pair in kept for identifier in pair)
         exchange.learned.studies = tuple(StudyFact(study_instance_uid=uid, patient=kept[0][1]) for uid in uids)
         exchange.learned.text = f"Patients merged: {len(uids)} studies and {entries} document entries moved"
-        await self._recoerce(work, uids, patient, exchange)
+        before = replace(patient, identifiers=(*patient.identifiers, *(subsumed for subsumed, _ in kept)))
+        todo = actions_for(self._peers, exchange.peer, before, patient)
+        merged = tuple(f"{subsumed}|{surviving}" for subsumed, surviving in kept)
+        await self._follow_up(work, uids, patient, exchange, todo=todo, merged=merged)
 
-    async def _recoerce(self, work: Work, uids: Sequence[str], patient: Patient, exchange: Exchange) -> None:
-        if not uids:
+    async def _link(self, work: Work, patient: Patient, exchange: Exchange) -> None:
+        for foreign in patient.identifiers[1:]:
+            await work.identity.link(
+                IdentityLink(
+                    local=patient.identifiers[0], foreign=foreign, evidence=Evidence.FEED,
+                    decided_by=exchange.peer.name if exchange.peer else "feed", decided_at=exchange.now,
+                )
+            )  # fmt: skip
+
+    async def _follow_up(
+        self,
+        work: Work,
+        uids: Sequence[str],
+        patient: Patient,
+        exchange: Exchange,
+        *,
+        todo: tuple[str, ...],
+        **more: tuple[str, ...],
+    ) -> None:
+        """Open a job for what is left to do: heads of these studies, and whom to tell (`todo`) what (`more`)."""
+        if not uids and not todo:
             return
         job = ExchangeJob(
             id=exchange.id, kind=Kind.FEED, state=State.RECEIVED, opened_at=exchange.now, updated_at=exchange.now,
             peer=exchange.peer.name if exchange.peer else "", patient_id=str(patient.identifiers[0]),
-            study_instance_uid=uids[0], payload={"rewrite": list(uids)},
+            study_instance_uid=uids[0] if uids else "",
+            payload={"rewrite": list(uids), **{name: list(each) for name, each in {"todo": todo, **more}.items() if each}},
         )  # fmt: skip
         exchange.job, exchange.kind = job, Kind.FEED
         await work.ledger.open(job)

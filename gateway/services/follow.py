@@ -15,6 +15,7 @@ from gateway.ports.archive import Coercion
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.services.collect import Collect
+from gateway.services.inform import FEED, IDENTIFY, Inform
 from gateway.services.notify import Notify
 from gateway.services.publish import Publish
 from gateway.services.reconcile import whoever_is
@@ -42,6 +43,7 @@ class Follow:
         collect: Collect,
         publish: Publish,
         notify: Notify,
+        inform: Inform,
         rules: Sequence[Rule],
         synchronise: Synchronise | None,
         clock: Clock,
@@ -54,6 +56,7 @@ class Follow:
         self._collect = collect
         self._publish = publish
         self._notify = notify
+        self._inform = inform
         self._rules = rules
         self._synchronise = synchronise
         self._clock = clock
@@ -105,7 +108,7 @@ class Follow:
     async def _rewrite(self, job: ExchangeJob) -> None:
         """Give stored instances the head that says whose they are now: pushed under a foreign id, merged or corrected."""
         patient_id = PatientIdentifier.from_cx(job.patient_id)
-        uids = job.texts("rewrite") or (job.study_instance_uid,)
+        uids = tuple(filter(None, job.texts("rewrite") or (job.study_instance_uid,)))
         ours = job.kind is Kind.STORE and job.texts("foreign") == (job.patient_id,)
         for uid in () if ours else uids:
             async with self._store.view() as work:
@@ -120,7 +123,8 @@ class Follow:
                 await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
             await work.ledger.advance(job.id, Event.COMPLETE, now)
             if job.kind is Kind.FEED:
-                await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+                if not job.texts("todo"):  # nobody is to be told
+                    await work.ledger.advance(job.id, Event.ANNOUNCED, now)
                 for uid in dict.fromkeys(uids):
                     await happened(work, self._clock, uid, job.patient_id, When.CHANGED)
 
@@ -164,6 +168,8 @@ class Follow:
         verb, _, peer = action.partition(":")
         if verb == "announce":
             await self._notify.announce(job, job.study_instance_uid, peer)
+        elif verb in (FEED, IDENTIFY):
+            await self._inform.act(job, verb, peer)
         else:
             await self._publish.share(job, job.study_instance_uid, peer)
 

@@ -84,6 +84,8 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
         tolerances=section.tolerances,
         hl7=hl7,
         hl7_namespaces=dict(section.hl7_namespaces),
+        device_id=section.device_id,
+        identifier_domains=section.identifier_domains,
         scopes=section.scopes,
         batch_instances=section.batch_instances,
         idle_timeout_s=section.idle_timeout_s,

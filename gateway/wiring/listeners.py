@@ -126,7 +126,7 @@ def _soap(
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),
         "patient-registry": PatientRegistry(feed=services.feed),
-        "patient-manager": PatientManager(resolve=services.resolve),
+        "patient-manager": PatientManager(resolve=services.resolve, feed=services.feed),
     }.items():
         listener.add(f"/soap/{path}", answers_of(actor))
     return listener

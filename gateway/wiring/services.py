@@ -12,6 +12,7 @@ from gateway.services.documents import Documents
 from gateway.services.federate import Federate
 from gateway.services.feed import Feed
 from gateway.services.follow import Follow
+from gateway.services.inform import Inform
 from gateway.services.ingest import Ingest
 from gateway.services.notify import Notify
 from gateway.services.operations import Operations
@@ -100,11 +101,12 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         discover=discover,
         search=Search(store=store, notice=lambda: "" if synchronise is None else synchronise.notice),
         viewing=Viewing(store=store, archive=archive, compute=compute),
-        feed=Feed(house=house, clock=clock),
+        feed=Feed(house=house, clock=clock, peers=directory.all()),
         resolve=Resolve(store=store, domains=domains_of(settings, house)),
         follow=Follow(
             store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
             collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
+            inform=Inform(house=house, store=store, peers=peers, directory=directory, clock=clock),
             rules=[_rule(rule) for rule in settings.rule], synchronise=synchronise,
         ),
         operations=Operations(

@@ -53,7 +53,7 @@ async def run(store: MemoryStore, synchronise: Synchronise) -> None:
     async with store.unit() as work:
         (job,) = await work.ledger.list(kinds=frozenset({Kind.INDEX}), states=frozenset({State.READY}), limit=1)
     follow = Follow(
-        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None,  # type: ignore[arg-type]  # not asked here
+        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, inform=None,  # type: ignore[arg-type]  # not asked here
         rules=(), synchronise=synchronise, clock=CLOCK, system="radgate",
     )  # fmt: skip
     await follow.run(job)

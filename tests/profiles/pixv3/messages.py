@@ -9,6 +9,7 @@ from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import PersonName, Sex
 from profiles.pixv3.iti44 import BY_EVENT, ITI_44, PatientRecordRequest, RecordEvent
 from profiles.pixv3.iti45 import ITI_45, IdentifiersQuery, IdentifiersResponse, QueryResponseCode
+from profiles.pixv3.iti46 import ITI_46, notification
 from profiles.transaction import SoapTransaction
 from profiles.wire.hl7v3.ack import Acknowledgement, of_error
 from profiles.wire.hl7v3.datatypes import InstanceIdentifier
@@ -44,7 +45,7 @@ NOT_KNOWN = replace(KNOWN_AS, code=QueryResponseCode.NOT_FOUND, identifiers=(), 
 
 REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     f"iti44 {each.event.name}": (BY_EVENT[each.event], each) for each in (ADD, REVISE, MERGE)
-} | {"iti45": (ITI_45, IDENTIFIERS)}
+} | {"iti45": (ITI_45, IDENTIFIERS), "iti46": (ITI_46, notification(ZOE.identifiers, ZOE.name, SENT))}
 RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "iti44 refused": (ITI_44, replace(of_error(UnknownPatient("nobody")), transmission=SENT, target=SENT.id)),
     "iti45": (ITI_45, KNOWN_AS),
