@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from lxml import etree
+from signxml.signer import XMLSigner
 
 from profiles.errors import MalformedMessage, Unauthenticated
-from profiles.wire.signature import key_fault, signed, verified
+from profiles.wire.signature import EXCLUSIVE, key_fault, signed, verified
 from tests.support.certificates import make_certificate
 
 NOW = datetime.now(UTC)
@@ -31,6 +33,23 @@ def test_what_has_no_id_cannot_be_signed(tmp_path: Path) -> None:
     made = make_certificate(tmp_path, "signer")
     with pytest.raises(MalformedMessage):
         signed(b"<a/>", made.private, made.made)
+
+
+@pytest.mark.parametrize("bits", [256, 384, 512])
+def test_rsa_with_random_padding_is_believed_too(tmp_path: Path, bits: int) -> None:
+    """RSASSA-PSS, RFC 9231 2.3.10: as new issuers sign."""
+    made = make_certificate(tmp_path, "signer", rsa_bits=2048)
+    signer = XMLSigner(
+        signature_algorithm=f"http://www.w3.org/2007/05/xmldsig-more#sha{bits}-rsa-MGF1",
+        digest_algorithm=f"sha{bits}",
+        c14n_algorithm=EXCLUSIVE,
+    )
+    document = etree.tostring(
+        signer.sign(
+            etree.fromstring(DOCUMENT), key=made.private, cert=[made.made], reference_uri="#_1", id_attribute="ID"
+        )
+    )
+    assert verified(document, [made.made], NOW) == DOCUMENT.replace(b"<!-- c -->", b"")
 
 
 def test_without_anybody_to_believe_nothing_is_verified(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.job import Direction, Kind, State, Step, StepOutcome
-from gateway.model.peer import Peer
+from gateway.model.peer import AssertionPolicy, Peer, SentAssertion
 from gateway.model.study import StudyStatus
 from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.atna import operator_decision
@@ -416,6 +416,22 @@ async def test_peers_say_what_they_are_asked_for(desk: Pages) -> None:
     text = await desk.page("/peers")
     for shown in ("Lakeside", "https://lakeside.example/soap", "1.2.4.1", "Share with Region", "no exchange yet"):
         assert shown in text, shown
+
+
+async def test_peers_say_on_whose_behalf_they_ask_and_are_asked(tmp_path: Path) -> None:
+    asks = Peer(name="Asks", assertion=AssertionPolicy.REQUIRED, purposes=frozenset({"TREAT", "ETREAT"}))
+    asked = Peer(name="Asked", send_assertion=SentAssertion.HOLDER_OF_KEY)
+    for peer, shown, hidden in (
+        (asks, "always; served for ETREAT, TREAT", "Is told for whom we ask"),
+        (asked, "holder-of-key", "Says for whom it asks"),
+    ):
+        folder = tmp_path / peer.name
+        folder.mkdir()
+        async with desk_pages(folder, peers=(peer,)) as desk:
+            await desk.enter()
+            text = await desk.page("/peers")
+            assert shown in text
+            assert hidden not in text
 
 
 async def test_a_raw_message_is_shown_as_text_and_looking_is_audited(desk: Pages) -> None:
