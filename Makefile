@@ -34,7 +34,7 @@ contracts: setup
 	$(BIN)/lint-imports
 
 soak: setup
-	RADGATE_SOAK=1 $(BIN)/python -m pytest --timeout 7200 tests/profiles/test_fuzz.py $(ARGS)
+	RADGATE_SOAK=1 $(BIN)/python -m pytest --timeout 7200 tests/profiles/test_fuzz.py tests/profiles/xua/iti40/test_changed.py $(ARGS)
 	RADGATE_SOAK=1 $(BIN)/python -m pytest -m "soak" --timeout 7200 $(ARGS)
 
 bench: setup

@@ -29,6 +29,10 @@ class Subject:
     format: str = ""
     alias: str = ""
 
+    def __repr__(self) -> str:
+        """Nothing: who a person is must not slip into a log."""
+        return "Subject(…)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
@@ -98,3 +102,7 @@ class Assertion:
     patient: str = ""
     consents: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Its id and nothing else."""
+        return f"Assertion(id={self.id!r})"

@@ -181,6 +181,12 @@ def test_what_cannot_be_read_is_malformed_and_tells_nothing_of_the_person(
     assert "drbob" not in raised.value.detail
 
 
+def test_a_person_does_not_print_themselves() -> None:
+    for each in (WHOLE, WHOLE.subject, Decoded(WHOLE)):
+        for secret in ("bob", "Müller", "V123", "1234567890"):
+            assert secret not in repr(each)
+
+
 def test_a_refused_assertion_is_claimed_and_not_more() -> None:
     assert claimed(encode_assertion(GOOD)) == "<drbob@https://idp.example.org>"
     assert claimed(b"<x/>") == claimed(b"") == claimed(b"<!DOCTYPE a>") == ""
