@@ -14,9 +14,6 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from gateway.model.peer import (
@@ -27,7 +24,6 @@ from gateway.model.peer import (
     UnknownPatientPolicy,
 )
 from profiles.model.identifiers import Oid
-from profiles.wire.signature import key_fault
 
 ENVIRONMENT = "RADGATE__"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -460,6 +456,11 @@ def _about_assertions(settings: Settings) -> Iterator[Problem]:
 
 def certificate_fault(path: Path) -> str:
     """Why a file has no certificate that a signature can be verified with; "": it has."""
+    from cryptography import x509  # 0.1 s, which a question at the command line need not wait
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    from profiles.wire.signature import key_fault
+
     try:
         return key_fault(x509.load_pem_x509_certificate(path.read_bytes()).public_key())
     except (OSError, ValueError, UnsupportedAlgorithm):
@@ -468,6 +469,12 @@ def certificate_fault(path: Path) -> str:
 
 def signing_fault(certificate: Path, key: Path) -> str:
     """Why nothing can be signed with these; "": it can."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from profiles.wire.signature import key_fault
+
     try:
         loaded = load_pem_private_key(key.read_bytes(), None)
         public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from profiles.model.identifiers import Oid
 from profiles.wire.hl7v2.address import Hl7Address
-from profiles.xua.iti40 import Assertion
+
+if TYPE_CHECKING:
+    from profiles.xua.iti40 import Assertion
 
 
 class UnknownPatientPolicy(StrEnum):
@@ -94,5 +97,5 @@ class Caller:
     local_address: str = ""
     person: str = ""  # a desk login
     certificate: bytes = b""
-    assertion: Assertion | None = None
+    assertion: "Assertion | None" = None
     via: str = "certificate"  # certificate, token, name (MSH-3 and 4, without TLS), loopback, desk, nobody
