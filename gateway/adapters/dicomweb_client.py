@@ -33,7 +33,7 @@ PAGE: Final = 500  # matches asked for at once
 IDLE_TIMEOUT_S: Final = 60.0  # an archive that reads from tape is slow to begin, never slower than this
 READY_TIMEOUT_S: Final = 5.0
 META_BYTES: Final = 1024  # of a file: its meta information begins with what names it
-LIMITS: Final = MultipartLimits(parts=10_000_000)
+LIMITS: Final = MultipartLimits(parts=10_000_000, lengths=True)
 
 JSON: Final = "application/dicom+json"
 AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'

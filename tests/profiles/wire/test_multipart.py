@@ -118,6 +118,57 @@ def test_folded_headers_and_trailing_blanks_are_read() -> None:
     assert headers == (("content-type", "application/xop+xml; type=x"), ("x", "y"))
 
 
+LENGTHS = MultipartLimits(lengths=True)
+
+
+def of_lengths(
+    *told: str, bodies: tuple[bytes, ...] = (b"one\r\n", b"t\r\n--wo", b"\r\n\r\n--b--\r\n", b"four")
+) -> bytes:
+    """Parts whose heads tell these lengths ("": none)."""
+    heads = [f"Content-Length: {each}\r\n" if each else "" for each in told]
+    parts = [f"--b\r\n{head}\r\n".encode() + body + b"\r\n" for head, body in zip(heads, bodies, strict=True)]
+    return b"".join(parts) + b"--b--"
+
+
+def test_lengths_of_parts_are_believed_once_the_first_was_right() -> None:
+    body = of_lengths("5", "7", "11", "")  # the third holds what looks like the end
+    whole = [(((("content-length", "5"),)), b"one\r\n"), ((("content-length", "7"),), b"t\r\n--wo"),
+             ((("content-length", "11"),), b"\r\n\r\n--b--\r\n"), ((), b"four")]  # fmt: skip
+    for size in range(1, len(body) + 1):
+        assert read([body[at : at + size] for at in range(0, len(body), size)], limits=LENGTHS) == whole
+    for at in range(len(body) + 1):
+        assert read([body[:at], body[at:]], limits=LENGTHS) == whole
+
+
+@pytest.mark.parametrize(
+    "told", [("6", "99", "4"), ("", "", ""), ("x", "y", "z"), ("0", "0", "0"), ("-5", "+7", "1e1")]
+)
+def test_a_body_whose_first_length_is_none_is_read_by_its_boundaries(told: tuple[str, ...]) -> None:
+    body = of_lengths(*told, bodies=(b"one\r\n", b"t\r\n--wo", b"four"))
+    for size in range(1, len(body) + 1):
+        parts = read([body[at : at + size] for at in range(0, len(body), size)], limits=LENGTHS)
+        assert [data for _, data in parts] == [b"one\r\n", b"t\r\n--wo", b"four"]
+
+
+@pytest.mark.parametrize("told", ["6", "8", "900"])
+def test_a_length_that_is_wrong_after_a_right_one_is_refused(told: str) -> None:
+    body = of_lengths("5", told, bodies=(b"one\r\n", b"t\r\n--wo"))
+    for size in range(1, len(body) + 1):
+        refused = outcome([body[at : at + size] for at in range(0, len(body), size)], limits=LENGTHS)
+        assert refused in (
+            "part 1 is not as long as its head tells",
+            "the multipart body ends without its final boundary",
+        )
+    assert [data for _, data in read([body])] == [b"one\r\n", b"t\r\n--wo"]  # strangers' lengths are never believed
+
+
+def test_empty_parts_are_read_among_those_that_tell_lengths() -> None:
+    body = of_lengths("5", "0", "7", bodies=(b"one\r\n", b"", b"t\r\n--wo"))
+    for size in range(1, len(body) + 1):
+        parts = read([body[at : at + size] for at in range(0, len(body), size)], limits=LENGTHS)
+        assert [data for _, data in parts] == [b"one\r\n", b"", b"t\r\n--wo"]
+
+
 def test_lines_that_end_in_lf_are_read_and_reported() -> None:
     reader = MultipartReader(RELATED)
     events = list(reader.receive(b"--b\nA: 1\n\nx\r\n\n--b--\n"))
