@@ -164,7 +164,7 @@ class Discover:
                     code=details[0].code if details else response.acknowledgement.code,
                     cure="Ask the peer",
                 )
-            matches = [each for each in response.answer.candidates if _is_the_same(patient, each.patient)]
+            matches = [each for each in response.answer.candidates if not contradicts(patient, each.patient)]
             told = {1: "knows the patient", 0: "knows nobody who fits"}.get(len(matches), "knows several who fit")
             call.learned(text=f"{peer.name} {told}", partial=len(matches) > 1 or bool(response.answer.wanted))
         if len(matches) != 1:
@@ -223,12 +223,12 @@ def _wanted(criteria: PatientCriteria, found: Sequence[Patient]) -> tuple[str, .
     return tuple(wanted)
 
 
-def _is_the_same(ours: Patient, theirs: Patient) -> bool:
-    """Whether what a community shows of a person does not contradict what we know: family name and birth date."""
+def contradicts(ours: Patient, theirs: Patient) -> bool:
+    """Whether what others show of a person contradicts what we know: another family name, or another birth date."""
     families = {each.name.family.strip().casefold() for each in (ours, theirs) if each.name.family.strip()}
     days = {
         each.birth_date.dtm[:8]
         for each in (ours, theirs)
         if each.birth_date is not None and each.birth_date.precision >= Precision.DAY
     }
-    return len(families) < 2 and len(days) < 2
+    return len(families) > 1 or len(days) > 1

@@ -31,6 +31,7 @@ from gateway.ports.peers import Directory, Peers
 from gateway.ports.publications import Publication
 from gateway.ports.store import Store, Work
 from gateway.services.ingest import study_fact
+from gateway.services.lookup import Lookup
 from profiles.errors import Busy, ExchangeError, RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
 from profiles.model.document import AvailabilityStatus, DocumentEntry, Submission
@@ -91,8 +92,13 @@ class Publish:
         compute: Compute,
         clock: Clock,
         codes: Callable[[], SiteCodes],
+        lookup: Lookup | None = None,
     ) -> None:
-        """`codes` tells what the affinity domain and the site decide; it may read a file, so it is asked in a thread."""
+        """Stand on the ports.
+
+        `codes` tells what the affinity domain and the site decide; it may read a file, so it is asked in a thread.
+        `lookup` finds a patient's id in the affinity domain that nobody told us; None: nobody can be asked.
+        """
         self._house = house
         self._store = store
         self._objects = objects
@@ -101,6 +107,7 @@ class Publish:
         self._compute = compute
         self._clock = clock
         self._codes = codes
+        self._lookup = lookup
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def share(self, job: ExchangeJob, study_instance_uid: str, registry: str, *, anew: bool = False) -> Published:
@@ -137,6 +144,9 @@ class Publish:
         if record is None or record.status is not StudyStatus.AVAILABLE or patient is None:
             raise UnknownDocument("the study is not available here", cure="Wait until it has arrived, or accept it")
         known = tuple(dict.fromkeys((*patient.identifiers, *record.study.patient.identifiers)))
+        if self._lookup is not None and all(each.authority != self._house.domain_authority for each in known):
+            found = await self._lookup.domain_id(patient, job.id)
+            known = (*known, found) if found is not None else known
         offer = await self._offer(record, self._shared_id(known))
         if before.in_force and not before.offered and before.digest == offer.digest and not anew:
             await self._note(job, registry, "What is registered of the study says all that there is to say")

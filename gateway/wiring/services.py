@@ -14,6 +14,7 @@ from gateway.services.feed import Feed
 from gateway.services.follow import Follow
 from gateway.services.inform import Inform
 from gateway.services.ingest import Ingest
+from gateway.services.lookup import Lookup
 from gateway.services.notify import Notify
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
@@ -75,6 +76,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
         codes=codes.current,
+        lookup=Lookup(house=house, store=store, peers=peers, directory=directory, clock=clock),
     )  # fmt: skip
     transfer = Transfer(
         house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,

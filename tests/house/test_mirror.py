@@ -77,6 +77,7 @@ PROVED_BY = {
     "gateway/services/follow": "tests/gateway/services/test_synchronise.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
     "gateway/services/inform": "tests/flows/test_inform.py",
+    "gateway/services/lookup": "tests/flows/test_lookup.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",
     "gateway/services/operations": "tests/conformance/test_demo.py",
     "gateway/services/probe": "tests/flows/test_peer_probe.py",

@@ -1,0 +1,129 @@
+"""Lookup: by which id the affinity domain knows a patient of ours, where nobody has told us (ITI-45, ITI-47).
+
+A cross-reference manager is asked by our id first; where it does not know it, a demographics supplier by name, birth date
+and sex. What is found is kept as if it had been fed, so that it is asked once.
+
+What a newcomer gets wrong: a manager may know several ids of one domain for one patient. Then none of them is *the* id,
+and a person decides (ITI TF-2 3.45.4.2.3, case 6). The same holds for several candidates.
+
+Source: ITI TF-2 3.45.4.2.3, 3.47.4.2.3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.model.house import House
+from gateway.model.peer import Peer
+from gateway.ports.clock import Clock
+from gateway.ports.peers import Directory, Peers
+from gateway.ports.store import Store
+from gateway.services.discover import contradicts, device_of
+from gateway.services.inform import refuse_unless_accepted
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.patient import Evidence, IdentityLink, Patient, Sex
+from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
+from profiles.pdqv3.iti47 import ITI_47, Acknowledgement, CandidatesQuery
+from profiles.pixv3.iti45 import ITI_45, IdentifiersQuery
+from profiles.wire.hl7v3.ack import UNKNOWN_KEY
+from profiles.wire.hl7v3.datatypes import InstanceIdentifier
+from profiles.wire.hl7v3.query import Question
+from profiles.wire.hl7v3.transmission import Transmission
+
+ENOUGH = 2  # candidates: more than one is too many, whoever they are
+
+
+class Lookup:
+    """The consumer of other people's identity services."""
+
+    def __init__(self, *, house: House, store: Store, peers: Peers, directory: Directory, clock: Clock) -> None:
+        """Stand on the ports."""
+        self._house = house
+        self._store = store
+        self._peers = peers
+        self._directory = directory
+        self._clock = clock
+
+    async def domain_id(self, patient: Patient, exchange_id: str) -> PatientIdentifier | None:
+        """The patient's id in the domain that our registry speaks; None: nobody knows it, or more than one.
+
+        Raises:
+            PeerError: One that is to be asked could not answer: what it knows is not known yet.
+        """
+        for peer in self._asked(ITI_45.id):
+            found = await self._by_id(peer, patient, exchange_id)
+            if found:
+                return await self._kept(peer, patient, found, Evidence.FEED)
+        for peer in self._asked(ITI_47.id):
+            found = await self._by_demographics(peer, patient, exchange_id)
+            if found:
+                return await self._kept(peer, patient, found, Evidence.DEMOGRAPHICS)
+        return None
+
+    def _asked(self, transaction_id: str) -> list[Peer]:
+        return [peer for peer in self._directory.all() if transaction_id in peer.endpoints]
+
+    async def _by_id(self, peer: Peer, patient: Patient, exchange_id: str) -> Sequence[PatientIdentifier]:
+        query = IdentifiersQuery(
+            identifier=patient.identifiers[0],
+            domains=(self._house.domain_authority,),
+            question=self._question(),
+            transmission=self._transmission(peer),
+        )
+        async with self._peers.call(ITI_45, peer, query, exchange_id=exchange_id) as call:
+            if _is_unknown(call.response.acknowledgement):
+                call.learned(text=f"{peer.name} does not know the patient")
+                return ()
+            refuse_unless_accepted(call.response.acknowledgement, peer)
+            found = [each for each in call.response.identifiers if each.authority == self._house.domain_authority]
+            call.learned(text=f"{peer.name} knows {len(found)} id(s) of the patient")
+        return found
+
+    async def _by_demographics(self, peer: Peer, patient: Patient, exchange_id: str) -> Sequence[PatientIdentifier]:
+        day = patient.birth_date
+        if not patient.name.family or day is None:
+            return ()
+        query = CandidatesQuery(
+            criteria=PatientCriteria(
+                names=(NameCriteria(name=replace(patient.name, ideographic="", phonetic="")),),
+                birth=BirthCriteria(low=day, high=day),
+                sex=None if patient.sex is Sex.UNKNOWN else patient.sex,
+            ),
+            domains=(self._house.domain_authority,),
+            initial_quantity=ENOUGH,
+            question=self._question(),
+            transmission=self._transmission(peer),
+        )
+        async with self._peers.call(ITI_47, peer, query, exchange_id=exchange_id) as call:
+            refuse_unless_accepted(call.response.acknowledgement, peer)
+            fitting = [each.patient for each in call.response.candidates if not contradicts(patient, each.patient)]
+            call.learned(text=f"{peer.name} knows {len(fitting)} who fit(s)", partial=len(fitting) > 1)
+        return [each for one in fitting for each in one.identifiers if each.authority == self._house.domain_authority]
+
+    async def _kept(
+        self, peer: Peer, patient: Patient, found: Sequence[PatientIdentifier], evidence: Evidence
+    ) -> PatientIdentifier | None:
+        if len(set(found)) > 1:
+            return None
+        identifier, now = found[0], self._clock.now()
+        async with self._store.unit() as work:
+            known = await work.identity.get(patient.identifiers[0]) or patient
+            kept = await work.identity.put(replace(known, identifiers=(*known.identifiers, identifier)), now)
+            await work.identity.link(
+                IdentityLink(
+                    local=kept.identifiers[0], foreign=identifier, evidence=evidence, decided_by=peer.name,
+                    decided_at=now,
+                )
+            )  # fmt: skip
+        return identifier
+
+    def _question(self) -> Question:
+        return Question(id=InstanceIdentifier(root=self._house.source_id, extension=self._clock.new_uuid()))
+
+    def _transmission(self, peer: Peer) -> Transmission:
+        return Transmission.of(self._clock.new_uuid(), self._clock.now(), self._house.device, device_of(peer))
+
+
+def _is_unknown(acknowledgement: Acknowledgement) -> bool:
+    """An error that only says that the id is not known there (3.45.4.2.3, case 4)."""
+    codes = {each.code for each in acknowledgement.details}
+    return not acknowledgement.accepted and codes == {UNKNOWN_KEY}
