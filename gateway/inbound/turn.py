@@ -164,7 +164,13 @@ class _Delivery:
     async def watch(self, pour: Pour) -> AsyncIterator[Part]:
         async for part in pour:
             self.underway = part.key
-            yield replace(part, chunks=self._count(part))
+            yield Part(
+                key=part.key,
+                media_type=part.media_type,
+                size_bytes=part.size_bytes,
+                chunks=self._count(part),
+                headers=part.headers,
+            )
 
     async def _count(self, part: Part) -> AsyncIterator[bytes]:
         async for chunk in part.chunks:

@@ -4,7 +4,6 @@ Source: DICOM PS3.18 10.4.1, 10.4.3.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from profiles.errors import UnknownDocument
 from profiles.findings import Decoded
@@ -68,11 +67,12 @@ def _location(request: HttpIn, instance: RetrievableInstance) -> str:
 async def _described(pour: Pour, known: dict[str, RetrievableInstance], request: HttpIn) -> AsyncIterator[Part]:
     async for part in pour:
         instance = known[part.key]
-        yield replace(
-            part,
+        yield Part(
+            key=part.key,
             media_type=_media_type(instance),
-            headers=(("Content-Location", _location(request, instance)),),
             size_bytes=instance.size_bytes,
+            chunks=part.chunks,
+            headers=(("Content-Location", _location(request, instance)),),
         )
 
 

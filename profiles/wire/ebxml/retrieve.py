@@ -192,7 +192,7 @@ async def _renamed(documents: tuple[RetrievedDocument, ...], pour: Pour) -> Asyn
             if not ids:
                 raise InternalFault("a document is poured that the head does not name", location=part.key)
             id, mime_type = ids.popleft()
-            yield replace(part, key=id, media_type=mime_type)
+            yield Part(key=id, media_type=mime_type, size_bytes=part.size_bytes, chunks=part.chunks)
     finally:
         await _close(pour)
     missing = next((uid for uid, ids in waiting.items() if ids), None)

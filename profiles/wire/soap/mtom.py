@@ -401,6 +401,6 @@ async def _as_said(parts: Pour, sizes: tuple[tuple[str, str, int], ...]) -> Asyn
         size_bytes = planned.pop((part.key, part.media_type), None)
         if size_bytes is None:
             raise InternalFault("a pour does not follow its plan", location=part.key)
-        yield replace(part, size_bytes=size_bytes)
+        yield Part(key=part.key, media_type=part.media_type, size_bytes=size_bytes, chunks=part.chunks)
     if planned:
         raise InternalFault("a pour ends before its plan")
