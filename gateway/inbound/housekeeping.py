@@ -27,6 +27,7 @@ MESSAGES = 100  # in one step: up to 64 KiB each
 QUESTIONS = 200  # in one step, with their steps
 ANSWERS = 500  # in one step: a row of some 300 bytes
 FILES = 50  # in one step: a thread each
+CORRELATIONS = 500  # in one step: a row of some 200 bytes
 ANSWERS_KEPT = timedelta(days=7)  # a sender that was down over a weekend sends again what it had no answer to
 
 ASKED = frozenset({Kind.ASK})
@@ -81,6 +82,7 @@ class Housekeeping:
             await self._messages(outcome)
             await self._questions(outcome)
         await self._answers()
+        await self._correlations()
         await self._files()
         returned = 0
         while given := await self._give_back():
@@ -120,6 +122,15 @@ class Housekeeping:
             return await work.answers.prune(oldest, ANSWERS)
 
         await self._in_steps("answer", StepOutcome.SUCCESS, some)
+
+    async def _correlations(self) -> None:
+        """By which ids other communities knew patients, where that may not be believed any more."""
+        now = self._clock.now()
+
+        async def some(work: Work) -> int:
+            return await work.correlations.prune(now, CORRELATIONS)
+
+        await self._in_steps("correlation", StepOutcome.SUCCESS, some)
 
     async def _files(self) -> None:
         """Files of documents that were removed; an hour later, so that whoever was reading one has ended."""

@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from gateway.inbound import housekeeping as room
 from gateway.inbound.housekeeping import Housekeeping, Retention
 from gateway.model.job import Kind, State
 from gateway.ports.answers import Given, MessageName
+from gateway.ports.correlations import Correlation
 from gateway.ports.objects import INLINE_BYTES, Objects
 from gateway.ports.store import Store
 from gateway.telemetry import registry
 from profiles.errors import OutOfResources
 from profiles.model.content import Content
+from profiles.model.identifiers import Oid
 from tests.gateway.adapters.stores import no_audit
 from tests.support.clock import NOON, FixedClock
-from tests.support.registered import exchange, step
+from tests.support.registered import ANN, BEN, exchange, step
 
 DAY = timedelta(days=1)
 KEPT = Retention(raw=30 * DAY, raw_failed=300 * DAY, raw_bytes=10_000, ask=90 * DAY, ask_failed=900 * DAY)
@@ -271,3 +274,15 @@ async def test_the_file_of_a_removed_document_goes_an_hour_later_unless_another_
     assert list((tmp_path / "objects" / "incoming").iterdir()) == []
     await store.close()
     compute.close()
+
+
+async def test_what_communities_said_of_a_patient_goes_when_it_may_not_be_believed_any_more(store: Store) -> None:
+    ended = Correlation(patient=ANN, home=Oid("1.2.4.1"), identifier=BEN, until=NOON - DAY)
+    holds = replace(ended, home=Oid("1.2.5.1"), until=NOON + DAY)
+    async with store.unit() as work:
+        await work.correlations.keep(ended)
+        await work.correlations.keep(holds)
+    await housekeeping(store).tidy()
+    async with store.view() as work:
+        assert await work.correlations.get(ANN, ended.home, NOON - 2 * DAY) is None
+        assert await work.correlations.get(ANN, holds.home, NOON) == BEN
