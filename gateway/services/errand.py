@@ -12,7 +12,7 @@ from gateway.model.house import House
 from gateway.model.job import Direction, Event, ExchangeJob, Kind, State, Step, StepOutcome
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
-from profiles.atna import operator_decision
+from profiles.atna import restricted_function_used
 from profiles.errors import ExchangeError, InternalFault
 from profiles.model.identifiers import PatientIdentifier
 
@@ -39,7 +39,7 @@ async def errand(
 ) -> AsyncIterator[Errand]:
     """Its exchange ends as done, or as failed with the cause and the cure of what was raised. A crash is a failure too.
 
-    `text` says what it is, without patient data; the audit record names the person, the patient and the study.
+    `text` says what it is, without patient data; the audit record names the person and the patient.
     """
     now, exchange_id = clock.now(), clock.new_uuid()
     step = Step(
@@ -55,9 +55,9 @@ async def errand(
         )  # fmt: skip
         step_id = await work.ledger.note(step)
         await work.audit.record(
-            operator_decision(
-                at=now, source_id=house.name, house=house.party(), person=person, text=text, patient=patient,
-                study_instance_uid=study_instance_uid,
+            restricted_function_used(
+                at=now, source_id=house.name, house=house.party(), person=person, text=text,
+                patients=() if patient is None else (patient,),
             ),
             exchange_id,
         )  # fmt: skip

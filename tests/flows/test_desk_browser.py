@@ -178,6 +178,8 @@ async def paths(scene: Scene) -> dict[str, str]:
         "studies": "/studies",
         "no study": "/studies?q=nobody",
         "study": f"/studies/{scene.shown.study_instance_uid}",
+        "documents": "/documents",
+        "no document": "/documents?q=nobody",
         "peers": "/peers",
         "audit": f"/audit?study={scene.shown.study_instance_uid}",
     }

@@ -27,6 +27,7 @@ PROVED_BY = {
     "profiles/wire/dicom/syntaxes": "tests/profiles/wire/dicom/test_web.py",
     "profiles/wire/ebxml/audited": "tests/profiles/xds/iti41/test_audit.py",
     "profiles/wire/ebxml/entry": "tests/profiles/wire/ebxml/test_submission.py",
+    "profiles/wire/ebxml/readable": "tests/gateway/inbound/desk/test_pages.py",
     "profiles/wire/ebxml/rim": "tests/profiles/wire/ebxml/test_submission.py",
     "profiles/wire/ebxml/xml": "tests/profiles/wire/ebxml/test_submission.py",
     "profiles/wire/ebxml/xop": "tests/profiles/wire/ebxml/test_retrieve.py",

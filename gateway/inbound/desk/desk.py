@@ -7,7 +7,7 @@ that looking at an image is a turn like any other, audited with the person's nam
 import hmac
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -19,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from gateway.inbound.control import audit_criteria, with_exchanges
-from gateway.inbound.desk import words
+from gateway.inbound.desk import documents, words
 from gateway.inbound.desk.login import COOKIE, Login, Session, TooManyTries
 from gateway.inbound.naming import Names
 from gateway.model.house import House
@@ -80,6 +80,7 @@ TABS = (
     _Tab("/inbox", "Inbox"),
     _Tab("/exchanges", "Exchanges"),
     _Tab("/studies", "Studies"),
+    _Tab("/documents", "Documents"),
     _Tab("/peers", "Peers"),
     _Tab("/audit", "Audit"),
 )
@@ -140,6 +141,8 @@ class Desk:
             ("GET", "/studies", self._studies),
             ("GET", "/studies/{uid}", self._study),
             ("POST", "/studies/{uid}/share", self._share),
+            ("GET", "/documents", self._documents),
+            ("GET", "/documents/{entry_uuid}", self._document),
             ("GET", "/peers", self._peers),
             ("POST", "/peers/{name}/test", self._peer_test),
             ("GET", "/audit", self._audit_page),
@@ -292,18 +295,23 @@ class Desk:
             body = await work.raw.open(request.match_info["id"])
         if body is None:
             raise UnknownDocument("no raw message is kept for this exchange", cure="[retention] says for how long")
+        exchange_id = request.match_info["id"]
+        await self._restricted(request, f"looked at the raw message of exchange {exchange_id}", (), exchange_id)
+        text = body.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+        return self._page("raw.html", request, exchange_id=request.match_info["id"], text=text, count=len(body))
+
+    async def _restricted(
+        self, request: web.Request, text: str, patients: Iterable[PatientIdentifier], exchange_id: str = ""
+    ) -> None:
+        """Whoever looks at what is about a patient is audited."""
         async with self._store.unit() as work:
             await work.audit.record(
                 restricted_function_used(
                     at=self._clock.now(), source_id=self._house.name, house=self._house.party(),
-                    person=request[SESSION].person,
-                    text=f"looked at the raw message of exchange {request.match_info['id']}",
-                    address=request.remote or "",
+                    person=request[SESSION].person, text=text, patients=patients, address=request.remote or "",
                 ),
-                request.match_info["id"],
+                exchange_id,
             )  # fmt: skip
-        text = body.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-        return self._page("raw.html", request, exchange_id=request.match_info["id"], text=text, count=len(body))
 
     async def _decide(self, request: web.Request) -> web.StreamResponse:
         form, person, exchange_id = request[FORM], request[SESSION].person, request.match_info["id"]
@@ -354,6 +362,24 @@ class Desk:
             request.match_info["uid"], request[FORM].get("peer", ""), request[SESSION].person
         )
         return _see(f"/exchanges/{job.id}")
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+
+    async def _documents(self, request: web.Request) -> web.Response:
+        text = request.query.get("q", "").strip()
+        async with self._store.view() as work:
+            entries = await documents.found(work, text, self._house.domain_authority)
+        if text:
+            await self._restricted(request, "looked for documents", {entry.patient_id for entry in entries})
+        return self._page("documents.html", request, text=text, entries=entries, most=documents.FOUND)
+
+    async def _document(self, request: web.Request) -> web.Response:
+        async with self._store.view() as work:
+            found = await documents.shown(work, request.match_info["entry_uuid"])
+        if found is None:
+            raise UnknownDocument("there is no such document here")
+        await self._restricted(request, f"looked at document {found.entry.unique_id}", {found.entry.patient_id})
+        return self._page("document.html", request, entry=found.entry, ties=found.ties, ebxml=found.ebxml)
 
     # --- peers and audit ---------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ KINDS: Mapping[Kind, str] = {
     Kind.SHARE: "studies that we share",
     Kind.FEED: "patient identity",
     Kind.INDEX: "learning what the archive has",
+    Kind.BACKFILL: "publishing what is here",
     Kind.KEEP: "studies that changed",
 }
 
@@ -53,6 +54,7 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
     Kind.SHARE: ("Share with {peer}", "Share"),
     Kind.FEED: ("Patient identity from {peer}", "Patient identity"),
     Kind.INDEX: ("Learn what {peer} has", "Learn what the archive has"),
+    Kind.BACKFILL: ("Publish what is here to {peer}", "Publish what is here"),
     Kind.KEEP: ("Study of {peer} changed", "Study came or changed"),
 }
 """What an exchange is called, with a peer and without."""

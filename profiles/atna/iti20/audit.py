@@ -6,6 +6,7 @@ patient data.
 Source: ITI TF-2 3.20.4.1.1.1 (table of events); DICOM PS3.15 A.5.3.1, A.5.3.2, A.5.3.11, A.5.3.12.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from profiles.model.audit import Action, ActiveParticipant, AuditCode, AuditRecord, Outcome, ParticipantObject
@@ -173,13 +174,15 @@ def restricted_function_used(
     house: Party,
     person: str,
     text: str,
+    patients: Iterable[PatientIdentifier] = (),
     address: str = "",
     enterprise_site_id: str = "",
 ) -> tuple[AuditRecord, ...]:
-    """A person did what few may: looked at a raw message, exported, cancelled."""
+    """A person did what few may: looked at a raw message, exported, cancelled; `patients`: whom it was about, 0..n."""
     return _alert(
-        USE_OF_RESTRICTED_FUNCTION, at, source_id, house, (_at_desk(person, address),), text, enterprise_site_id
-    )
+        USE_OF_RESTRICTED_FUNCTION, at, source_id, house, (_at_desk(person, address),), text, enterprise_site_id,
+        about=map(patient_object, patients),
+    )  # fmt: skip
 
 
 def configuration_changed(
@@ -260,6 +263,7 @@ def _alert(
     site: str,
     subject: str = "",
     outcome: Outcome = Outcome.SUCCESS,
+    about: Iterable[ParticipantObject] = (),
 ) -> tuple[AuditRecord, ...]:
     return (
         record(
@@ -268,7 +272,7 @@ def _alert(
             _facts(at, source_id, house, site),
             transaction=kind,
             participants=(*people, system(house, requestor=not people)),
-            objects=(alert_object(subject or house.user_id, text),),
+            objects=(alert_object(subject or house.user_id, text), *about),
             outcome=outcome,
             description=text,
         ),

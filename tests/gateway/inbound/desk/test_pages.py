@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,13 +15,15 @@ from gateway.model.study import StudyStatus
 from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.atna import operator_decision
 from profiles.model.audit import Outcome
+from profiles.model.document import STUDY_INSTANCE_UID, ReferenceId, Submission
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.patient import Patient, PersonName
 from tests.support.clock import NOON
 from tests.support.desk_pages import Pages, desk_pages, person
 from tests.support.dicomweb_house import HOUSE
+from tests.support.registered import entry, submission
 
-PAGES = ("/inbox", "/exchanges", "/studies", "/peers", "/audit")
+PAGES = ("/inbox", "/exchanges", "/studies", "/documents", "/peers", "/audit")
 ATTACK = """<script>alert(1)</script>"><img src=x onerror=alert(2)>'{{7*7}}"""
 
 
@@ -531,3 +534,42 @@ async def test_fifty_exchanges_are_shown_quickly(desk: Pages) -> None:
         await desk.page("/exchanges")
         took.append(time.process_time() - began)
     assert min(took) < 0.010, took
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+REPORT = ReferenceId(value="1.2.3.77", type=STUDY_INSTANCE_UID)
+REGISTERED = submission(entry(reference_ids=(REPORT,)))
+
+
+async def registered(desk: Pages, submission: Submission) -> None:
+    async with desk.store.unit() as work:
+        await work.registry.put(submission, NOON)
+
+
+async def test_a_document_is_found_by_its_id_its_study_and_its_patient_and_looking_is_audited(desk: Pages) -> None:
+    await registered(desk, REGISTERED)
+    kept = REGISTERED.entries[0]
+    study = next(each.value for each in kept.reference_ids if each.type == STUDY_INSTANCE_UID)
+    for text in (kept.unique_id, study, str(kept.patient_id)):
+        page = await desk.page(f"/documents?{urlencode({'q': text})}")
+        assert f"/documents/{kept.entry_uuid}" in page
+    assert "No document fits" in await desk.page("/documents?q=1.2.3.4")
+    looked = [record for record in await desk.audited() if "looked for documents" in repr(record)]
+    assert len(looked) == 4
+    assert kept.patient_id.value in repr(looked[-1])
+    assert "Search for a document" in await desk.page("/documents")
+    assert len([record for record in await desk.audited() if "looked for documents" in repr(record)]) == 4
+
+
+async def test_a_document_shows_what_hangs_on_it_and_its_ebxml(desk: Pages) -> None:
+    await registered(desk, REGISTERED)
+    kept = REGISTERED.entries[0]
+    page = await desk.page(f"/documents/{kept.entry_uuid}")
+    assert kept.unique_id in page
+    assert "is in" in page
+    assert "submission set" in page
+    assert "&lt;rim:ExtrinsicObject" in page
+    assert "looked at document" in repr((await desk.audited())[0])
+    assert (await desk.get("/documents/urn:uuid:none"))[0] == 404
