@@ -128,6 +128,10 @@ mllp_port = 2575
 # "ITI-38" = "https://lakeside.example/soap/responding-gateway"   # another community: with its home_community_id
 # "ITI-39" = "https://lakeside.example/soap/responding-gateway"
 # "RAD-75" = "https://lakeside.example/soap/imaging-responding-gateway"
+# "ITI-55" = "https://lakeside.example/soap/responding-gateway"   # asked by which id it knows a patient, before ITI-38
+# "ITI-44" = "https://mpi.example/soap/patient-registry"   # told of patients who come, change and are merged
+# "ITI-45" = "https://mpi.example/soap/patient-manager"    # asked for a patient's id in the affinity domain; ITI-47 too
+# "ITI-46" = "https://ehr.example/soap/patient-manager"    # told by which ids patients are known
 # "MLLP" = "mllps://lakeside.example:2575"
 
 # [[rule]]                          # what happens by itself; what was published is kept true without one

@@ -174,7 +174,7 @@ class Discover:
         if length > timedelta():
             correlation = Correlation(
                 patient=ours,
-                home=match.home or home,  # another home than was asked may come back: it is the one to ask (3.55.4.2.2)
+                home=home,  # whom we asked and will ask again, whatever home of its own it names
                 identifier=match.patient.identifiers[0],
                 until=self._clock.now() + length,
             )
@@ -186,11 +186,11 @@ class Discover:
         """What we tell of the patient: our id, ids that all share, the one that the community gave, demographics."""
         told = self._shared | {peer.patient_authority}
         others = (each for each in patient.identifiers if each.authority in told)
-        day = patient.birth_date
+        day, name = patient.birth_date, replace(patient.name, ideographic="", phonetic="")
         query = CandidatesQuery(
             criteria=PatientCriteria(
                 identifiers=tuple(dict.fromkeys((ours, *others))),
-                names=(NameCriteria(name=replace(patient.name, ideographic="", phonetic="")),),
+                names=(NameCriteria(name=name),) if name.family or name.given else (),
                 birth=BirthCriteria(low=day, high=day) if day is not None else None,
                 sex=None if patient.sex is Sex.UNKNOWN else patient.sex,
                 address=tuple(address_parts(patient.address)),

@@ -24,6 +24,7 @@ from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient, PersonName, Sex
 from profiles.model.query import BirthCriteria, DocumentCriteria, NameCriteria, PatientCriteria
+from profiles.pix.iti8 import FeedEvent
 from profiles.wire.hl7v3.ack import AckCode
 from profiles.wire.hl7v3.transmission import Device, Transmission
 from profiles.wire.soap.envelope import encode_envelope
@@ -328,6 +329,16 @@ async def test_what_we_tell_of_a_patient_is_what_may_be_told(tmp_path: Path) -> 
             assert request.query.transmission.receiver.organization == HOMES["Lakeside"]
     finally:
         await runner.cleanup()
+
+
+async def test_a_patient_whose_name_we_do_not_know_is_asked_about_by_id(tmp_path: Path) -> None:
+    async with homes(tmp_path) as here:
+        ours, theirs = known_at("Region", NATIONAL_ID, name=NAME), known_at("Valley", NATIONAL_ID)
+        await here["Region"].tell(ours)
+        await here["Region"].tell(replace(ours, name=PersonName()), FeedEvent.UPDATE)
+        await here["Valley"].tell(theirs)
+        await here.has("Valley", theirs)
+        assert [each.patient_id for each in (await here.found(ours)).entries] == [theirs.identifiers[0]]
 
 
 def remembered(house: Valley) -> list[tuple[str, str, str]]:

@@ -23,7 +23,7 @@ from profiles.wire.hl7v3.datatypes import (
     write_name,
     write_patient_identifier,
 )
-from profiles.wire.hl7v3.person import MAX_IDENTIFIERS, registration, write_patient
+from profiles.wire.hl7v3.person import MAX_IDENTIFIERS, identifier_elements, registration, write_patient
 from profiles.wire.hl7v3.query import (
     code_for,
     question_of,
@@ -135,7 +135,7 @@ def decode_response(message: SoapIn) -> Decoded[IdentifiersResponse]:
     code, _ = read_query_ack(root)
     role = child(root, "controlActProcess/subject/registrationEvent/subject1/patient")
     person = child(role, "patientPerson")
-    elements = [*children(role, "id"), *children(person, "asOtherIDs/id")][:MAX_IDENTIFIERS]
+    elements = [] if role is None else identifier_elements(role, f"/{RESPONSE}/patient")
     found = (read_patient_identifier(each, f"/{RESPONSE}/patient/id", findings) for each in elements)
     response = IdentifiersResponse(
         code=code,

@@ -12,6 +12,7 @@ from typing import Final
 
 from lxml import etree
 
+from profiles.errors import MalformedMessage
 from profiles.findings import Finding
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.patient import Patient
@@ -36,7 +37,7 @@ from profiles.wire.hl7v3.datatypes import (
 DEMOGRAPHICS: Final = {"name": "name", "birth_date": "birthTime", "sex": "administrativeGenderCode", "address": "addr"}
 """The attributes of `Patient` that a person says, and by which element."""
 
-MAX_IDENTIFIERS = 200  # of one patient in one message; more is no patient
+MAX_IDENTIFIERS = 200  # of one patient in one message: nobody has been registered in so many places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,12 @@ def read_patient(element: etree._Element, at: str, findings: list[Finding]) -> R
 
     Returns:
         The patient. `identifiers` is empty where no authority is known.
+
+    Raises:
+        MalformedMessage: There are more ids than one patient has.
     """
     person = child(element, "patientPerson")
-    ids = [*children(element, "id"), *children(person, "asOtherIDs/id")][:MAX_IDENTIFIERS]
+    ids = identifier_elements(element, at)
     found = (read_patient_identifier(each, f"{at}/id", findings) for each in ids)
     # HL7 sorts names by use: the legal one counts, else the first.
     names = children(person, "name")
@@ -79,6 +83,18 @@ def read_patient(element: etree._Element, at: str, findings: list[Finding]) -> R
         said=frozenset(name for name, element in DEMOGRAPHICS.items() if child(person, element) is not None),
         provider=read_oid(child(element, "providerOrganization/id")),
     )
+
+
+def identifier_elements(element: etree._Element, at: str) -> list[etree._Element]:
+    """The ids of a patient role: its own, then those of the person.
+
+    Raises:
+        MalformedMessage: There are more than one patient has.
+    """
+    ids = [*children(element, "id"), *children(child(element, "patientPerson"), "asOtherIDs/id")]
+    if len(ids) > MAX_IDENTIFIERS:
+        raise MalformedMessage(f"a patient with more than {MAX_IDENTIFIERS} ids", location=f"{at}/id")
+    return ids
 
 
 def write_demographics(patient: Patient) -> Iterator[str]:

@@ -17,6 +17,7 @@ from profiles.errors import Condition, ExchangeError, MalformedMessage
 from profiles.wire.hl7v3.datatypes import NO_ID, InstanceIdentifier, child, code_of, read_ii, write_ii
 
 QUESTION = "controlActProcess/queryByParameter"
+MAX_QUESTION_CHARACTERS = 16 * 1024  # it is repeated, remembered and audited; four times the largest sample is 8 KiB
 
 
 class QueryResponseCode(StrEnum):
@@ -53,12 +54,14 @@ def read_question(root: etree._Element) -> tuple[etree._Element, Question]:
     """The question of a request, as element and as text.
 
     Raises:
-        MalformedMessage: There is none.
+        MalformedMessage: There is none, or it is longer than any question about one person.
     """
-    element = child(root, QUESTION)
+    element, at = child(root, QUESTION), f"/{etree.QName(root).localname}/{QUESTION}"
     if element is None:
-        raise MalformedMessage("a query has its parameters", location=f"/{etree.QName(root).localname}/{QUESTION}")
+        raise MalformedMessage("a query has its parameters", location=at)
     text = etree.tostring(element, encoding="unicode", with_tail=False)
+    if len(text) > MAX_QUESTION_CHARACTERS:
+        raise MalformedMessage(f"a question of more than {MAX_QUESTION_CHARACTERS} characters", location=at)
     return element, Question(id=read_ii(child(element, "queryId")), text=text)
 
 

@@ -152,6 +152,13 @@ def test_a_parameter_that_is_not_searched_by_is_told_and_nothing_more() -> None:
     assert rules(changed("</parameterList>", telecom)) == [("hl7v3.not-searched", Severity.WARNING)]
 
 
+def test_a_question_longer_than_any_about_a_person_cannot_be_read() -> None:
+    text = "<semanticsText>LivingSubject.name</semanticsText>"
+    changed(text, text.replace("name<", "n" * 10_000 + "<"))
+    with pytest.raises(MalformedMessage):
+        ITI_47.decode_request(soap_in(changed(text, text.replace("name<", "n" * 20_000 + "<"))))
+
+
 def test_how_a_query_went_and_how_the_message_was_taken_are_two_things() -> None:
     cases = {
         TooManyResults("many"): (AckCode.ERROR, QueryResponseCode.ERROR),

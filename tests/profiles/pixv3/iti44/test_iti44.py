@@ -20,7 +20,7 @@ from tests.profiles.pixv3.messages import ADD, GONE, MERGE, REVISE
 from tests.profiles.xds.audited import DOWN, ME, THEM, details, facts, ids, parties
 from tests.profiles.xds.audited import judge as judge_audit
 from tests.support.ebxml import parse, soap_in, written
-from tests.support.hl7v3 import SENT, ZOE, judge, sample
+from tests.support.hl7v3 import OURS, SENT, ZOE, judge, sample
 
 ALL = [ADD, REVISE, MERGE]
 
@@ -109,6 +109,17 @@ def test_a_merge_names_exactly_one_id_that_goes() -> None:
     for subsumed in ((), (GONE, replace(GONE, value="V1"))):
         body = written(ITI_44.encode_request(replace(MERGE, subsumed_identifiers=subsumed)))
         assert "iti44.one-subsumed" in [each.rule for each in decode(body, RecordEvent.MERGE).findings]
+
+
+def test_more_ids_than_one_patient_has_cannot_be_read() -> None:
+    many = tuple(PatientIdentifier(value=str(number), authority=OURS) for number in range(201))
+    for count, reads in ((200, True), (201, False)):
+        body = written(ITI_44.encode_request(replace(ADD, patient=replace(ZOE, identifiers=many[:count]))))
+        if reads:
+            assert len(decode(body, RecordEvent.ADD).value.patient.identifiers) == count
+        else:
+            with pytest.raises(MalformedMessage):
+                decode(body, RecordEvent.ADD)
 
 
 def test_another_interaction_cannot_be_read() -> None:
