@@ -109,7 +109,8 @@ mllp_port = 2575
 # tolerances = ["plain-soap-retrieve", "understood-headers"]   # which oddities are read; README has the list
 # device_id = "1.2.4.1.8"           # what they are called as a receiver of HL7 V3; without it: home_community_id
 # identifier_domains = []           # authorities whose ids their ITI-46 endpoint is notified of; empty: all
-# scopes = []                       # transactions that they may ask for; empty: all
+# scopes = []                       # transactions that they may ask for; empty: all but ITI-57, -62, -86 and -92, which
+#                                   # change or remove what others brought and must be named
 # hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
 # hl7_facility = ""
 # reply_to = ["https://lakeside.example/soap/reply"]   # where they may ask SOAP answers to be brought; nowhere else

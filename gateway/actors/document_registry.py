@@ -10,6 +10,7 @@ from profiles.findings import Finding
 from profiles.wire.ebxml.response import Speaker, errors_of_findings, warnings_to_tell
 from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti42 import ITI_42, RegisterRequest, RegistryResponse
+from profiles.xds.iti51 import ITI_51
 from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti62 import ITI_62, RemoveMetadataRequest
 from profiles.xds.iti92 import ITI_92, RestrictedUpdateRequest
@@ -33,6 +34,11 @@ class DocumentRegistry:
     @answers(ITI_18)
     async def registry_stored_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
         """Find registry objects."""
+        return await self._queries.answer(request, exchange)
+
+    @answers(ITI_51)
+    async def multi_patient_stored_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
+        """Find what several patients have."""
         return await self._queries.answer(request, exchange)
 
     @answers(ITI_57)

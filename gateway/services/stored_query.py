@@ -1,4 +1,4 @@
-"""Stored queries: what ITI-18 asks of the registry, answered from criteria and associations.
+"""Stored queries: what ITI-18 and ITI-51 ask of the registry, answered from criteria and associations.
 
 Each query has a function in `ANSWERS`. Held objects are never found, nor is any association that leads to one: who asks
 must not learn that there is something to come.
@@ -22,11 +22,15 @@ from profiles.model.document import (
     Folder,
     SubmissionSet,
 )
-from profiles.model.query import DocumentCriteria
+from profiles.model.query import DocumentCriteria, FolderCriteria
+from profiles.wire.ebxml.query import AnyQuery, MultiPatientQuery
 from profiles.xds.iti18 import ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 
 REFERENCES = 10
 """References that weigh as much as one object: an entry takes some 4 KiB on the wire, a reference 100 bytes."""
+
+OPERATIONS = frozenset({AssociationType.UPDATE_AVAILABILITY_STATUS, AssociationType.SUBMIT_ASSOCIATION})
+"""What an update was asked for by; kept as it came, for who asks at level 2."""
 
 Answer = Callable[[Registry, StoredQueryRequest], Awaitable[StoredQueryResponse]]
 
@@ -69,7 +73,9 @@ class StoredQueries:
                 f"more than {limit} objects match", cure="Ask for ObjectRef, then GetDocuments in portions"
             )
         patients = {each.patient_id for each in _objects(response)}
-        if len(patients) > 1 and request.return_type is ReturnType.LEAF_CLASS:
+        if isinstance(request.query, MultiPatientQuery):
+            exchange.learned.patients = named or tuple(sorted(patients, key=str))
+        elif len(patients) > 1 and request.return_type is ReturnType.LEAF_CLASS:
             raise RuleViolation("the result would span several patients", code="XDSResultNotSinglePatient")
         exchange.learned.text = f"{response.count} registry objects found"
         return response.as_references() if request.return_type is ReturnType.OBJECT_REF else response
@@ -101,13 +107,52 @@ async def _entries(registry: Registry, criteria: DocumentCriteria) -> tuple[Docu
     return tuple([entry async for entry in registry.find(criteria)])
 
 
+async def _folders(registry: Registry, criteria: FolderCriteria) -> tuple[Folder, ...]:
+    return tuple(await registry.find_folders(criteria))
+
+
+def _newest(request: StoredQueryRequest) -> DocumentCriteria:
+    """At level 1 the newest versions are meant, but for what is named by its own entryUUID."""
+    asked = request.criteria
+    return replace(asked, latest=request.metadata_level == 1 and not asked.entry_uuids)
+
+
+def _newest_folders(request: StoredQueryRequest) -> FolderCriteria:
+    asked = request.folders
+    return replace(asked, latest=request.metadata_level == 1 and not asked.entry_uuids)
+
+
+async def _arrows(registry: Registry, request: StoredQueryRequest, ends: Sequence[str]) -> tuple[Association, ...]:
+    """Associations of these objects, of the status that is asked for.
+
+    At level 1 those that lead to an older version lead nowhere, unless it was named; and what an update was asked for by
+    is nothing that who asks would know.
+    """
+    if not ends:
+        return ()
+    statuses = request.association_statuses or (AvailabilityStatus.APPROVED,)
+    found = [each for each in await registry.associations(ends) if each.availability_status in statuses]
+    if request.metadata_level == 1:
+        found = [each for each in found if each.type not in OPERATIONS]
+        named = {
+            *request.uuids,
+            *request.criteria.entry_uuids,
+            *request.submission_sets.entry_uuids,
+            *request.folders.entry_uuids,
+        }
+        of_them = _unique(end for each in found for end in (each.source, each.target))
+        older = await registry.superseded(of_them) - named
+        found = [each for each in found if older.isdisjoint((each.source, each.target))]
+    return tuple(found)
+
+
 async def _find_documents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    return StoredQueryResponse(entries=await _entries(registry, request.criteria))
+    return StoredQueryResponse(entries=await _entries(registry, _newest(request)))
 
 
 async def _named(registry: Registry, request: StoredQueryRequest) -> tuple[DocumentEntry, ...]:
     """The entries that a Get query names, of whatever type."""
-    return await _entries(registry, replace(request.criteria, entry_types=(), statuses=()))
+    return await _entries(registry, replace(_newest(request), entry_types=(), statuses=()))
 
 
 async def _get_documents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
@@ -115,17 +160,17 @@ async def _get_documents(registry: Registry, request: StoredQueryRequest) -> Sto
 
 
 async def _get_associations(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    return StoredQueryResponse(associations=await registry.associations(request.uuids))
+    return StoredQueryResponse(associations=await _arrows(registry, request, request.uuids))
 
 
 async def _get_documents_and_associations(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
     entries = await _named(registry, request)
-    associations = await registry.associations([entry.entry_uuid for entry in entries]) if entries else ()
+    associations = await _arrows(registry, request, [entry.entry_uuid for entry in entries])
     return StoredQueryResponse(entries=entries, associations=associations)
 
 
 async def _get_submission_sets(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    members = _of_type(await registry.associations(request.uuids), AssociationType.HAS_MEMBER)
+    members = _of_type(await _arrows(registry, request, request.uuids), AssociationType.HAS_MEMBER)
     sets = await registry.submission_sets(_unique(each.source for each in members))
     known = {each.entry_uuid for each in sets}
     return StoredQueryResponse(
@@ -140,18 +185,16 @@ async def _get_submission_set_and_contents(registry: Registry, request: StoredQu
 
 
 async def _get_folder_and_contents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    folders = await registry.find_folders(request.folders)
+    folders = await _folders(registry, _newest_folders(request))
     contents = await _contents(registry, request, [each.entry_uuid for each in folders])
     return replace(contents, folders=folders)
 
 
 async def _contents(registry: Registry, request: StoredQueryRequest, containers: Sequence[str]) -> StoredQueryResponse:
     """Members of these sets or folders: entries that fit, folders, and the associations that make them members."""
-    if not containers:
-        return StoredQueryResponse()
     members = [
         each
-        for each in _of_type(await registry.associations(containers), AssociationType.HAS_MEMBER)
+        for each in _of_type(await _arrows(registry, request, containers), AssociationType.HAS_MEMBER)
         if each.source in set(containers)
     ]
     targets = tuple(each.target for each in members)
@@ -163,7 +206,7 @@ async def _contents(registry: Registry, request: StoredQueryRequest, containers:
 
 
 async def _named_folders(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    return StoredQueryResponse(folders=await registry.find_folders(request.folders))
+    return StoredQueryResponse(folders=await _folders(registry, _newest_folders(request)))
 
 
 async def _find_submission_sets(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
@@ -171,17 +214,17 @@ async def _find_submission_sets(registry: Registry, request: StoredQueryRequest)
 
 
 async def _get_all(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    entries = await _entries(registry, request.criteria)
+    entries = await _entries(registry, _newest(request))
     sets = await registry.find_submission_sets(request.submission_sets)
-    folders = await registry.find_folders(request.folders)
+    folders = await _folders(registry, _newest_folders(request))
     found = StoredQueryResponse(entries=entries, submission_sets=sets, folders=folders)
     uuids = [each.entry_uuid for each in _objects(found)]
-    return replace(found, associations=await registry.associations(uuids) if uuids else ())
+    return replace(found, associations=await _arrows(registry, request, uuids))
 
 
 async def _get_folders_for_document(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
     entries = await _named(registry, request)
-    associations = await registry.associations([entry.entry_uuid for entry in entries]) if entries else ()
+    associations = await _arrows(registry, request, [entry.entry_uuid for entry in entries])
     sources = _unique(each.source for each in _of_type(associations, AssociationType.HAS_MEMBER))
     return StoredQueryResponse(folders=await registry.folders(sources))
 
@@ -190,7 +233,7 @@ async def _get_related_documents(registry: Registry, request: StoredQueryRequest
     named = await _named(registry, request)
     uuids = [entry.entry_uuid for entry in named]
     associations = tuple(
-        each for each in (await registry.associations(uuids) if uuids else ()) if each.type in request.association_types
+        each for each in await _arrows(registry, request, uuids) if each.type in request.association_types
     )
     if not associations:
         return StoredQueryResponse()
@@ -207,7 +250,7 @@ def _unique(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-ANSWERS: Mapping[StoredQuery, Answer] = {
+ANSWERS: Mapping[AnyQuery, Answer] = {
     StoredQuery.FIND_DOCUMENTS: _find_documents,
     StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID: _find_documents,
     StoredQuery.FIND_SUBMISSION_SETS: _find_submission_sets,
@@ -222,4 +265,7 @@ ANSWERS: Mapping[StoredQuery, Answer] = {
     StoredQuery.GET_FOLDER_AND_CONTENTS: _get_folder_and_contents,
     StoredQuery.GET_FOLDERS_FOR_DOCUMENT: _get_folders_for_document,
     StoredQuery.GET_RELATED_DOCUMENTS: _get_related_documents,
+    MultiPatientQuery.FIND_DOCUMENTS: _find_documents,
+    MultiPatientQuery.FIND_FOLDERS: _named_folders,
+    MultiPatientQuery.FIND_DOCUMENTS_BY_REFERENCE_ID: _find_documents,
 }

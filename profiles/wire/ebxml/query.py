@@ -9,7 +9,7 @@ Source: ITI TF-2 3.18.4.1.2.3 (quoting 3.18.4.1.2.3.3 to .6, queries 3.18.4.1.2.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lxml import etree
@@ -45,6 +45,20 @@ class StoredQuery(StrEnum):
     GET_RELATED_DOCUMENTS = "urn:uuid:d90e5407-b356-4d91-a89f-873917b4b0e6"
 
 
+class MultiPatientQuery(StrEnum):
+    """The queries of ITI-51: those of ITI-18 that look for what several patients, or all, have.
+
+    Source: ITI TF-2 3.51.4.1.2.
+    """
+
+    FIND_DOCUMENTS = "urn:uuid:3d1bdb10-39a2-11de-89c2-2f44d94eaa9f"
+    FIND_FOLDERS = "urn:uuid:50d3f5ac-39a2-11de-a1ca-b366239e58df"
+    FIND_DOCUMENTS_BY_REFERENCE_ID = "urn:uuid:1191642d-86c4-42d8-b784-f95445f9f0d5"
+
+
+AnyQuery = StoredQuery | MultiPatientQuery
+
+
 class ReturnType(StrEnum):
     """What of the objects is wanted."""
 
@@ -62,9 +76,10 @@ class Kind(StrEnum):
     ENTRY_TYPE = "entry type"  # an object type UUID; unknown ones are ignored
     ASSOCIATION_TYPE = "association type"  # unknown ones are ignored
     TIME = "time"  # DTM, without quotes
+    LEVEL = "level"  # 1 or 2, without quotes
 
 
-Value = str | PatientIdentifier | Code | AvailabilityStatus | EntryType | AssociationType | Moment
+Value = str | int | PatientIdentifier | Code | AvailabilityStatus | EntryType | AssociationType | Moment
 Groups = tuple[tuple[Value, ...], ...]
 """AND of OR: one group per slot, its values are alternatives."""
 
@@ -82,10 +97,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """Exactly one of two parameters: by entryUUID or by uniqueId."""
+    """Exactly one of two or three parameters: by entryUUID, by uniqueId, or by what all versions are called."""
 
     uuid: str
     unique_id: str
+    logical_id: str = ""  # Metadata Update; "": not of this query
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters."""
+        return tuple(name for name in (self.uuid, self.unique_id, self.logical_id) if name)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -124,16 +145,30 @@ _ENTRY_FILTER = (
     _many(f"{_ENTRY}ConfidentialityCode", Kind.CODE, conjoined=True),
     _many(f"{_ENTRY}Type", Kind.ENTRY_TYPE),
 )
+_LEVEL = _one("$MetadataLevel", Kind.LEVEL)
+_ASSOCIATION_STATUS = _many("$XDSAssociationStatus", Kind.STATUS)
+_FIND_FOLDERS = (
+    _one("$XDSFolderPatientId", Kind.PATIENT, required=True),
+    _one("$XDSFolderLastUpdateTimeFrom", Kind.TIME),
+    _one("$XDSFolderLastUpdateTimeTo", Kind.TIME),
+    _many("$XDSFolderCodeList", Kind.CODE, conjoined=True),
+    _many("$XDSFolderStatus", Kind.STATUS, required=True),
+)
+_REFERENCES = _many(f"{_ENTRY}ReferenceIdList", required=True, conjoined=True)
 _BY_ENTRIES = (_many(f"{_ENTRY}EntryUUID"), _many(f"{_ENTRY}UniqueId"))
 _BY_ENTRY = (_one(f"{_ENTRY}EntryUUID"), _one(f"{_ENTRY}UniqueId"))
 _BY_UUIDS = (_many("$uuid", required=True),)
 
-PARAMETERS: Mapping[StoredQuery, tuple[Parameter, ...]] = {
+
+def _of_several(table: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """The same table where the patient is one of several, or anybody."""
+    patient, *rest = table
+    return (_many(patient.name, patient.kind), *rest)
+
+
+_TABLES: Mapping[AnyQuery, tuple[Parameter, ...]] = {
     StoredQuery.FIND_DOCUMENTS: _FIND_ENTRIES,
-    StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID: (
-        *_FIND_ENTRIES,
-        _many(f"{_ENTRY}ReferenceIdList", required=True, conjoined=True),
-    ),
+    StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID: (*_FIND_ENTRIES, _REFERENCES),
     StoredQuery.FIND_SUBMISSION_SETS: (
         _one("$XDSSubmissionSetPatientId", Kind.PATIENT, required=True),
         _many("$XDSSubmissionSetSourceId"),
@@ -143,24 +178,23 @@ PARAMETERS: Mapping[StoredQuery, tuple[Parameter, ...]] = {
         _many("$XDSSubmissionSetContentType", Kind.CODE),
         _many("$XDSSubmissionSetStatus", Kind.STATUS, required=True),
     ),
-    StoredQuery.FIND_FOLDERS: (
-        _one("$XDSFolderPatientId", Kind.PATIENT, required=True),
-        _one("$XDSFolderLastUpdateTimeFrom", Kind.TIME),
-        _one("$XDSFolderLastUpdateTimeTo", Kind.TIME),
-        _many("$XDSFolderCodeList", Kind.CODE, conjoined=True),
-        _many("$XDSFolderStatus", Kind.STATUS, required=True),
-    ),
+    StoredQuery.FIND_FOLDERS: _FIND_FOLDERS,
     StoredQuery.GET_ALL: (
         _one("$patientId", Kind.PATIENT, required=True),
         _many(f"{_ENTRY}Status", Kind.STATUS, required=True),
         _many("$XDSSubmissionSetStatus", Kind.STATUS, required=True),
         _many("$XDSFolderStatus", Kind.STATUS, required=True),
         *_ENTRY_FILTER,
+        _ASSOCIATION_STATUS,
     ),
-    StoredQuery.GET_DOCUMENTS: _BY_ENTRIES,
-    StoredQuery.GET_FOLDERS: (_many("$XDSFolderEntryUUID"), _many("$XDSFolderUniqueId")),
-    StoredQuery.GET_ASSOCIATIONS: _BY_UUIDS,
-    StoredQuery.GET_DOCUMENTS_AND_ASSOCIATIONS: _BY_ENTRIES,
+    StoredQuery.GET_DOCUMENTS: (*_BY_ENTRIES, _many(f"{_ENTRY}LogicalID")),
+    StoredQuery.GET_FOLDERS: (
+        _many("$XDSFolderEntryUUID"),
+        _many("$XDSFolderUniqueId"),
+        _many("$XDSFolderLogicalID"),
+    ),
+    StoredQuery.GET_ASSOCIATIONS: (*_BY_UUIDS, _ASSOCIATION_STATUS),
+    StoredQuery.GET_DOCUMENTS_AND_ASSOCIATIONS: (*_BY_ENTRIES, _ASSOCIATION_STATUS),
     StoredQuery.GET_SUBMISSION_SETS: _BY_UUIDS,
     StoredQuery.GET_SUBMISSION_SET_AND_CONTENTS: (
         _one("$XDSSubmissionSetEntryUUID"),
@@ -171,22 +205,41 @@ PARAMETERS: Mapping[StoredQuery, tuple[Parameter, ...]] = {
         _one("$XDSFolderEntryUUID"),
         _one("$XDSFolderUniqueId"),
         *_ENTRY_FILTER,
+        _ASSOCIATION_STATUS,
     ),
-    StoredQuery.GET_FOLDERS_FOR_DOCUMENT: _BY_ENTRY,
+    StoredQuery.GET_FOLDERS_FOR_DOCUMENT: (*_BY_ENTRY, _ASSOCIATION_STATUS),
     StoredQuery.GET_RELATED_DOCUMENTS: (
         *_BY_ENTRY,
         _many("$AssociationTypes", Kind.ASSOCIATION_TYPE, required=True),
         _many(f"{_ENTRY}Type", Kind.ENTRY_TYPE),
+        _ASSOCIATION_STATUS,
     ),
+    MultiPatientQuery.FIND_DOCUMENTS: _of_several(_FIND_ENTRIES),
+    MultiPatientQuery.FIND_FOLDERS: _of_several(_FIND_FOLDERS),
+    MultiPatientQuery.FIND_DOCUMENTS_BY_REFERENCE_ID: (*_of_several(_FIND_ENTRIES), _REFERENCES),
 }
+
+PARAMETERS: Mapping[AnyQuery, tuple[Parameter, ...]] = {query: (*table, _LEVEL) for query, table in _TABLES.items()}
+"""What each query may be asked with; the level is of Metadata Update, and of all (ITI TF-2 3.18.4.1.2.3.5.1)."""
+
+AT_LEAST_ONE: Mapping[AnyQuery, tuple[str, ...]] = {
+    MultiPatientQuery.FIND_DOCUMENTS: (
+        f"{_ENTRY}PatientId",
+        f"{_ENTRY}ClassCode",
+        f"{_ENTRY}EventCodeList",
+        f"{_ENTRY}HealthcareFacilityTypeCode",
+    ),
+    MultiPatientQuery.FIND_FOLDERS: ("$XDSFolderPatientId", "$XDSFolderCodeList"),
+}
+"""Without one of these a query would be for everything."""
 
 _ENTRY_IDS = Alternative(uuid=f"{_ENTRY}EntryUUID", unique_id=f"{_ENTRY}UniqueId")
 _SET_IDS = Alternative(uuid="$XDSSubmissionSetEntryUUID", unique_id="$XDSSubmissionSetUniqueId")
 _FOLDER_IDS = Alternative(uuid="$XDSFolderEntryUUID", unique_id="$XDSFolderUniqueId")
 
-ALTERNATIVES: Mapping[StoredQuery, Alternative] = {
-    StoredQuery.GET_DOCUMENTS: _ENTRY_IDS,
-    StoredQuery.GET_FOLDERS: _FOLDER_IDS,
+ALTERNATIVES: Mapping[AnyQuery, Alternative] = {
+    StoredQuery.GET_DOCUMENTS: replace(_ENTRY_IDS, logical_id=f"{_ENTRY}LogicalID"),
+    StoredQuery.GET_FOLDERS: replace(_FOLDER_IDS, logical_id="$XDSFolderLogicalID"),
     StoredQuery.GET_DOCUMENTS_AND_ASSOCIATIONS: _ENTRY_IDS,
     StoredQuery.GET_SUBMISSION_SET_AND_CONTENTS: _SET_IDS,
     StoredQuery.GET_FOLDER_AND_CONTENTS: _FOLDER_IDS,
@@ -228,6 +281,12 @@ def _status(text: str) -> AvailabilityStatus:
     return status
 
 
+def _level(text: str) -> int:
+    if text not in ("1", "2"):
+        raise ValueError("the level is 1 or 2")
+    return int(text)
+
+
 _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.TEXT: _text,
     Kind.PATIENT: from_cx,
@@ -236,6 +295,7 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.ENTRY_TYPE: lambda text: EntryType(rim.uuid_urn(text)),
     Kind.ASSOCIATION_TYPE: AssociationType,
     Kind.TIME: Moment.from_dtm,
+    Kind.LEVEL: _level,
 }
 _UNKNOWN_IGNORED = frozenset({Kind.STATUS, Kind.ENTRY_TYPE, Kind.ASSOCIATION_TYPE})
 
@@ -243,6 +303,8 @@ _UNKNOWN_IGNORED = frozenset({Kind.STATUS, Kind.ENTRY_TYPE, Kind.ASSOCIATION_TYP
 def _written(value: Value) -> str:
     if isinstance(value, Moment):
         return value.dtm
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, PatientIdentifier):
         return quoted(cx(value))
     if isinstance(value, Code):
@@ -309,7 +371,7 @@ def split_values(text: str) -> list[str]:
     return values
 
 
-def read_parameters(query: StoredQuery, adhoc_query: etree._Element, findings: list[Finding]) -> dict[str, Groups]:
+def read_parameters(query: AnyQuery, adhoc_query: etree._Element, findings: list[Finding]) -> dict[str, Groups]:
     """The parameters of a query by name; what the table asks for and is not there is a finding with its code.
 
     Raises:
@@ -365,7 +427,7 @@ def _unreadable(parameter: Parameter, why: str) -> Finding:
     return wrong("query-value", f"{parameter.name}: {why}", parameter.name, "XDSRegistryError")
 
 
-def _count(query: StoredQuery, found: Mapping[str, Groups], findings: list[Finding]) -> None:
+def _count(query: AnyQuery, found: Mapping[str, Groups], findings: list[Finding]) -> None:
     """Missing parameters, and too many values. What was there and could not be read is not missing."""
     unreadable = {finding.location for finding in findings if finding.severity is Severity.ERROR}
     for parameter in PARAMETERS[query]:
@@ -379,13 +441,18 @@ def _count(query: StoredQuery, found: Mapping[str, Groups], findings: list[Findi
             findings.append(number(f"{parameter.name} is one slot, not {len(groups)}", parameter.name))
     either = ALTERNATIVES.get(query)
     if either is not None:
-        by_uuid, by_unique_id = either.uuid in found, either.unique_id in found
-        if by_uuid and by_unique_id:
-            findings.append(number(f"{either.uuid} and {either.unique_id} exclude each other", either.uuid))
-        if not any(any(group) for name in (either.uuid, either.unique_id) for group in found.get(name, ())) and not (
-            unreadable & {either.uuid, either.unique_id}
-        ):
-            findings.append(missing(f"{either.uuid} or {either.unique_id}"))
+        there = [name for name in either.names if name in found]
+        if len(there) > 1:
+            findings.append(number(f"{' and '.join(there)} exclude each other", there[0]))
+        if not _told(either.names, found) and not unreadable.intersection(either.names):
+            findings.append(missing(" or ".join(either.names)))
+    needed = AT_LEAST_ONE.get(query, ())
+    if needed and not _told(needed, found) and not unreadable.intersection(needed):
+        findings.append(missing(" or ".join(needed)))
+
+
+def _told(names: Iterable[str], found: Mapping[str, Groups]) -> bool:
+    return any(any(group) for name in names for group in found.get(name, ()))
 
 
 def missing(name: str) -> Finding:

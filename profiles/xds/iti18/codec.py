@@ -18,6 +18,7 @@ from profiles.model.query import DocumentCriteria, TimeRange
 from profiles.wire.ebxml.entry import Phase, extrinsic_object, home, home_of
 from profiles.wire.ebxml.query import (
     PARAMETERS,
+    AnyQuery,
     Groups,
     Parameter,
     ReturnType,
@@ -84,6 +85,10 @@ AND_OF_OR = Shape(
 SINGLE = Shape(read=lambda groups: next(iter(_flat(groups)), ""), write=lambda value: ((value,),) if value else ())
 
 
+LEVEL = Shape(read=lambda groups: next(iter(_flat(groups)), 1), write=lambda level: ((level,),) if level != 1 else ())
+"""The default is not written: registries without Metadata Update do not know the parameter."""
+
+
 class Field(NamedTuple):
     """A field: of which criteria (a field of the request; "": of the request itself), named how, shaped how.
 
@@ -117,6 +122,7 @@ FIELDS: Mapping[str, Field] = {
     "$XDSDocumentEntryReferenceIdList": Field("criteria", "reference_ids", AND_OF_OR),
     "$XDSDocumentEntryEntryUUID": Field("criteria", "entry_uuids"),
     "$XDSDocumentEntryUniqueId": Field("criteria", "unique_ids"),
+    "$XDSDocumentEntryLogicalID": Field("criteria", "logical_ids"),
     "$XDSSubmissionSetPatientId": Field("submission_sets", "patient_ids"),
     "$XDSSubmissionSetStatus": Field("submission_sets", "statuses"),
     "$XDSSubmissionSetSourceId": Field("submission_sets", "source_ids"),
@@ -133,9 +139,12 @@ FIELDS: Mapping[str, Field] = {
     "$XDSFolderCodeList": Field("folders", "codes", AND_OF_OR),
     "$XDSFolderEntryUUID": Field("folders", "entry_uuids"),
     "$XDSFolderUniqueId": Field("folders", "unique_ids"),
+    "$XDSFolderLogicalID": Field("folders", "logical_ids"),
     "$patientId": Field("criteria", "patient_ids"),
     "$uuid": Field("", "uuids"),
     "$AssociationTypes": Field("", "association_types"),
+    "$XDSAssociationStatus": Field("", "association_statuses"),
+    "$MetadataLevel": Field("", "metadata_level", LEVEL),
 }
 
 NAMES_ENTRIES = frozenset(
@@ -180,7 +189,12 @@ def _parameters(request: StoredQueryRequest) -> Iterator[tuple[Parameter, Groups
 
 
 def decode_request(message: SoapIn) -> Decoded[StoredQueryRequest]:
-    """Read the question.
+    """Read one of the questions about a patient, or about objects that are named; see `decode_query`."""
+    return decode_query(message, StoredQuery)
+
+
+def decode_query(message: SoapIn, queries: type[AnyQuery]) -> Decoded[StoredQueryRequest]:
+    """Read the question; `queries` are those of the transaction.
 
     Raises:
         MalformedMessage: It is another element, or has no query.
@@ -197,7 +211,7 @@ def decode_request(message: SoapIn) -> Decoded[StoredQueryRequest]:
     if adhoc_query is None:
         raise MalformedMessage("no rim:AdhocQuery", location="AdhocQueryRequest")
     try:
-        query = StoredQuery(uuid_urn(adhoc_query.get("id")))
+        query = queries(uuid_urn(adhoc_query.get("id")))
     except ValueError as error:
         raise UnknownQuery("no such stored query", location=(adhoc_query.get("id") or "")[:80]) from error
     findings: list[Finding] = []
@@ -228,7 +242,7 @@ def _return_type(body: etree._Element, findings: list[Finding]) -> ReturnType:
     return ReturnType.LEAF_CLASS
 
 
-def _criteria(query: StoredQuery, found: Mapping[str, Groups]) -> dict[str, Any]:
+def _criteria(query: AnyQuery, found: Mapping[str, Groups]) -> dict[str, Any]:
     """Found parameters as the fields of a request."""
     fields: dict[str, dict[str, Any]] = {"": {}, "criteria": {}, "submission_sets": {}, "folders": {}}
     for name, groups in found.items():

@@ -7,10 +7,17 @@ GetDocuments, say, names entries in `criteria.entry_uuids` or `criteria.unique_i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiles.model.document import Association, AssociationType, DocumentEntry, Folder, SubmissionSet
+from profiles.model.document import (
+    Association,
+    AssociationType,
+    AvailabilityStatus,
+    DocumentEntry,
+    Folder,
+    SubmissionSet,
+)
 from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSetCriteria
-from profiles.wire.ebxml.query import ReturnType, StoredQuery
+from profiles.wire.ebxml.query import AnyQuery, ReturnType, StoredQuery
 from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.ebxml.submission import ObjectRef
 
@@ -25,9 +32,11 @@ class StoredQueryRequest:
 
     `criteria`, `submission_sets` and `folders` say which objects of each kind the query names or filters; `uuids` is
     `$uuid` of GetAssociations and GetSubmissionSets, `association_types` belongs to GetRelatedDocuments.
+    `metadata_level` 2 is of who knows what versions are; at 1 only the newest are meant, but for what is named by its
+    entryUUID. `association_statuses`: which associations are answered and followed; (): Approved ones.
     """
 
-    query: StoredQuery
+    query: AnyQuery
     return_type: ReturnType = ReturnType.LEAF_CLASS
     home_community_id: Oid | None = None
     criteria: DocumentCriteria = ANY_DOCUMENT
@@ -35,6 +44,8 @@ class StoredQueryRequest:
     folders: FolderCriteria = ANY_FOLDER
     uuids: tuple[str, ...] = ()
     association_types: tuple[AssociationType, ...] = ()
+    association_statuses: tuple[AvailabilityStatus, ...] = ()
+    metadata_level: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

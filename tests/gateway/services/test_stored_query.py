@@ -8,6 +8,7 @@ import fnmatch
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -37,7 +38,9 @@ from profiles.model.document import (
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria, FolderCriteria, SubmissionSetCriteria, TimeRange
+from profiles.wire.ebxml.query import PARAMETERS, AnyQuery, MultiPatientQuery
 from profiles.xds.iti18 import ITI_18, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti51 import ITI_51
 from tests.gateway.adapters.stores import database, on_postgresql, on_sqlite
 from tests.support.ebxml import judge, soap_in, written
 from tests.support.registered import (
@@ -52,6 +55,7 @@ from tests.support.registered import (
     NOW,
     RESTRICTED,
     entry,
+    entry_uuid,
     folder,
     patient,
     relation,
@@ -81,7 +85,8 @@ async def never() -> Work:
 
 async def asked(store: Store, request: StoredQueryRequest, limit: int = 1000) -> StoredQueryResponse:
     """The answer, with question and answer taken over the wire."""
-    question = ITI_18.decode_request(soap_in(written(ITI_18.encode_request(request)))).value
+    transaction = ITI_51 if isinstance(request.query, MultiPatientQuery) else ITI_18
+    question = transaction.decode_request(soap_in(written(transaction.encode_request(request)))).value
     assert question == request
     exchange = Exchange(id="1", caller=Caller(peer=None, network_address=""), now=NOW, begin=never)
     answer = await StoredQueries(house=HOUSE, store=store, limit=limit).answer(question, exchange)
@@ -133,17 +138,54 @@ def cxi_of(reference: ReferenceId) -> str:
     return f"{reference.value}^^^&{reference.authority}&ISO^{reference.type}"
 
 
+def family(each: DocumentEntry | Folder) -> str:
+    return each.logical_id or each.entry_uuid
+
+
+def older_versions(objects: list[DocumentEntry | Folder]) -> set[str]:
+    return {
+        each.entry_uuid
+        for each in objects
+        if any(family(other) == family(each) and other.version > each.version for other in objects)
+    }
+
+
+def is_named(each: DocumentEntry | Folder, q: DocumentCriteria | FolderCriteria) -> bool:
+    return each.entry_uuid in q.entry_uuids or each.unique_id in q.unique_ids or family(each) in q.logical_ids
+
+
 class Judge:
     """A registry's content, and what each query means of it."""
 
     def __init__(self, state: MemoryState) -> None:
-        self.entries = [each for each in state.entries.values() if each.availability_status is not PENDING]
-        self.sets = [each for each in state.sets.values() if each.availability_status is not PENDING]
-        self.folders = [each for each in state.folders.values() if each.availability_status is not PENDING]
-        seen = {each.entry_uuid for each in (*self.entries, *self.sets, *self.folders)}
-        self.arrows = [each for each in state.associations.values() if {each.source, each.target} <= seen]
+        self.state = state
+        self.older = older_versions([*state.entries.values(), *state.folders.values()])
+
+    def look(self, asked: StoredQueryRequest) -> None:
+        """What there is for who asks so: nothing that is held; at level 1 no older version but what is named."""
+        named = {
+            *asked.criteria.entry_uuids, *asked.submission_sets.entry_uuids, *asked.folders.entry_uuids, *asked.uuids
+        }  # fmt: skip
+        hidden = self.older - named if asked.metadata_level == 1 else set()
+
+        def seen(objects: Iterable[Any]) -> list[Any]:
+            return [
+                each for each in objects if each.availability_status is not PENDING and each.entry_uuid not in hidden
+            ]
+
+        self.entries: list[DocumentEntry] = seen(self.state.entries.values())
+        self.sets: list[SubmissionSet] = seen(self.state.sets.values())
+        self.folders: list[Folder] = seen(self.state.folders.values())
+        there = {each.entry_uuid for each in (*self.entries, *self.sets, *self.folders)}
+        self.arrows = [
+            each
+            for each in self.state.associations.values()
+            if {each.source, each.target} <= there
+            and each.availability_status in (asked.association_statuses or (APPROVED,))
+        ]
 
     def answer(self, asked: StoredQueryRequest) -> list[str]:
+        self.look(asked)
         found = getattr(self, asked.query.name.lower())(asked)
         return sorted({each.entry_uuid for each in found})
 
@@ -152,7 +194,7 @@ class Judge:
         return [
             each
             for each in self.filtered(self.entries, q)
-            if each.patient_id in q.patient_ids
+            if (not q.patient_ids or each.patient_id in q.patient_ids)
             and each.availability_status in q.statuses
             and (not q.class_codes or is_code(each.class_code, *q.class_codes))
             and (not q.type_codes or is_code(each.type_code, *q.type_codes))
@@ -199,7 +241,7 @@ class Judge:
         return [
             each
             for each in self.folders
-            if each.patient_id in q.patient_ids
+            if (not q.patient_ids or each.patient_id in q.patient_ids)
             and each.availability_status in q.statuses
             and in_time(each.last_update_time, q.last_update_time)
             and has_all(each.codes, q.codes)
@@ -211,11 +253,11 @@ class Judge:
 
     def get_documents(self, asked: StoredQueryRequest) -> list[DocumentEntry]:
         q = asked.criteria
-        return [each for each in self.entries if each.entry_uuid in q.entry_uuids or each.unique_id in q.unique_ids]
+        return [each for each in self.entries if is_named(each, q)]
 
     def get_folders(self, asked: StoredQueryRequest) -> list[Folder]:
         q = asked.folders
-        return [each for each in self.folders if each.entry_uuid in q.entry_uuids or each.unique_id in q.unique_ids]
+        return [each for each in self.folders if is_named(each, q)]
 
     def get_associations(self, asked: StoredQueryRequest) -> list[Association]:
         return self.touching(asked.uuids)
@@ -293,6 +335,9 @@ RELATIONS = (
     AssociationType.TRANSFORM_REPLACE,
 )
 SEEN = (APPROVED, DEPRECATED)
+WITH_STATUS = {
+    query for query, table in PARAMETERS.items() if any(each.name == "$XDSAssociationStatus" for each in table)
+}
 
 some_codes = st.lists(st.sampled_from(CODES), max_size=2, unique=True).map(tuple)
 some_statuses = st.lists(st.sampled_from(SEEN), min_size=1, max_size=2, unique=True).map(tuple)
@@ -305,6 +350,18 @@ filters = {
     "confidentiality_codes": st.lists(st.sampled_from([(NORMAL,), (RESTRICTED,), LEVELS]), max_size=2).map(tuple),
     "entry_types": st.sampled_from([BOTH, (EntryType.STABLE,), (EntryType.ON_DEMAND,)]),
 }
+
+
+@st.composite
+def versions(draw: st.DrawFn, old: list[Any]) -> list[Any]:
+    """At most one of these objects once more: its next version, if it is the newest that is seen."""
+    newest = [each for each in old if each.availability_status is not PENDING]
+    newest = [each for each in newest if each.entry_uuid not in older_versions(newest)]
+    if not newest or draw(st.integers(0, 2)):
+        return []
+    chosen = draw(st.sampled_from(newest))
+    codes = {"event_codes" if isinstance(chosen, DocumentEntry) else "codes": draw(some_codes)}
+    return [replace(chosen, entry_uuid=entry_uuid(), logical_id=family(chosen), version=chosen.version + 1, **codes)]
 
 
 @st.composite
@@ -353,8 +410,12 @@ def registries(draw: st.DrawFn) -> list[Submission]:
         for each in entries:
             where = [one for one in (*files, *folders) if one.patient_id == of]
             if where and draw(st.booleans()):
-                arrows.append(relation(MEMBER, draw(st.sampled_from(where)).entry_uuid, each.entry_uuid))
+                arrow = relation(MEMBER, draw(st.sampled_from(where)).entry_uuid, each.entry_uuid)
+                arrows.append(replace(arrow, availability_status=draw(st.sampled_from([APPROVED, *SEEN]))))
         old = [one for one in documents if one.patient_id == of]
+        if status is APPROVED:
+            entries += draw(versions(old))
+            folders += draw(versions([one for one in files if one.patient_id == of]))
         if entries and old and draw(st.booleans()):
             target = draw(st.sampled_from(old)).entry_uuid
             arrows.append(relation(draw(st.sampled_from(RELATIONS)), entries[0].entry_uuid, target))
@@ -379,8 +440,9 @@ def registries(draw: st.DrawFn) -> list[Submission]:
 @st.composite
 def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
     """Any of the queries, about what is there, or was refused, or never was."""
-    query = draw(st.sampled_from(StoredQuery))
-    who = (draw(st.sampled_from(PEOPLE)),)
+    query: AnyQuery = draw(st.sampled_from([*StoredQuery, *MultiPatientQuery]))
+    several = isinstance(query, MultiPatientQuery)
+    who = draw(st.sampled_from([PEOPLE, (ANN,), ()])) if several else (draw(st.sampled_from(PEOPLE)),)
     sets = [each.submission_set for each in of]
     entries = [each for one in of for each in one.entries] or [entry()]
     folders = [each for one in of for each in one.folders] or [folder()]
@@ -389,7 +451,10 @@ def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
 
     def named(objects: list[DocumentEntry] | list[SubmissionSet] | list[Folder], most: int) -> dict[str, object]:
         chosen = objects[draw(st.integers(0, len(objects) - 1)) :][: draw(st.integers(1, most))]
-        if draw(st.booleans()):
+        way = draw(st.integers(0, 2 if query in (StoredQuery.GET_DOCUMENTS, StoredQuery.GET_FOLDERS) else 1))
+        if way == 2:
+            return {"logical_ids": tuple(family(each) for each in chosen)}  # type: ignore[arg-type]  # of no set
+        if way:
             return {"entry_uuids": tuple(each.entry_uuid for each in chosen)}
         return {"unique_ids": tuple(each.unique_id for each in chosen)}
 
@@ -399,7 +464,7 @@ def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
     criteria, set_criteria, folder_criteria = DocumentCriteria(), SubmissionSetCriteria(), FolderCriteria()
     uuids: tuple[str, ...] = ()
     types: tuple[AssociationType, ...] = ()
-    if query in (StoredQuery.FIND_DOCUMENTS, StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID):
+    if query.name in ("FIND_DOCUMENTS", "FIND_DOCUMENTS_BY_REFERENCE_ID"):
         optional: dict[str, st.SearchStrategy[object]] = {
             "class_codes": some_codes,
             "type_codes": some_codes,
@@ -415,7 +480,9 @@ def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
         }
         names = draw(st.sets(st.sampled_from(sorted(optional)), max_size=3))
         given_: dict[str, object] = {name: draw(optional[name]) for name in sorted(names)}
-        if query is StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID:
+        if several and not who:
+            given_["class_codes"] = (draw(st.sampled_from(CODES)),)
+        if query.name == "FIND_DOCUMENTS_BY_REFERENCE_ID":
             likes = st.sampled_from(["A1^%", "%accession", "B_^%", "C%"])
             given_["reference_ids"] = draw(
                 st.lists(st.lists(likes, min_size=1, max_size=2).map(tuple), min_size=1, max_size=2).map(tuple)
@@ -431,9 +498,10 @@ def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
             author_person=draw(st.sampled_from(["", *LIKES])),
             content_type_codes=draw(some_codes),
         )
-    elif query is StoredQuery.FIND_FOLDERS:
+    elif query.name == "FIND_FOLDERS":
+        wanted = draw(groups) or (((CT,),) if several and not who else ())
         folder_criteria = FolderCriteria(
-            patient_ids=who, statuses=draw(some_statuses), last_update_time=draw(ranges), codes=draw(groups)
+            patient_ids=who, statuses=draw(some_statuses), last_update_time=draw(ranges), codes=wanted
         )
     elif query is StoredQuery.GET_ALL:
         criteria = DocumentCriteria(patient_ids=who, statuses=draw(some_statuses), **narrow)  # type: ignore[arg-type]
@@ -465,6 +533,8 @@ def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
         folders=folder_criteria,
         uuids=uuids,
         association_types=types,
+        association_statuses=draw(some_statuses) if query in WITH_STATUS and draw(st.booleans()) else (),
+        metadata_level=draw(st.sampled_from([1, 2])),
     )
 
 
@@ -634,3 +704,72 @@ async def test_a_document_that_is_replaced_is_followed_by_the_new_one_in_the_fol
     )
     assert {each.unique_id for each in (await asked(store, related)).entries} == {old.unique_id, new.unique_id}
     assert (await asked(store, replace(related, association_types=(AssociationType.APPEND,)))).count == 0
+
+
+async def test_who_does_not_know_of_versions_is_told_of_the_newest_and_of_what_is_named() -> None:
+    store = MemoryStore()
+    made, first, where = a_filed_document()
+    second = replace(first, entry_uuid=entry_uuid(), logical_id=first.entry_uuid, version=2, title="second")
+    await feed(store, [made, submission(second)])
+
+    async def versions_of(query: StoredQuery, level: int, **named: object) -> list[int]:
+        request = StoredQueryRequest(query=query, metadata_level=level, **named)  # type: ignore[arg-type]
+        return sorted(each.version for each in (await asked(store, request)).entries)
+
+    both = (EntryType.STABLE, EntryType.ON_DEMAND)
+    by_unique_id = DocumentCriteria(unique_ids=(first.unique_id,), entry_types=both)
+    by_uuid = DocumentCriteria(entry_uuids=(first.entry_uuid,), entry_types=both)
+    by_logical_id = DocumentCriteria(logical_ids=(first.entry_uuid,), entry_types=both)
+    find = DocumentCriteria(patient_ids=(ANN,), statuses=SEEN)
+    assert await versions_of(StoredQuery.GET_DOCUMENTS, 1, criteria=by_unique_id) == [2]
+    assert await versions_of(StoredQuery.GET_DOCUMENTS, 2, criteria=by_unique_id) == [1, 2]
+    assert await versions_of(StoredQuery.GET_DOCUMENTS, 1, criteria=by_uuid) == [1]
+    assert await versions_of(StoredQuery.GET_DOCUMENTS, 1, criteria=by_logical_id) == [2]
+    assert await versions_of(StoredQuery.GET_DOCUMENTS, 2, criteria=by_logical_id) == [1, 2]
+    assert await versions_of(StoredQuery.FIND_DOCUMENTS, 1, criteria=find) == [2]
+    assert await versions_of(StoredQuery.FIND_DOCUMENTS, 2, criteria=find) == [1, 2]
+    inside = FolderCriteria(unique_ids=(where.unique_id,))
+    assert await versions_of(StoredQuery.GET_FOLDER_AND_CONTENTS, 1, folders=inside) == []
+    assert await versions_of(StoredQuery.GET_FOLDER_AND_CONTENTS, 2, folders=inside) == [1]
+
+
+async def test_what_an_update_was_asked_for_by_is_told_at_level_2_only() -> None:
+    store = MemoryStore()
+    document = entry()
+    await feed(store, [submission(document)])
+    whole = submission()
+    told = relation(AssociationType.UPDATE_AVAILABILITY_STATUS, whole.submission_set.entry_uuid, document.entry_uuid)
+    await feed(store, [replace(whole, associations=(told,))])
+    request = StoredQueryRequest(query=StoredQuery.GET_ASSOCIATIONS, uuids=(document.entry_uuid,))
+    assert told not in (await asked(store, request)).associations
+    assert told in (await asked(store, replace(request, metadata_level=2))).associations
+
+
+async def test_a_deprecated_association_is_told_to_who_asks_for_it() -> None:
+    store = MemoryStore()
+    made, document, _ = a_filed_document()
+    gone = replace(made.associations[-1], availability_status=DEPRECATED)
+    await feed(store, [replace(made, associations=(*made.associations[:-1], gone))])
+    request = StoredQueryRequest(query=StoredQuery.GET_ASSOCIATIONS, uuids=(document.entry_uuid,))
+    assert gone not in (await asked(store, request)).associations
+    assert (await asked(store, replace(request, association_statuses=(DEPRECATED,)))).associations == (gone,)
+    filed = StoredQueryRequest(
+        query=StoredQuery.GET_FOLDERS_FOR_DOCUMENT,
+        criteria=DocumentCriteria(unique_ids=(document.unique_id,), entry_types=BOTH),
+    )
+    assert (await asked(store, filed)).count == 0
+    assert (await asked(store, replace(filed, association_statuses=SEEN))).count == 1
+
+
+async def test_several_patients_are_answered_whole_where_they_were_asked_for() -> None:
+    store = MemoryStore()
+    ours, theirs = entry(ANN), entry(BEN)
+    await feed(store, [submission(ours), submission(theirs, patient_id=BEN)])
+    for who in (PEOPLE, ()):
+        request = StoredQueryRequest(
+            query=MultiPatientQuery.FIND_DOCUMENTS,
+            criteria=DocumentCriteria(
+                patient_ids=who, statuses=SEEN, class_codes=(replace(ours.class_code, display=""),)
+            ),
+        )
+        assert {each.patient_id for each in (await asked(store, request)).entries} == {ANN, BEN}

@@ -8,8 +8,11 @@ from profiles.findings import Finding
 from profiles.model.codes import Code
 from profiles.wire.ebxml.query import (
     ALTERNATIVES,
+    AT_LEAST_ONE,
     PARAMETERS,
+    AnyQuery,
     Kind,
+    MultiPatientQuery,
     StoredQuery,
     parameter_slots,
     quoted,
@@ -25,7 +28,7 @@ FIND = {
 }
 
 
-def read(query: StoredQuery, slots: list[tuple[str, list[str]]]) -> tuple[dict[str, object], list[Finding]]:
+def read(query: AnyQuery, slots: list[tuple[str, list[str]]]) -> tuple[dict[str, object], list[Finding]]:
     text = "".join(slot(name, values) for name, values in slots)
     findings: list[Finding] = []
     element = parse(f'<rim:AdhocQuery xmlns:rim="{RIM}" id="x">{text}</rim:AdhocQuery>'.encode())
@@ -160,8 +163,58 @@ def test_what_cannot_be_read_is_named_once() -> None:
 
 
 def test_parameters_that_a_query_has_not_got_are_odd_and_no_more() -> None:
-    _, findings = find(("$MetadataLevel", ["2"]), ("urn:vendor:hint", ["x"]))
-    assert [(finding.severity, finding.location) for finding in findings] == [("warning", "$MetadataLevel")]
+    _, findings = find(("$VendorHint", ["2"]), ("urn:vendor:hint", ["x"]))
+    assert [(finding.severity, finding.location) for finding in findings] == [("warning", "$VendorHint")]
+
+
+def test_every_query_is_asked_at_a_level() -> None:
+    assert all(PARAMETERS[query][-1].name == "$MetadataLevel" for query in PARAMETERS)
+    found, findings = find(("$MetadataLevel", ["2"]))
+    assert (found["$MetadataLevel"], findings) == (((2,),), [])
+    assert [each.code for each in find(("$MetadataLevel", ["3"]))[1]] == ["XDSRegistryError"]
+    assert [each.code for each in find(("$MetadataLevel", ["1", "2"]))[1]] == ["XDSStoredQueryParamNumber"]
+
+
+def test_a_status_of_associations_that_nobody_knows_is_none() -> None:
+    uuid = ("$uuid", ["('urn:uuid:1')"])
+    found, findings = read(StoredQuery.GET_ASSOCIATIONS, [uuid, ("$XDSAssociationStatus", ["('urn:x:Withdrawn')"])])
+    assert "$XDSAssociationStatus" not in found
+    assert [each.severity for each in findings] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        (StoredQuery.GET_DOCUMENTS, "$XDSDocumentEntryLogicalID"),
+        (StoredQuery.GET_FOLDERS, "$XDSFolderLogicalID"),
+    ],
+)
+def test_a_logical_id_is_the_third_way_to_name_something(query: StoredQuery, name: str) -> None:
+    by_logical_id = (name, ["('urn:uuid:1')"])
+    assert read(query, [by_logical_id]) == ({name: (("urn:uuid:1",),)}, [])
+    for other in (ALTERNATIVES[query].uuid, ALTERNATIVES[query].unique_id):
+        found = read(query, [by_logical_id, (other, ["('x')"])])[1]
+        assert [each.code for each in found] == ["XDSStoredQueryParamNumber"]
+
+
+APPROVED = "('urn:oasis:names:tc:ebxml-regrep:StatusType:Approved')"
+
+
+@pytest.mark.parametrize("query", AT_LEAST_ONE)
+def test_a_query_for_several_patients_says_something_that_is_meant(query: AnyQuery) -> None:
+    kind = "DocumentEntry" if query is MultiPatientQuery.FIND_DOCUMENTS else "Folder"
+    status = (f"$XDS{kind}Status", [APPROVED])
+    assert [each.code for each in read(query, [status])[1]] == ["XDSStoredQueryMissingParam"]
+    for name in AT_LEAST_ONE[query]:
+        value = "('p^^^&1.2&ISO','q^^^&1.2&ISO')" if name.endswith("PatientId") else "('a^^b')"
+        assert read(query, [status, (name, [value])])[1] == []
+
+
+def test_several_patients_are_asked_for_by_reference_without_naming_one() -> None:
+    query = MultiPatientQuery.FIND_DOCUMENTS_BY_REFERENCE_ID
+    told = [("$XDSDocumentEntryStatus", [APPROVED]), ("$XDSDocumentEntryReferenceIdList", ["('A1^%')"])]
+    assert read(query, told)[1] == []
+    assert [each.code for each in read(query, told[:1])[1]] == ["XDSStoredQueryMissingParam"]
 
 
 def test_peers_leave_out_quotes_and_parentheses() -> None:
@@ -186,7 +239,7 @@ def test_a_long_list_is_split_between_values_and_never_inside_one() -> None:
 
 
 def test_the_table_is_whole() -> None:
-    assert set(PARAMETERS) == set(StoredQuery)
+    assert set(PARAMETERS) == {*StoredQuery, *MultiPatientQuery}
     for query, parameters in PARAMETERS.items():
         names = [parameter.name for parameter in parameters]
         assert len(names) == len(set(names)), query

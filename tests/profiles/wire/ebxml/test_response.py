@@ -50,15 +50,18 @@ COLUMN = {
     "RAD-68": (Speaker.REPOSITORY, "ITI-41"),
     "ITI-43": (Speaker.SOURCE, "ITI-43"),
     "RAD-69": (Speaker.SOURCE, "ITI-43"),
+    "ITI-51": (Speaker.REGISTRY, "ITI-18"),
     "ITI-57": (Speaker.REGISTRY, "ITI-57"),
     "ITI-92": (Speaker.REGISTRY, "ITI-92"),
     "ITI-62": (Speaker.REGISTRY, "ITI-62"),
     "ITI-86": (Speaker.SOURCE, "ITI-86"),
 }
 ASKS_NOTHING = {Condition.UNKNOWN_QUERY, Condition.TOO_MANY_RESULTS, Condition.UNKNOWN_COMMUNITY}
+# a question asks for nothing that an entryUUID in it could fail to resolve, and writes nothing
+WRITES_NOTHING = {Condition.UNKNOWN_DOCUMENT, Condition.DUPLICATE, Condition.IDENTITY_CONFLICT, Condition.RULE_VIOLATED}
 CANNOT_ARISE = {
-    # a question asks for nothing that an entryUUID in it could fail to resolve, and writes nothing
-    "ITI-18": {Condition.UNKNOWN_DOCUMENT, Condition.DUPLICATE, Condition.IDENTITY_CONFLICT, Condition.RULE_VIOLATED},
+    "ITI-18": WRITES_NOTHING,
+    "ITI-51": WRITES_NOTHING,
     # a registration neither asks for many nor of a community
     "ITI-42": ASKS_NOTHING,
     "ITI-57": ASKS_NOTHING,
