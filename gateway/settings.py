@@ -206,7 +206,9 @@ class PeerSection(Section):
 
     name: str
     home_community_id: OidSetting | None = None
+    homes: tuple[OidSetting, ...] = ()  # further communities that it answers for
     repository_unique_ids: tuple[OidSetting, ...] = ()
+    source_ids: frozenset[OidSetting] = frozenset()  # that its submissions may name; empty: any
     retrieve_location_uids: tuple[OidSetting, ...] = ()
     patient_authority: OidSetting | None = None
     certificate: Path | None = None  # who they are; also who we let in

@@ -100,6 +100,8 @@ mllp_port = 2575
 # [[peer]]                          # one for each organisation or system that we exchange with
 # name = "Lakeside"
 # home_community_id = "urn:oid:1.2.4.1"
+# homes = ["urn:oid:1.2.4.7"]       # further communities that it answers for; what it says of others is left out
+# source_ids = ["1.2.4.5"]          # that its submissions may name; without it: any
 # repository_unique_ids = ["1.2.4.2"]
 # retrieve_location_uids = ["1.2.4.3"]
 # patient_authority = "1.2.4.4"

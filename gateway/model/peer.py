@@ -61,8 +61,10 @@ class Peer:
 
     name: str
     home_community_id: Oid | None = None
+    homes: tuple[Oid, ...] = ()  # further communities that it answers for, as a hub does
     repository_unique_ids: tuple[Oid, ...] = ()
     retrieve_location_uids: tuple[Oid, ...] = ()
+    source_ids: frozenset[Oid] = frozenset()  # sourceIds that it may submit under; empty: any
     patient_authority: Oid | None = None
     certificate_sha256: tuple[str, ...] = ()
     endpoints: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +84,10 @@ class Peer:
     roles: frozenset[str] = frozenset()  # codes of roles that are served; empty: any, and none
     send_assertion: SentAssertion = SentAssertion.OFF
     audience: str = ""  # of the assertions that we send; "": the address that is asked
+
+    def speaks_for(self, home: Oid | None) -> bool:
+        """Whether what it says of this community is its to say."""
+        return home is not None and (home == self.home_community_id or home in self.homes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ class Federate:
         Raises:
             UnknownCommunity: Nobody.
         """
-        found = next((each for each in self.communities(transaction) if each.home_community_id == home), None)
+        found = next((each for each in self.communities(transaction) if each.speaks_for(home)), None)
         if found is None:
             raise UnknownCommunity(
                 "this home community is not known here", location=home.urn,
@@ -281,22 +281,22 @@ def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer) -> StoredQue
 
 
 def _checked(response: StoredQueryResponse, peer: Peer) -> StoredQueryResponse:
-    """A community's answer without objects that do not say their home."""
+    """A community's answer without objects that do not say their home, or say one that it does not speak for."""
     home = peer.home_community_id
     assert home is not None
     kept = replace(
         response,
-        entries=tuple(each for each in response.entries if each.home_community_id),
-        submission_sets=tuple(each for each in response.submission_sets if each.home_community_id),
-        folders=tuple(each for each in response.folders if each.home_community_id),
-        object_refs=tuple(each for each in response.object_refs if each.home_community_id),
+        entries=tuple(each for each in response.entries if peer.speaks_for(each.home_community_id)),
+        submission_sets=tuple(each for each in response.submission_sets if peer.speaks_for(each.home_community_id)),
+        folders=tuple(each for each in response.folders if peer.speaks_for(each.home_community_id)),
+        object_refs=tuple(each for each in response.object_refs if peer.speaks_for(each.home_community_id)),
         errors=tuple(each if each.location else replace(each, location=home.urn) for each in response.errors),
     )
     if kept.count == response.count:
         return kept
     missing = RegistryError(
         code="XDSMissingHomeCommunityId",
-        context="objects of this community did not say their home and were left out",
+        context="objects of this community did not say their home, or another one, and were left out",
         location=home.urn,
     )
     return replace(kept, errors=(*kept.errors, missing))

@@ -26,7 +26,14 @@ from gateway.services.exchange import Exchange
 from gateway.services.reconcile import Settled, Unsettled, settle
 from gateway.services.screen import Screen, Verdict, bare, study_of
 from gateway.services.supersede import Chain, Changed, chain_of, withdraw
-from profiles.errors import ExchangeError, IdentityConflict, MalformedMessage, RuleViolation, UnknownPatient
+from profiles.errors import (
+    AccessDenied,
+    ExchangeError,
+    IdentityConflict,
+    MalformedMessage,
+    RuleViolation,
+    UnknownPatient,
+)
 from profiles.findings import Decoded, Finding, Severity, errors_of
 from profiles.model.codes import KOS_SOP_CLASS
 from profiles.model.content import Content, Pour
@@ -251,6 +258,7 @@ class Ingest:
 
         Source: ITI TF-2 3.41.4.1.3; RAD TF-3 4.68.4.1.3.
         """
+        _under_its_own_name(submission, exchange)
         kept = [await self._keep(entry, documents[entry.entry_uuid], exchange) for entry in submission.entries]
         submission = with_uuids(
             first_versions(replace(submission, entries=tuple(each.entry for each in kept))), self._clock
@@ -273,6 +281,7 @@ class Ingest:
 
         Source: ITI TF-2 3.42.4.1.3.
         """
+        _under_its_own_name(submission, exchange)
         submission = with_uuids(first_versions(submission), self._clock)
         exchange.learned.patients = (submission.submission_set.patient_id,)
         work = await exchange.begin()
@@ -623,6 +632,20 @@ def _registered_text(submission: Submission, studies: tuple[Study, ...]) -> str:
     if studies:
         text += f"; the manifest names {sum(study.instance_count for study in studies)} instances"
     return text
+
+
+def _under_its_own_name(submission: Submission, exchange: Exchange) -> None:
+    """Whoever a certificate says it is does not submit as somebody else.
+
+    Raises:
+        AccessDenied: The sourceId is none of those that the peer may submit under.
+    """
+    peer, source_id = exchange.peer, submission.submission_set.source_id
+    if peer is not None and peer.source_ids and source_id not in peer.source_ids:
+        raise AccessDenied(
+            "the submission names a source that is not the one who sends it", location=submission.submission_set.unique_id,
+            cure=f"If it is theirs, add {source_id[:64]} to source_ids of the [[peer]] {peer.name}",
+        )  # fmt: skip
 
 
 def study_fact(fragments: Sequence[Study], patient: Patient) -> StudyFact:

@@ -74,7 +74,9 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
     return Peer(
         name=section.name,
         home_community_id=section.home_community_id,
+        homes=section.homes,
         repository_unique_ids=section.repository_unique_ids,
+        source_ids=section.source_ids,
         retrieve_location_uids=section.retrieve_location_uids,
         patient_authority=section.patient_authority,
         certificate_sha256=(fingerprint_of_file(section.certificate),) if section.certificate is not None else (),

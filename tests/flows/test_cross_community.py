@@ -503,10 +503,13 @@ async def answering(response: StoredQueryResponse) -> AsyncIterator[tuple[str, l
         await runner.cleanup()
 
 
-async def test_objects_that_do_not_say_their_home_are_left_out_and_their_gateway_is_named(tmp_path: Path) -> None:
+async def test_objects_of_no_home_or_of_another_one_are_left_out_and_their_gateway_is_named(
+    tmp_path: Path,
+) -> None:
     at_home = ObjectRef(entry_uuid=f"urn:uuid:{uuid.uuid4()}", home_community_id=LAKESIDE_HOME)
     homeless = ObjectRef(entry_uuid=f"urn:uuid:{uuid.uuid4()}")
-    says = StoredQueryResponse(object_refs=(at_home, homeless))
+    of_another = ObjectRef(entry_uuid=f"urn:uuid:{uuid.uuid4()}", home_community_id=VALLEY_HOME)
+    says = StoredQueryResponse(object_refs=(at_home, homeless, of_another))
     async with answering(says) as (url, asked), communities(tmp_path, Lakeside=url) as here:
         question = replace(FIND, return_type=ReturnType.OBJECT_REF)
         answer = await queried(here["Region"], GATEWAY, ITI_18, question)

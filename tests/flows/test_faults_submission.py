@@ -428,3 +428,16 @@ async def test_what_nobody_registered_cannot_be_replaced(tmp_path: Path) -> None
         async with here.valley.refusing():
             reply = await here.valley.provide(offer_of(here.study(), replaces=nothing))
             assert await reply.codes() == ("UnresolvedReferenceException",)
+
+
+async def test_a_submission_under_the_source_id_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    theirs = {"Lakeside": {"source_ids": ["1.2.4.5"]}, "Strict": {"source_ids": ["1.2.99.5"]}}
+    async with world(tmp_path, peers=theirs) as here:
+        await here.valley.tell(ZEBEDIAH)
+        offer = offer_of(here.study())
+        assert offer.submission.submission_set.source_id == "1.2.4.5"
+        async with here.valley.refusing() as refused:
+            reply = await here.valley.provide(offer, peer="Strict")
+        assert await reply.codes() == ("XDSRepositoryError",)
+        assert "source_ids" in refused.step["cure"]
+        assert "XDSRepositoryError" not in await (await here.valley.provide(offer)).codes()
