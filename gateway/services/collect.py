@@ -76,7 +76,7 @@ class Collect:
         studies = [study for manifest in manifests for study in manifest.studies]
         now = self._clock.now()
         async with self._store.unit() as work:
-            await expect(work, zip(manifests, entries, strict=True), patient, registry.name, now)
+            await expect(work, zip(manifests, entries, strict=True), patient, registry.name, self._clock)
             return await work.ledger.advance(
                 job.id, Event.TEMPORARY, now, payload={**job.payload, "manifests": [entry.unique_id for entry in entries]},
                 study_instance_uid=studies[0].study_instance_uid, due_at=now, reason="the manifests are here",

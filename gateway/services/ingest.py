@@ -389,7 +389,7 @@ class Ingest:
         if settled.link is not None:
             await work.identity.link(settled.link)
         named = [(each.manifest, each.entry) for each in kept if each.manifest is not None]
-        changed = await expect(work, named, settled.patient, job.peer, exchange.now)
+        changed = await expect(work, named, settled.patient, job.peer, self._clock)
         local = settled.patient.identifier_of(self._house.patient_authority) or settled.patient.identifiers[0]
         complete = not studies or (all(again) and not changed and await _is_settled(work, studies))
         await work.ledger.advance(job.id, Event.SETTLED, exchange.now, patient_id=str(local))
@@ -664,15 +664,15 @@ async def expect(
     manifests: Iterable[tuple[Manifest, DocumentEntry | None]],
     patient: Patient,
     source: str,
-    at: datetime,
+    clock: Clock,
 ) -> Changed:
     """The studies of manifests are ours from now on: registered, their instances on the way.
 
     Each manifest comes with its entry, None when that is not known. Until the pixels tell, a series is shown with the
     modality of its SOP classes, else with the one that the entry names, if it names one. Where an entry replaces others,
-    what those brought and none of these manifests names is hidden.
+    what those brought and none of these manifests names is hidden. Of the first study the caller's exchange tells.
     """
-    manifests, changed, chains = tuple(manifests), Changed(), list[Chain]()
+    manifests, changed, chains, at = tuple(manifests), Changed(), list[Chain](), clock.now()
     brought = frozenset(entry.entry_uuid for _, entry in manifests if entry is not None)
     for manifest, entry in manifests:
         chains.append(await chain_of(work, entry, brought))
@@ -684,7 +684,7 @@ async def expect(
             changed.shown += await work.studies.expect(named, source, at, chains[-1].begun_by)
     if manifests:
         studies = [study for manifest, _ in manifests for study in manifest.studies]
-        changed.hidden = await withdraw(work, chains, studies, manifests[-1][0].sop_instance_uid, at)
+        changed.hidden = await withdraw(work, chains, studies, manifests[-1][0].sop_instance_uid, clock)
     return changed
 
 

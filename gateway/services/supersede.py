@@ -9,15 +9,18 @@ Source: RAD TF-2 4.68 (RAD68-006: a manifest whose instances became unavailable 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from gateway.model.job import Event, Kind, State
+from gateway.model.study import StudyStatus
+from gateway.ports.clock import Clock
 from gateway.ports.store import Work
+from gateway.services.rules import When, happened
 from profiles.model.codes import KOS_SOP_CLASS
 from profiles.model.document import AssociationType, AvailabilityStatus, DocumentEntry, EntryType
 from profiles.model.imaging import Study
-from profiles.model.query import DocumentCriteria
+from profiles.model.query import DocumentCriteria, StudyCriteria
 
+HAPPENED = {StudyStatus.CANCELLED: When.GONE, StudyStatus.AVAILABLE: When.CHANGED}
 REPLACES = frozenset({AssociationType.REPLACE, AssociationType.TRANSFORM_REPLACE})
 
 
@@ -87,14 +90,16 @@ async def chain_of(work: Work, entry: DocumentEntry | None, brought: frozenset[s
     return Chain(begun_by=begun_by, replaces=True, alone=not others)
 
 
-async def withdraw(work: Work, chains: Sequence[Chain], named: Sequence[Study], manifest: str, at: datetime) -> int:
+async def withdraw(work: Work, chains: Sequence[Chain], named: Sequence[Study], manifest: str, clock: Clock) -> int:
     """Hide what the chains brought and `named` does not name; answers how many instances that were.
 
-    An exchange that waits for what is not awaited any more looks again at once, and finds itself complete.
+    An exchange that waits for what is not awaited any more looks again at once, and finds itself complete. Others are told:
+    of the first study that is named by the exchange that brought the manifest, of another by an exchange of its own.
     """
     gone = tuple(dict.fromkeys(uid for each in chains if each.replaces and each.alone for uid in each.begun_by))
     if not gone:
         return 0
+    at = clock.now()
     hidden = await work.studies.withdraw(gone, named, manifest, at)
     for uid in hidden:
         waiting = await work.ledger.list(
@@ -105,4 +110,15 @@ async def withdraw(work: Work, chains: Sequence[Chain], named: Sequence[Study], 
                 job.id, Event.TEMPORARY, at, due_at=at, reason="its manifest was replaced by one that names less",
                 cure="It looks again by itself",
             )  # fmt: skip
+        if all(uid != study.study_instance_uid for study in named[:1]):
+            await _tell(work, uid, clock)
     return sum(hidden.values())
+
+
+async def _tell(work: Work, study_instance_uid: str, clock: Clock) -> None:
+    """What others were told of the study is not true any more; of one on its way they are told when it has come."""
+    page = await work.studies.search(StudyCriteria(study_instance_uids=(study_instance_uid,), limit=1), count=False)
+    for record in page.records:
+        if record.status in HAPPENED:
+            patient = str(record.study.patient.identifiers[0])
+            await happened(work, clock, study_instance_uid, patient, HAPPENED[record.status])

@@ -14,10 +14,18 @@ from typer.testing import CliRunner
 
 from conformance.samples import SampleStudy
 from gateway.cli import cli
+from profiles.model.document import AvailabilityStatus, DocumentEntry
+from profiles.model.query import DocumentCriteria
 from profiles.pix.iti8 import FeedEvent
+from profiles.wire.dicom.kos import decode_kos
+from profiles.wire.ebxml.retrieve import DocumentRequest as Wanted
+from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
+from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xdsi.rad69 import ResponseStatus
 from tests.support.scenario import (
+    DOMAIN_ID,
     OTHER_ID,
+    REPOSITORY,
     SOMEBODY_ELSE,
     VALLEY_ID,
     ZEBEDIAH,
@@ -27,8 +35,10 @@ from tests.support.scenario import (
     World,
     honestly,
     manifest_of,
+    message_of,
     offer_of,
     rad69_request,
+    read_soap,
     world,
 )
 
@@ -216,6 +226,52 @@ async def test_operators_see_what_is_hidden_by_which_manifest_and_when(tmp_path:
         printed = await asyncio.to_thread(CliRunner().invoke, cli, arguments, env={"COLUMNS": "250"})
         assert printed.exit_code == 0, printed.output
         assert f"{gone} by manifest {newer.manifest.sop_instance_uid} at " in printed.output
+
+
+# --- what we published --------------------------------------------------------------------------------------------------
+
+
+async def published(here: World, status: AvailabilityStatus) -> list[DocumentEntry]:
+    """What our own registry has of the patient from us."""
+    criteria = DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(status,))
+    request = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria)
+    reply = await here.valley.post("/soap/registry", await message_of(ITI_18, request))
+    message = await read_soap(reply.content_type, reply.body)
+    return list(ITI_18.decode_response(message.to_codec()).value.entries)
+
+
+async def named_by(here: World, entry: DocumentEntry) -> set[str]:
+    """Instances that the manifest of an entry names, as the repository hands it out."""
+    assert entry.repository_unique_id is not None
+    wanted = Wanted(repository_unique_id=entry.repository_unique_id, document_unique_id=entry.unique_id)
+    message = await message_of(ITI_43, RetrieveDocumentSetRequest(documents=(wanted,)))
+    _, documents = await (await here.valley.post(REPOSITORY, message)).retrieved()
+    (body,) = documents.values()
+    return {str(one.sop_instance_uid) for each in decode_kos(body).value.studies for _, one in each.instances()}
+
+
+async def test_our_own_manifest_is_replaced_by_one_without_what_is_hidden_and_deprecated_when_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, rules=[{"when": "study.available", "do": ["register"]}]) as here:
+        await here.valley.tell(ZEBEDIAH)
+        study, other = here.study(seed=1, series=2, instances=2), here.study(seed=2, series=1, instances=1)
+        first = await provided(here, study, study)
+        (ours,) = await published(here, AvailabilityStatus.APPROVED)
+        assert await named_by(here, ours) == uids(study)
+        fewer = replace(study, series=study.series[:1])
+        second = await provided(here, study, fewer, first)
+        (ours,) = await published(here, AvailabilityStatus.APPROVED)
+        assert await named_by(here, ours) == uids(fewer)
+        third = await provided(here, other, other, second)
+        await here.valley.rests("done", kind="keep")
+        (ours,) = await published(here, AvailabilityStatus.APPROVED)
+        assert await named_by(here, ours) == uids(other)
+        assert len(await published(here, AvailabilityStatus.DEPRECATED)) == 2
+        await provided(here, study, study, third)
+        await here.valley.rests("done", kind="keep")
+        (ours,) = await published(here, AvailabilityStatus.APPROVED)
+        assert await named_by(here, ours) == uids(study)
 
 
 # --- in between ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.adapters.memory import MemoryStore
-from gateway.model.job import NEVER, Event, State
+from gateway.model.job import NEVER, Event, Kind, State
 from gateway.ports.studies import Origin
 from gateway.services.ingest import expect
 from gateway.services.supersede import Chain, chain_of
@@ -15,6 +15,7 @@ from profiles.model.document import AssociationType, AvailabilityStatus, Documen
 from profiles.model.identifiers import Uid
 from profiles.model.imaging import Manifest, Study
 from profiles.model.moment import Moment
+from tests.support.clock import FixedClock
 from tests.support.registered import (
     ANN,
     LATER,
@@ -30,6 +31,7 @@ from tests.support.registered import (
     submission,
 )
 
+CLOCK = FixedClock(LATER)
 UID = "1.2.3.50.1"
 WHOLE = study(UID, series(f"{UID}.1", instance(f"{UID}.1.1"), instance(f"{UID}.1.2"), instance(f"{UID}.1.3")))
 FEWER = replace(WHOLE, series=(replace(WHOLE.series[0], instances=WHOLE.series[0].instances[:1]),))
@@ -121,7 +123,7 @@ async def test_what_came_in_the_same_submission_and_what_is_no_manifest_does_not
 async def taken(store: MemoryStore, of: DocumentEntry, whole: Study) -> str:
     """A manifest is carried out; answers what the timeline says of what was here."""
     async with store.unit() as work:
-        changed = await expect(work, [(kos(of, whole), of)], patient(ANN), "Lakeside", LATER)
+        changed = await expect(work, [(kos(of, whole), of)], patient(ANN), "Lakeside", CLOCK)
     return changed.text
 
 
@@ -160,7 +162,7 @@ async def test_a_manifest_whose_entry_nobody_knows_hides_nothing_and_keeps_what_
     first = await come(store)
     async with store.unit() as work:
         unknown = manifest()
-        changed = await expect(work, [(kos(unknown, WHOLE), None)], patient(ANN), "Lakeside", LATER)
+        changed = await expect(work, [(kos(unknown, WHOLE), None)], patient(ANN), "Lakeside", CLOCK)
     assert not changed
     second = manifest()
     await registered(store, replacing(second, first))
@@ -186,7 +188,7 @@ async def test_what_two_manifests_of_one_submission_name_together_stays() -> Non
     await registered(store, submission(one, other, associations=relations))
     async with store.unit() as work:
         named = [(kos(one, FEWER), one), (kos(other, rest), other)]
-        changed = await expect(work, named, patient(ANN), "Lakeside", LATER)
+        changed = await expect(work, named, patient(ANN), "Lakeside", CLOCK)
     assert changed.hidden == 1
     assert await counts(store) == (2, 1)
 
@@ -206,3 +208,26 @@ async def test_an_exchange_that_waits_for_what_is_withdrawn_looks_again_at_once(
         job = await work.ledger.get("1")
     assert job is not None
     assert (job.state, job.due_at) == (State.INCOMPLETE, LATER)
+
+
+async def test_a_study_that_the_new_manifest_does_not_name_is_told_of_by_an_exchange_of_its_own() -> None:
+    store = MemoryStore()
+    first = await come(store)
+    second = manifest()
+    await registered(store, replacing(second, first))
+    other = study("1.2.3.50.2", series("1.2.3.50.2.1", instance("1.2.3.50.2.1.1")))
+    assert await taken(store, second, other) == "; 3 that it does not name any more are hidden"
+    async with store.view() as work:
+        (job,) = await work.ledger.list(kinds=frozenset({Kind.KEEP}))
+    assert (job.state, job.study_instance_uid, job.texts("when")) == (State.READY, UID, ("study.gone",))
+    assert job.patient_id == str(ANN)
+
+
+async def test_the_study_that_the_new_manifest_names_is_told_of_by_the_exchange_that_brought_it() -> None:
+    store = MemoryStore()
+    first = await come(store)
+    second = manifest()
+    await registered(store, replacing(second, first))
+    await taken(store, second, FEWER)
+    async with store.view() as work:
+        assert list(await work.ledger.list(kinds=frozenset({Kind.KEEP}))) == []
