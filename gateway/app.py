@@ -104,7 +104,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             house=house, store=adapters.store, operations=services.operations, probe=services.probe,
             documents=services.documents,
             directory=adapters.directory, audit=adapters.trail.archive(adapters.store), clock=adapters.clock,
-            addresses=lambda: addresses,
+            addresses=lambda: addresses, per_minute=settings.publish.per_minute,
         )  # fmt: skip
         async with (
             _audited(settings, house, adapters),

@@ -276,6 +276,8 @@ class Running:
             while True:
                 job: dict[str, Any] = self.ask("GET", f"/exchanges/{exchange_id}")
                 last = job["steps"][-1]["text"] if job["steps"] else ""
+                if job["kind"] == "backfill":
+                    last = job["reason"] or last
                 done, total = self._counts(job)
                 show(f"{job['state']}: {last}", done, total)
                 if job["state"] in RESTING:
@@ -283,7 +285,9 @@ class Running:
                 time.sleep(WATCH_S)
 
     def _counts(self, job: dict[str, Any]) -> tuple[int, int | None]:
-        """How many instances of its study are here, and how many there will be."""
+        """How many instances of its study are here, and how many there will be; of a back-fill, how many studies."""
+        if job["kind"] == "backfill":
+            return job["payload"]["done"], job["payload"]["total"]
         uid = job["study_instance_uid"]
         study = self.look(f"/studies/{quote(uid)}") if uid else None
         if study is None:
@@ -515,7 +519,7 @@ def exchange_list(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="Only of this kind (receive, store, collect, share, feed, ask, index); may be repeated."),
+        typer.Option(help="Only of this kind (receive, store, collect, share, keep, backfill, feed, ask, …)."),
     ] = None,
     peer: Annotated[str, typer.Option(help="Only with this peer.")] = "",
     study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
@@ -658,6 +662,65 @@ def study_share(
 ) -> None:
     """Publish our own manifest of a study to a peer (RAD-68)."""
     _change(Running(config, data), f"/studies/{quote(study)}/share", {"peer": to}, wait, as_json)
+
+
+@study_cli.command(
+    "publish",
+    epilog=_examples(
+        "radgate study publish --to Region --all --wait  # everything that is available here",
+        "radgate study publish --register --modality CT --since 2024 --per-minute 600",
+        "radgate study publish --by-rules --all  # where the rules say",
+        "radgate study publish --resume --wait  # look at the last one, and let it go on if it had stopped",
+    ),
+)
+def study_publish(
+    to: Annotated[list[str] | None, typer.Option(help="A peer; may be repeated.")] = None,
+    register: Annotated[bool, typer.Option("--register", help="In our own registry.")] = False,
+    by_rules: Annotated[bool, typer.Option("--by-rules", help="Where the rules of study.available say.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every study that is available here.")] = False,
+    modality: Annotated[list[str] | None, typer.Option(help="Only with this modality; may be repeated.")] = None,
+    patient: Annotated[str, typer.Option(help="Only of this patient id.")] = "",
+    since: Annotated[str, typer.Option(help="Only that began then or later, such as 2024 or 20240131.")] = "",
+    until: Annotated[str, typer.Option(help="Only that began before.")] = "",
+    per_minute: Annotated[
+        int, typer.Option(min=0, max=60_000, help="At most so many; 0: publish.per_minute of the settings.")
+    ] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="The last one, instead of a new one.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish what is here already (a back-fill): the newest first, at a rate, gone on with after a restart.
+
+    It tells how many were published, were already there, are held (no code, no id in the affinity domain) or failed.
+    """
+    house = Running(config, data)
+    if resume:
+        _resume(house, wait, as_json)
+        return
+    if bool(to or register) == by_rules:
+        _fail(Exit.USAGE, "Say where: --to PEER or --register, or else --by-rules.")
+    if every == bool(modality or patient or since or until):
+        _fail(Exit.USAGE, "Say which studies: --all, or else conditions.")
+    body = {
+        "to": to or [], "register": register, "modality": modality or [], "patient": patient, "since": since,
+        "until": until, "per_minute": per_minute,
+    }  # fmt: skip
+    _change(house, "/publish", body, wait, as_json)
+
+
+def _resume(house: Running, wait: bool, as_json: bool) -> None:
+    """The last back-fill: let it go on if it had stopped, then look at it."""
+    listed = house.ask("GET", "/exchanges", kind=["backfill"], limit=1)
+    if not listed:
+        _fail(Exit.REFUSED, "There was no back-fill.", "Start one: `radgate study publish --help`.")
+    path = f"/exchanges/{quote(listed[0]['id'])}"
+    if listed[0]["state"] == "failed":
+        _change(house, f"{path}/release", {}, wait, as_json)
+        return
+    job = house.watch(listed[0]["id"], as_json) if wait else house.ask("GET", path)
+    _show_exchange(job, as_json)
 
 
 @study_cli.command(

@@ -233,6 +233,12 @@ class PeerSection(Section):
     audience: str = ""  # of what we send; "": the address that is asked
 
 
+class PublishSection(Section):
+    """How what is here is published."""
+
+    per_minute: int = Field(default=60, ge=1, le=60_000)  # studies, of a back-fill and of a walk through the archive
+
+
 class RuleSection(Section):
     """What is to happen by itself, with studies for which all conditions hold; an empty one is none."""
 
@@ -260,6 +266,7 @@ class Settings(Section):
     assertion: AssertionSection = AssertionSection()
     issuer: tuple[IssuerSection, ...] = ()
     peer: tuple[PeerSection, ...] = ()
+    publish: PublishSection = PublishSection()
     rule: tuple[RuleSection, ...] = ()
 
 

@@ -137,6 +137,9 @@ mllp_port = 2575
 # "ITI-46" = "https://ehr.example/soap/patient-manager"    # told by which ids patients are known
 # "MLLP" = "mllps://lakeside.example:2575"
 
+[publish]
+# per_minute = 60                   # studies at most, of a back-fill and of what a walk through the archive finds
+
 # [[rule]]                          # what happens by itself; what was published is kept true without one
 # when = "study.available"          # it came, or more of it; or "study.changed": patient's data, or what the archive has
 # do = ["announce:EHR", "share:Region"]   # or "register": in our own registry

@@ -102,6 +102,10 @@ class DicomwebArchive:
             return f"the archive cannot be searched: {error.detail}"
         return ""
 
+    async def listed(self, study_instance_uid: str) -> frozenset[str]:
+        """SOP Instance UIDs of what it has of a study; none: it has no such study."""
+        return frozenset(await self._client.listing(study_instance_uid))
+
     async def index(self, known: Callable[[str, int | None], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
         """Every instance that the archive has, study after study, as it tells of them.
 

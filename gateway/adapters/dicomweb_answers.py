@@ -3,7 +3,7 @@
 Source: DICOM PS3.18 Annex F (DICOM JSON), 10.5.3 and Table I.1-1 (Store Instances Response), 10.4.1.1.2 (metadata).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
@@ -22,10 +22,12 @@ from profiles.errors import (
     PeerUnavailable,
     UnknownDocument,
 )
+from profiles.model.codes import Code
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier, Uid
 from profiles.model.imaging import Instance, Series, Study
 from profiles.model.moment import Moment
 from profiles.model.patient import NO_NAME, Patient, PersonName, Sex
+from profiles.wire.dicom.study import SYSTEMS
 
 ANSWER_BYTES: Final = 256 * 1024 * 1024  # the metadata of a study of 20,000 instances has been seen at 200 MB
 
@@ -171,12 +173,14 @@ def arrived_of(dataset: dict[str, Any], reading: Reading) -> ArrivedInstance | N
         study = Study(
             study_instance_uid=Uid(first_value(dataset, "0020000D")),
             patient=_patient(dataset, reading.authority),
-            accession_numbers=_accession_numbers(dataset),
+            accession_numbers=_numbers(dataset, "00080050", "00080051"),
             study_id=first_value(dataset, "00200010"),
             started=_moment(dataset, "00080020", "00080030", reading.zone),
             description=first_value(dataset, "00081030"),
             referring_physician=_name(dataset, "00080090"),
             institution=first_value(dataset, "00080080"),
+            procedure_codes=tuple(_codes(dataset, "00081032")),
+            placer_orders=_numbers(dataset, "00402016", "00400026"),
             series=(series,),
         )
     except ValueError:
@@ -203,9 +207,19 @@ def _patient(dataset: dict[str, Any], authority: Oid) -> Patient:
     )
 
 
-def _accession_numbers(dataset: dict[str, Any]) -> tuple[AccessionNumber, ...]:
-    value = first_value(dataset, "00080050")
-    return (AccessionNumber(value=value, authority=_issuer(dataset, "00080051")),) if value else ()
+def _numbers(dataset: dict[str, Any], tag: str, issuer: str) -> tuple[AccessionNumber, ...]:
+    value = first_value(dataset, tag)
+    return (AccessionNumber(value=value, authority=_issuer(dataset, issuer)),) if value else ()
+
+
+def _codes(dataset: dict[str, Any], tag: str) -> Iterator[Code]:
+    """As a header's are read: a code without a value is none, a designator that DICOM knows is its OID."""
+    for item in values(dataset, tag):
+        value = first_value(item, "00080100") or first_value(item, "00080119") or first_value(item, "00080120")
+        if value:
+            designator = first_value(item, "00080102")
+            system = first_value(item, "0008010C") or SYSTEMS.get(designator, designator)
+            yield Code(value=value, system=system, display=first_value(item, "00080104"))
 
 
 def _issuer(dataset: dict[str, Any], tag: str) -> Oid | None:

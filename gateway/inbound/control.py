@@ -26,9 +26,11 @@ from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
+from gateway.services.backfill import Asked
 from gateway.services.documents import Documents, ReportOptions
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
+from gateway.services.rules import REGISTER
 from profiles.atna import audit_log_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.codes import Code
@@ -66,8 +68,9 @@ class Control:
         audit: AuditArchive,
         clock: Clock,
         addresses: Callable[[], dict[str, str]],
+        per_minute: int,
     ) -> None:
-        """`addresses` are those that the house listens on, by name."""
+        """`addresses` are those that the house listens on, by name; `per_minute` is a back-fill's rate that names none."""
         self._house = house
         self._store = store
         self._operations = operations
@@ -77,6 +80,7 @@ class Control:
         self._audit = audit
         self._clock = clock
         self._addresses = addresses
+        self._per_minute = per_minute
         self._names = Names(house, directory)
         self._token = secrets.token_urlsafe(32)
 
@@ -95,6 +99,7 @@ class Control:
                 web.get("/studies", self._studies),
                 web.get("/studies/{uid}", self._study),
                 web.post("/studies/{uid}/share", self._share),
+                web.post("/publish", self._publish),
                 web.post("/collect", self._collect),
                 web.get("/patients", self._patients),
                 web.get("/documents", self._document_find),
@@ -328,6 +333,16 @@ class Control:
         body = await _body(request)
         job = await self._operations.share(request.match_info["uid"], str(body["peer"]), _person(body))
         return _reply(job_json(job))
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        asked = Asked(
+            actions=tuple(f"share:{peer}" for peer in body.get("to", [])) + (REGISTER,) * bool(body.get("register")),
+            modalities=tuple(map(str, body.get("modality", []))), patient=str(body.get("patient", "")),
+            since=str(body.get("since", "")), until=str(body.get("until", "")),
+            per_minute=int(body.get("per_minute") or self._per_minute),
+        )  # fmt: skip
+        return _reply(job_json(await self._operations.publish(asked, _person(body))))
 
     async def _collect(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     SHARE = "share"  # publish our own manifest to a peer
     FEED = "feed"  # patient identity messages
     INDEX = "index"  # learn what an archive behind us has
+    BACKFILL = "backfill"  # publish what is here already, study by study
     KEEP = "keep"  # something happened to a study of ours: follow the rules, keep true what was published of it
 
 

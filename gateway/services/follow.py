@@ -14,6 +14,7 @@ from gateway.model.study import StudyStatus
 from gateway.ports.archive import Coercion
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
+from gateway.services.backfill import Backfill
 from gateway.services.collect import Collect
 from gateway.services.inform import FEED, IDENTIFY, Inform
 from gateway.services.notify import Notify
@@ -43,6 +44,7 @@ class Follow:
         collect: Collect,
         publish: Publish,
         notify: Notify,
+        backfill: Backfill,
         inform: Inform,
         rules: Sequence[Rule],
         synchronise: Synchronise | None,
@@ -56,6 +58,7 @@ class Follow:
         self._collect = collect
         self._publish = publish
         self._notify = notify
+        self._backfill = backfill
         self._inform = inform
         self._rules = rules
         self._synchronise = synchronise
@@ -73,6 +76,8 @@ class Follow:
                 await self._transfer.run(job)
         elif job.kind is Kind.KEEP:
             await self._attempt(job, self._whole)
+        elif job.kind is Kind.BACKFILL:
+            await self._turn(job)
         elif job.kind is Kind.SHARE:
             await self._attempt(job, self._share)
         elif job.kind is Kind.INDEX and self._synchronise is not None:
@@ -89,6 +94,12 @@ class Follow:
             await work_on(job)
         except ExchangeError as error:
             await self._stumble(job, error, ATTEMPTS)
+
+    async def _turn(self, job: ExchangeJob) -> None:
+        """One turn of a back-fill, of many: what fails here is this house, and the runner comes back."""
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.STARTED, self._clock.now())
+        await self._backfill.run(job)
 
     async def _find(self, job: ExchangeJob) -> None:
         await self._collect.find(job)

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.model.house import House
-from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
+from gateway.model.job import HAS_WORK, Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
 from gateway.model.study import StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
+from gateway.services.backfill import Asked, asked_of, open_backfill
 from gateway.services.ingest import MAX_MANIFEST_BYTES, claimed_patient, expect
 from gateway.services.reconcile import Unsettled, settle
+from gateway.services.rules import REGISTER
 from profiles.atna import operator_decision
 from profiles.errors import RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.document import AvailabilityStatus, DocumentEntry
@@ -96,7 +98,7 @@ class Operations:
                 local = await self._decide(work, job, person, patient)
                 if job.kind is Kind.RECEIVE:
                     await self._unveil(work, job, now)
-                    text += (await expect(work, manifests, local, job.peer, self._clock)).text
+                    text += (await expect(work, manifests, local, job.peer, now)).text
                 else:
                     await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
                     await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
@@ -141,6 +143,27 @@ class Operations:
         self._wake()
         return job
 
+    async def publish(self, asked: Asked, person: str) -> ExchangeJob:
+        """Publish what is here already (a back-fill). One of the same that is under way is answered instead of a new one.
+
+        Raises:
+            RuleViolation: No such peer, or a time cannot be read.
+        """
+        for action in asked.actions:
+            if action != REGISTER:
+                self._known_peer(action.removeprefix("share:"))
+        async with self._store.unit() as work:
+            for each in await work.ledger.list(kinds=frozenset({Kind.BACKFILL}), states=HAS_WORK, limit=10):
+                if asked_of(each) == asked:
+                    return each
+            try:
+                job = await open_backfill(work, self._clock, asked)
+            except ValueError as wrong:
+                raise RuleViolation(str(wrong), cure="Write a time as 2026, 202601 or 20260131") from None
+            await self._noted(work, job, person, "Asked to publish what is here")
+        self._wake()
+        return job
+
     async def collect(
         self, patient: PatientIdentifier, registry: str, person: str, study_instance_uid: str = ""
     ) -> ExchangeJob:
@@ -165,9 +188,7 @@ class Operations:
     # --- parts -------------------------------------------------------------------------------------------------------
 
     async def _open(self, work: Work, kind: Kind, peer: str, person: str, text: str, **fields: object) -> ExchangeJob:
-        if self._directory.named(peer) is None:
-            names = ", ".join(each.name for each in self._directory.all()) or "none"
-            raise RuleViolation(f"there is no peer called {peer}", cure=f"Known peers: {names}")
+        self._known_peer(peer)
         now = self._clock.now()
         job = ExchangeJob(
             id=self._clock.new_uuid(), kind=kind, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer,
@@ -175,6 +196,11 @@ class Operations:
         )  # fmt: skip
         await work.ledger.open(job)
         return await self._advance(work, job, Event.SETTLED, person, text)
+
+    def _known_peer(self, peer: str) -> None:
+        if self._directory.named(peer) is None:
+            names = ", ".join(each.name for each in self._directory.all()) or "none"
+            raise RuleViolation(f"there is no peer called {peer}", cure=f"Known peers: {names}")
 
     async def _advance(
         self, work: Work, job: ExchangeJob, event: Event, person: str, text: str, patient_id: str | None = None
@@ -184,6 +210,12 @@ class Operations:
             moved = await work.ledger.advance(job.id, event, now, patient_id=patient_id)
         except InvalidTransition as refused:
             raise RuleViolation(str(refused), cure="`radgate exchange show` tells what it waits for") from refused
+        await self._noted(work, job, person, text, patient_id)
+        return moved
+
+    async def _noted(self, work: Work, job: ExchangeJob, person: str, text: str, patient_id: str | None = None) -> None:
+        """On the timeline, and in the audit trail."""
+        now = self._clock.now()
         await work.ledger.note(
             Step(
                 exchange_id=job.id, at=now, transaction="operator", direction=Direction.HERE,
@@ -199,7 +231,6 @@ class Operations:
             ),
             job.id,
         )  # fmt: skip
-        return moved
 
     async def _manifests(self, work: Work, job: ExchangeJob) -> tuple[tuple[Manifest, DocumentEntry | None], ...]:
         """What was held, each with the entry that came with it."""

@@ -32,7 +32,7 @@ from gateway.ports.publications import Publication
 from gateway.ports.store import Store, Work
 from gateway.services.ingest import study_fact
 from gateway.services.lookup import Lookup
-from profiles.errors import Busy, ExchangeError, RuleViolation, UnknownDocument, UnknownPatient
+from profiles.errors import Busy, ExchangeError, RequestError, RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
 from profiles.model.document import AvailabilityStatus, DocumentEntry, Submission
 from profiles.model.identifiers import PatientIdentifier, Uid
@@ -166,19 +166,32 @@ class Publish:
                     raise
         return Published.TAKEN
 
+    async def has_news(self, study_instance_uid: str, registry: str) -> bool:
+        """Whether `share` would send something, or could not tell: then its exchange says why."""
+        async with self._store.view() as work:
+            record = await work.studies.get(study_instance_uid)
+            before = await work.publications.get(study_instance_uid, registry)
+            patient = await work.identity.get(record.study.patient.identifiers[0]) if record is not None else None
+        if before is None or before.offered or not before.in_force or record is None or patient is None:
+            return True
+        try:
+            identifier = self._shared_id(
+                tuple(dict.fromkeys((*patient.identifiers, *record.study.patient.identifiers)))
+            )
+            codes = await self._compute.run(self._codes)
+            manifest = self._manifest(record)
+            return before.digest != await self._compute.run(lambda: _digest(manifest, identifier, codes))
+        except RequestError:
+            return True
+
     # --- what is said -------------------------------------------------------------------------------------------------
 
     async def _offer(self, record: StudyRecord, identifier: PatientIdentifier) -> _Offer:
         codes = await self._compute.run(self._codes)
         manifest = self._manifest(record)
 
-        def written() -> tuple[bytes, str]:
-            nameless = replace(manifest, sop_instance_uid=_NOBODY, series_instance_uid=_NOBODY, created=_NEVER)
-            entry = entry_for(nameless, entry_uuid="", patient_id=identifier, codes=codes)
-            said = encode_kos(nameless) + orjson.dumps(asdict(entry), default=str)
-            return encode_kos(manifest), hashlib.sha256(said).hexdigest()
-
-        body, digest = await self._compute.run(written)
+        digest = await self._compute.run(lambda: _digest(manifest, identifier, codes))
+        body = await self._compute.run(lambda: encode_kos(manifest))
         spool = self._objects.spool(len(body))
         spool.write(body)
         content = spool.finish(DICOM)
@@ -312,6 +325,13 @@ class Publish:
         )  # fmt: skip
         async with self._store.unit() as work:
             await work.ledger.note(step)
+
+
+def _digest(manifest: Manifest, identifier: PatientIdentifier, codes: SiteCodes) -> str:
+    """Of all that is said: document and entry, but for their own ids and times."""
+    nameless = replace(manifest, sop_instance_uid=_NOBODY, series_instance_uid=_NOBODY, created=_NEVER)
+    entry = entry_for(nameless, entry_uuid="", patient_id=identifier, codes=codes)
+    return hashlib.sha256(encode_kos(nameless) + orjson.dumps(asdict(entry), default=str)).hexdigest()
 
 
 async def _unchanged(work: Work, before: Publication) -> None:

@@ -6,6 +6,8 @@ from datetime import timedelta
 from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.code_sets import CodeSets
 from gateway.model.house import House
+from gateway.ports.store import Work
+from gateway.services.backfill import Asked, Backfill, open_backfill
 from gateway.services.collect import Collect
 from gateway.services.discover import Discover
 from gateway.services.documents import Documents
@@ -70,13 +72,28 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     store, archive, objects, compute = adapters.store, adapters.archive, adapters.objects, adapters.compute
     peers, directory, clock = adapters.peers, adapters.directory, adapters.clock
     foreign = archive if isinstance(archive, DicomwebArchive) else None
-    synchronise = None if foreign is None else Synchronise(house=house, store=store, archive=foreign, clock=clock)
     rewrite = Rewrite(store=store, archive=archive, compute=compute, clock=clock)
     codes = CodeSets(settings.affinity_domain.code_sets, house.patient_authority)
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
         codes=codes.current,
         lookup=Lookup(house=house, store=store, peers=peers, directory=directory, clock=clock),
+    )  # fmt: skip
+    rules = [_rule(rule) for rule in settings.rule]
+    backfill = Backfill(store=store, publish=publish, rules=rules, clock=clock)
+    per_minute = settings.publish.per_minute
+
+    async def walked(work: Work) -> None:
+        """What an archive had before it was known is published as the rules say, and not all at once."""
+        if any(not action.startswith("announce:") for rule in rules for action in rule.do):
+            await open_backfill(work, clock, Asked(per_minute=per_minute))
+
+    synchronise = (
+        None
+        if foreign is None
+        else Synchronise(
+            house=house, store=store, archive=foreign, clock=clock, per_minute=per_minute, walked=walked
+        )
     )  # fmt: skip
     transfer = Transfer(
         house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,
@@ -109,7 +126,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
             collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
             inform=Inform(house=house, store=store, peers=peers, directory=directory, clock=clock),
-            rules=[_rule(rule) for rule in settings.rule], synchronise=synchronise,
+            rules=rules, synchronise=synchronise, backfill=backfill,
         ),
         operations=Operations(
             house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring

@@ -21,7 +21,8 @@ from profiles.wire.dicom.names import from_pn
 from profiles.wire.dicom.part10 import Part10Head
 
 _OFFSET = re.compile(r"([+-])(\d\d)(\d\d)")
-_SYSTEMS = {"DCM": DCM, "SCT": SNOMED_CT, "SRT": "2.16.840.1.113883.6.96", "LN": LOINC}
+SYSTEMS = {"DCM": DCM, "SCT": SNOMED_CT, "SRT": "2.16.840.1.113883.6.96", "LN": LOINC}
+"""What designators of coding schemes mean (PS3.16 8)."""
 DESIGNATORS = {DCM: "DCM", SNOMED_CT: "SCT", LOINC: "LN"}
 """Coding schemes that have a designator of their own in DICOM (PS3.16 8)."""
 
@@ -136,7 +137,7 @@ def code_of(item: Elements) -> Code | None:
     if not value:
         return None
     designator = item.first(0x00080102)
-    system = item.first(0x0008010C) or _SYSTEMS.get(designator, designator)
+    system = item.first(0x0008010C) or SYSTEMS.get(designator, designator)
     return Code(value=value, system=system, display=item.text(0x00080104))
 
 

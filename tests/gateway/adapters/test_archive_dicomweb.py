@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless
 
 from conformance.samples import SampleStudy, write_capture_study, write_ct_study
 from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.compute import ThreadCompute
-from gateway.adapters.dicomweb_answers import StoreAnswer
+from gateway.adapters.dicomweb_answers import StoreAnswer, arrived_of
 from gateway.adapters.dicomweb_client import DicomwebClient, Listed
 from gateway.adapters.dicomweb_retrieve import LARGE_BYTES, DicomwebPlan
 from gateway.adapters.dicomweb_store import WHOLE_BYTES
@@ -32,7 +32,9 @@ from profiles.errors import (
     PeerUnavailable,
     Unsupported,
 )
+from profiles.model.codes import SNOMED_CT, Code
 from profiles.model.content import DICOM, Part, Pour
+from profiles.model.identifiers import AccessionNumber, Oid
 from tests.gateway.adapters.archives import (
     COERCION,
     LOCAL,
@@ -322,6 +324,43 @@ async def test_the_index_tells_of_every_instance(archive: DicomwebArchive, ct: S
         (instance,) = series.instances
         unknown = replace(instance, size_bytes=None, sha256=None, transfer_syntax_uid=None)
         assert told[instance.sop_instance_uid] == replace(study, series=(replace(series, instances=(unknown,)),))
+    every = {str(one.sop_instance_uid) for one in ct.instances}
+    assert await archive.listed(str(ct.study_instance_uid)) == every
+    assert await archive.listed("1.2.3.99") == frozenset()
+
+
+def test_procedure_codes_and_orders_are_read_from_what_an_archive_tells() -> None:
+    """As from a header (PS3.3 8.8, PS3.16 8), so that a site's table of codes leads to the same."""
+
+    def code(**elements: str) -> dict[str, object]:
+        tags = {"value": "00080100", "scheme": "00080102", "meaning": "00080104", "uid": "0008010C"}
+        return {tags[name]: {"vr": "SH", "Value": [text]} for name, text in elements.items()}
+
+    dataset = {
+        "00080016": {"vr": "UI", "Value": [CTImageStorage]},
+        "00080018": {"vr": "UI", "Value": ["1.2.3.1.1"]},
+        "0020000D": {"vr": "UI", "Value": ["1.2.3"]},
+        "0020000E": {"vr": "UI", "Value": ["1.2.3.1"]},
+        "00402016": {"vr": "LO", "Value": ["ORD1"]},
+        "00400026": {"vr": "SQ", "Value": [{"00400032": {"vr": "UT", "Value": ["1.2.7"]}}]},
+        "00081032": {
+            "vr": "SQ",
+            "Value": [
+                code(value="CTCH", scheme="99LAKE", meaning="CT Chest"),
+                code(value="169069000", scheme="SCT"),
+                code(value="X", scheme="99LAKE", uid="1.2.3.99"),
+                code(scheme="99LAKE"),
+            ],
+        },
+    }
+    told = arrived_of(dataset, READING)
+    assert told is not None
+    assert told.study.procedure_codes == (
+        Code(value="CTCH", system="99LAKE", display="CT Chest"),
+        Code(value="169069000", system=SNOMED_CT),
+        Code(value="X", system="1.2.3.99"),
+    )
+    assert told.study.placer_orders == (AccessionNumber(value="ORD1", authority=Oid("1.2.7")),)
 
 
 @judged

@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway.adapters.memory import MemoryStore
 from gateway.model.house import House
-from gateway.model.job import ExchangeJob, Kind, State
+from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
+from gateway.ports.store import Work
 from gateway.ports.studies import ArrivedInstance, Origin
 from gateway.services.follow import Follow
 from gateway.services.search import Search
 from gateway.services.synchronise import Synchronise
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Study
+from profiles.model.patient import Patient
 from tests.support.clock import FixedClock
 from tests.support.registered import arrived, instance, patient, series, study
 
@@ -32,15 +34,29 @@ def held(uid: str, authority: Oid) -> Study:
     return study(uid, series(f"{uid}.1", instance(f"{uid}.1.1"), instance(f"{uid}.1.2")), of=whose)
 
 
+CLOCK = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def nothing(work: Work) -> None:
+    """What the first walk found is nobody's business here."""
+
+
 class Foreign:
-    """An archive with some studies; remembers of which it was asked for everything."""
+    """An archive with some studies; remembers of which it was asked for everything. `shy` ones are not among the pages."""
 
     def __init__(self, *studies: Study) -> None:
         self.studies = studies
         self.read: list[str] = []
+        self.shy: set[str] = set()
+
+    async def listed(self, study_instance_uid: str) -> frozenset[str]:
+        every = [each for each in self.studies if each.study_instance_uid == study_instance_uid]
+        return frozenset(str(one.sop_instance_uid) for each in every for _, one in each.instances())
 
     async def index(self, known: Callable[[str, int | None], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
         for each in self.studies:
+            if each.study_instance_uid in self.shy:
+                continue
             if await known(each.study_instance_uid, each.instance_count):
                 continue
             self.read.append(each.study_instance_uid)
@@ -48,18 +64,24 @@ class Foreign:
                 yield one
 
 
+def keeping(
+    store: MemoryStore, archive: Foreign, clock: FixedClock = CLOCK, walked: Callable[[Work], Awaitable[None]] = nothing
+) -> Synchronise:
+    return Synchronise(house=HOUSE, store=store, archive=archive, clock=clock, per_minute=60, walked=walked)
+
+
 async def run(store: MemoryStore, synchronise: Synchronise) -> None:
     """Claim what is due and run it, as the job runner does."""
     async with store.unit() as work:
         (job,) = await work.ledger.list(kinds=frozenset({Kind.INDEX}), states=frozenset({State.READY}), limit=1)
-    follow = Follow(
-        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, inform=None,  # type: ignore[arg-type]  # not asked here
-        rules=(), synchronise=synchronise, clock=CLOCK, system="radgate",
+    await follow_with(store, synchronise, CLOCK).run(job)
+
+
+def follow_with(store: MemoryStore, synchronise: Synchronise, clock: FixedClock) -> Follow:
+    return Follow(
+        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, backfill=None, inform=None,  # type: ignore[arg-type]  # not asked here
+        rules=(), synchronise=synchronise, clock=clock, system="radgate",
     )  # fmt: skip
-    await follow.run(job)
-
-
-CLOCK = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 async def jobs(store: MemoryStore) -> list[ExchangeJob]:
@@ -69,7 +91,7 @@ async def jobs(store: MemoryStore) -> list[ExchangeJob]:
 
 async def test_what_the_archive_has_is_ours_after_one_walk() -> None:
     store, archive = MemoryStore(), Foreign(held("1.2.50.1", OWN), held("1.2.50.2", OWN))
-    synchronise = Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK)
+    synchronise = keeping(store, archive)
     await synchronise.begin()
     await run(store, synchronise)
     async with store.view() as work:
@@ -83,7 +105,7 @@ async def test_what_the_archive_has_is_ours_after_one_walk() -> None:
 
 async def test_somebody_elses_patient_stays_hidden() -> None:
     store, archive = MemoryStore(), Foreign(held("1.2.50.3", THEIRS))
-    synchronise = Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK)
+    synchronise = keeping(store, archive)
     await synchronise.begin()
     await run(store, synchronise)
     async with store.view() as work:
@@ -95,7 +117,7 @@ async def test_somebody_elses_patient_stays_hidden() -> None:
 
 async def test_answers_say_that_the_index_is_not_complete_until_it_is() -> None:
     store, archive = MemoryStore(), Foreign(held("1.2.50.1", OWN))
-    synchronise = Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK)
+    synchronise = keeping(store, archive)
     search = Search(store=store, notice=lambda: synchronise.notice)
     await synchronise.begin()
     assert "not complete" in search.warnings[0]
@@ -105,7 +127,7 @@ async def test_answers_say_that_the_index_is_not_complete_until_it_is() -> None:
 
 async def test_the_next_walk_is_due_later_and_passes_over_what_is_known() -> None:
     store, archive = MemoryStore(), Foreign(held("1.2.50.1", OWN))
-    synchronise = Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK)
+    synchronise = keeping(store, archive)
     await synchronise.begin()
     await run(store, synchronise)
     following, done = await jobs(store)
@@ -124,7 +146,7 @@ async def test_what_is_hidden_counts_as_known_and_stays_hidden_when_the_archive_
         await work.studies.add(arrived(whole), whole.patient, "Lakeside", CLOCK.now(), Origin.FETCHED)
         await work.studies.withdraw(("1.2.77",), (), "1.2.78", CLOCK.now())
     archive = Foreign(whole)
-    synchronise = Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK)
+    synchronise = keeping(store, archive)
     await synchronise.begin()
     await run(store, synchronise)
     assert archive.read == []
@@ -141,6 +163,172 @@ async def test_what_is_hidden_counts_as_known_and_stays_hidden_when_the_archive_
 
 async def test_a_restart_goes_on_with_the_walk_that_was_not_finished() -> None:
     store, archive = MemoryStore(), Foreign()
-    await Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK).begin()
-    await Synchronise(house=HOUSE, store=store, archive=archive, clock=CLOCK).begin()
+    await keeping(store, archive).begin()
+    await keeping(store, archive).begin()
     assert len(await jobs(store)) == 1
+
+
+# --- what walks find after the first one ------------------------------------------------------------------------------
+
+
+class Walked:
+    """A house that has walked through its archive once; time is then later than anything is late."""
+
+    def __init__(self, *studies: Study) -> None:
+        self.store, self.archive, self.clock = MemoryStore(), Foreign(*studies), FixedClock(CLOCK.now())
+        self.ended = 0
+        self.synchronise = keeping(self.store, self.archive, self.clock, self.end)
+
+    async def end(self, work: Work) -> None:
+        self.ended += 1
+
+    async def walk(self) -> ExchangeJob:
+        """Again; what became of it."""
+        async with self.store.unit() as work:
+            (job,) = await work.ledger.list(kinds=frozenset({Kind.INDEX}), states=frozenset({State.READY}), limit=1)
+        await follow_with(self.store, self.synchronise, self.clock).run(job)
+        self.clock.advance(3600)
+        async with self.store.view() as work:
+            after = await work.ledger.get(job.id)
+        assert after is not None
+        return after
+
+    async def told(self) -> list[tuple[str, str]]:
+        """Studies that the rules were told of, and what of them, the first one first."""
+        async with self.store.view() as work:
+            jobs = await work.ledger.list(kinds=frozenset({Kind.KEEP}), limit=1000)
+        return [(each.study_instance_uid, *each.texts("when")) for each in reversed(jobs)]
+
+    async def status(self, uid: str) -> StudyStatus:
+        async with self.store.view() as work:
+            record = await work.studies.get(uid)
+        assert record is not None
+        return record.status
+
+
+async def walked(*studies: Study) -> Walked:
+    here = Walked(*studies)
+    await here.synchronise.begin()
+    await here.walk()
+    return here
+
+
+async def test_the_first_walk_tells_the_rules_nothing_and_ends_with_what_follows_it() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    assert (await here.told(), here.ended) == ([], 1)
+    await here.walk()
+    assert (await here.told(), here.ended) == ([], 1)
+
+
+async def test_a_study_that_is_new_in_the_archive_is_told_to_the_rules_once() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    here.archive.studies += (held("1.2.50.2", OWN),)
+    await here.walk()
+    await here.walk()
+    assert await here.told() == [("1.2.50.2", "study.available")]
+
+
+async def test_somebody_elses_new_study_is_not_told() -> None:
+    here = await walked()
+    here.archive.studies = (held("1.2.50.2", THEIRS),)
+    await here.walk()
+    assert await here.told() == []
+
+
+async def test_new_instances_of_a_known_study_are_told_to_the_rules() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    (before,) = here.archive.studies
+    more = replace(before.series[0], instances=(*before.series[0].instances, instance("1.2.50.1.1.3")))
+    here.archive.studies = (replace(before, series=(more,)),)
+    await here.walk()
+    assert await here.told() == [("1.2.50.1", "study.available")]
+
+
+async def test_many_studies_at_once_are_told_no_faster_than_the_rate() -> None:
+    here = await walked()
+    here.archive.studies = tuple(held(f"1.2.50.{number}", OWN) for number in range(1, 6))
+    at = here.clock.now()
+    await here.walk()
+    async with here.store.view() as work:
+        jobs = await work.ledger.list(kinds=frozenset({Kind.KEEP}))
+    assert sorted((each.due_at or at) - at for each in jobs) == [timedelta(seconds=number) for number in range(5)]
+
+
+async def test_a_deleted_study_is_cancelled_and_told() -> None:
+    here = await walked(held("1.2.50.1", OWN), held("1.2.50.2", OWN))
+    here.archive.studies = here.archive.studies[:1]
+    await here.walk()
+    assert await here.status("1.2.50.2") is StudyStatus.CANCELLED
+    assert await here.told() == [("1.2.50.2", "study.gone")]
+    await here.walk()
+    assert len(await here.told()) == 1
+
+
+async def test_a_study_that_comes_back_is_available_and_told() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    kept, here.archive.studies = here.archive.studies, ()
+    await here.walk()
+    here.archive.studies = kept
+    await here.walk()
+    assert await here.status("1.2.50.1") is StudyStatus.AVAILABLE
+    assert await here.told() == [("1.2.50.1", "study.gone"), ("1.2.50.1", "study.available")]
+
+
+async def test_a_rejected_instance_is_seen_no_more_and_told_as_a_change() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    (before,) = here.archive.studies
+    here.archive.studies = (
+        replace(before, series=(replace(before.series[0], instances=before.series[0].instances[:1]),)),
+    )
+    await here.walk()
+    async with here.store.view() as work:
+        record = await work.studies.get("1.2.50.1")
+    assert record is not None
+    assert (record.status, record.study.instance_count) == (StudyStatus.AVAILABLE, 1)
+    assert await here.told() == [("1.2.50.1", "study.changed")]
+
+
+async def test_a_study_that_was_only_not_among_the_pages_is_not_gone() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    here.archive.shy = {"1.2.50.1"}
+    await here.walk()
+    assert await here.status("1.2.50.1") is StudyStatus.AVAILABLE
+    assert await here.told() == []
+
+
+async def test_what_was_stored_just_now_is_not_gone_because_the_archive_is_late() -> None:
+    here = await walked()
+    async with here.store.unit() as work:
+        fresh = held("1.2.50.7", OWN)
+        await work.studies.add(arrived(fresh), fresh.patient, "Lakeside", here.clock.now())
+    await here.walk()
+    assert await here.status("1.2.50.7") is StudyStatus.AVAILABLE
+    await here.walk()
+    assert await here.status("1.2.50.7") is StudyStatus.CANCELLED
+
+
+async def test_an_archive_that_has_lost_nearly_everything_is_looked_at_by_a_person_first() -> None:
+    here = await walked(*(held(f"1.2.50.{number}", OWN) for number in range(1, 31)))
+    here.archive.studies = here.archive.studies[:5]
+    stopped = await here.walk()
+    assert stopped.state is State.FAILED
+    assert "does not have 25 of 30 studies any more; nothing was changed" in stopped.reason
+    assert "archive.url" in stopped.cure
+    assert await here.status("1.2.50.30") is StudyStatus.AVAILABLE
+    async with here.store.unit() as work:
+        await work.ledger.advance(stopped.id, Event.RELEASED, here.clock.now())
+    assert (await here.walk()).state is State.DONE
+    assert await here.status("1.2.50.30") is StudyStatus.CANCELLED
+    assert len(await here.told()) == 25
+
+
+async def test_a_study_without_a_patient_id_is_passed_over_and_counted() -> None:
+    here = Walked(replace(held("1.2.50.1", OWN), patient=patient()), held("1.2.50.2", OWN))
+    here.archive.studies = (replace(here.archive.studies[0], patient=Patient(identifiers=())), here.archive.studies[1])
+    await here.synchronise.begin()
+    done = await here.walk()
+    async with here.store.view() as work:
+        assert await work.studies.get("1.2.50.1") is None
+        assert await work.studies.get("1.2.50.2") is not None
+        (step,) = await work.ledger.timeline(done.id)
+    assert step.text.endswith("1 without a patient id were passed over")
