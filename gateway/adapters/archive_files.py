@@ -58,7 +58,7 @@ from gateway.adapters.durable import (
     translated,
     write_all,
 )
-from gateway.ports.archive import Coercion, Plan, PlannedInstance, Stored, StoreOutcome, Wanted
+from gateway.ports.archive import Coercion, OpenedPart, Plan, PlannedInstance, Stored, StoreOutcome, Wanted
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from profiles.errors import Duplicate, ExchangeError, InternalFault, MalformedMessage, RequestError, UnknownDocument
@@ -209,10 +209,11 @@ def _same(one: Iterable[bytes], other: Iterable[bytes]) -> bool:
 class _Incoming:
     """A part while it comes. `take` runs on the loop; `flush` and `put` in threads, one at a time."""
 
-    def __init__(self, key: str, path: Path) -> None:
-        self.key = key
+    def __init__(self, part: Part, path: Path) -> None:
+        self.key = part.key
         self.path = path
-        self.reader = Part10Reader()
+        self.reader = part.reader if isinstance(part, OpenedPart) else Part10Reader()
+        self._seen_bytes = self.reader.size_bytes  # of what comes first
         self.pending: list[bytes] = []
         self.pending_bytes = 0
         self._sha256 = hashlib.sha256()
@@ -231,7 +232,9 @@ class _Incoming:
         Raises:
             MalformedMessage: This is not DICOM.
         """
-        if self.reader.head is None and len(chunk) > LOOK_BYTES:  # what lies behind the head need not be copied
+        if self._seen_bytes > 0:
+            self._seen_bytes -= len(chunk)
+        elif self.reader.head is None and len(chunk) > LOOK_BYTES:  # what lies behind the head need not be copied
             view = memoryview(chunk)
             self.reader.feed(view[:LOOK_BYTES])
             self.reader.feed(view[LOOK_BYTES:])
@@ -461,7 +464,7 @@ class FilesArchive:
                 if cause is not None and cause is not error:
                     raise cause from error
                 raise
-            incoming = _Incoming(part.key, self._incoming / next(self._halves))
+            incoming = _Incoming(part, self._incoming / next(self._halves))
             cause = None
             try:
                 cause = await self._receive(part, incoming)

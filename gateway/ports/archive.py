@@ -11,10 +11,11 @@ from typing import Protocol
 
 from gateway.ports.studies import ArrivedInstance
 from profiles.errors import ExchangeError
-from profiles.model.content import Pour
+from profiles.model.content import Part, Pour
 from profiles.model.identifiers import AccessionNumber
 from profiles.model.imaging import Instance, Study
 from profiles.model.patient import Patient
+from profiles.wire.dicom.part10 import Part10Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +82,20 @@ class Plan:
     missing: Mapping[str, ExchangeError]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedPart(Part):
+    """A part whose header somebody looked at: `reader` has had the first `reader.size_bytes` of what `chunks` give."""
+
+    reader: Part10Reader
+
+
 class Archive(Protocol):
     """The place."""
 
     def store(self, pour: Pour, coercion: Coercion | None = None) -> AsyncIterator[StoreOutcome]:
         """Take every part in; an outcome comes when the instance is durable, not necessarily in the parts' order.
+
+        The header of an `OpenedPart` need not be read again.
 
         A part whose bytes stop early or are not DICOM is REFUSED with MalformedMessage; the rest goes on. An instance
         that we have with other content is REFUSED with Duplicate; nothing is overwritten.

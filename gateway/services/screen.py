@@ -1,9 +1,8 @@
 """Screen: look at each instance's header before the archive takes it, and turn away what does not belong."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 
-from gateway.ports.archive import Stored, StoreOutcome
+from gateway.ports.archive import OpenedPart, Stored, StoreOutcome
 from profiles.errors import ExchangeError, MalformedMessage
 from profiles.model.content import Pour
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader
@@ -56,7 +55,10 @@ class Screen:
             except MalformedMessage as raised:
                 error = bare(raised)
             if error is None:
-                yield replace(part, chunks=_rejoined(seen, part.chunks))
+                yield OpenedPart(
+                    key=part.key, media_type=part.media_type, size_bytes=part.size_bytes, headers=part.headers,
+                    chunks=_rejoined(seen, part.chunks), reader=reader,
+                )  # fmt: skip
                 continue
             head = reader.head
             self.turned_away.append(

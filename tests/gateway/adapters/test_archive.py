@@ -31,6 +31,7 @@ from gateway.adapters.http import HttpSessions
 from gateway.adapters.memory_archive import MemoryArchive
 from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Archive, Stored, Wanted
+from gateway.services.screen import Screen
 from profiles.errors import (
     Duplicate,
     ExchangeError,
@@ -41,6 +42,7 @@ from profiles.errors import (
     Unsupported,
 )
 from profiles.model.content import DICOM, Part, Pour
+from profiles.wire.dicom.part10 import Part10Head
 from tests.gateway.adapters.archives import (
     COERCION,
     LOCAL,
@@ -139,6 +141,26 @@ async def test_every_part_is_stored_and_told_of(under: Under, ct: SampleStudy) -
         metadata = json.loads(outcome.arrived.metadata)
         assert metadata["00080018"] == {"vr": "UI", "Value": [sample.sop_instance_uid]}
         assert metadata["00100020"]["Value"] == [PATIENT.identifiers[0].value]
+
+
+@pytest.mark.parametrize("size", [100, 10_000, 1 << 20])
+async def test_a_part_whose_header_was_looked_at_is_stored_as_any_other(
+    under: Under, ct: SampleStudy, size: int
+) -> None:
+    async def welcome(key: str, head: Part10Head) -> ExchangeError | None:
+        return None if key == head.sop_instance_uid else MalformedMessage("another one")
+
+    screen = Screen(welcome)
+    outcomes = await stored(under.archive, screen.passing(pour_of(bodies_of(ct), size)))
+    assert screen.turned_away == []
+    for outcome in outcomes:
+        sample = next(each for each in ct.instances if each.sop_instance_uid == outcome.key)
+        assert outcome.arrived is not None
+        ((_, instance),) = outcome.arrived.study.instances()
+        assert instance.size_bytes == sample.size_bytes
+        assert instance.sha256 == hashlib.sha256(sample.path.read_bytes()).hexdigest()
+    plan = await under.archive.plan(wanted_of(ct), None)
+    assert await poured(under.archive, plan) == bodies_of(ct)
 
 
 @pytest.mark.parametrize("size", [1, 131, 4096, 1 << 20])
