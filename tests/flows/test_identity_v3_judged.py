@@ -37,6 +37,7 @@ from tests.support.scenario import (
     read_soap,
     world,
 )
+from tests.support.soap import client_of
 
 GATEWAY = "/soap/responding-gateway"
 WHO = PatientCriteria(names=(NameCriteria(name=NAME),), birth=BirthCriteria(low=BORN, high=BORN))
@@ -149,3 +150,19 @@ async def test_messages_of_others_are_answered_in_valid_ones(
         assert dict(target.attrib) == dict(id_.attrib)
         responses = [each.get("code") for each in answer.iter("{*}queryResponseCode")]
         assert responses == ([query_code] if query_code else [])
+
+
+OPERATIONS = {
+    REGISTRY: 3,  # added, revised, merged
+    MANAGER: 5,  # ids, notification; query, its continuation and its end
+    GATEWAY: 4,  # query, retrieve; discovery, and the deferred one
+}
+
+
+async def test_a_strangers_tool_reads_what_each_address_serves(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        for address, count in OPERATIONS.items():
+            status, body = await here.valley.get(f"{address}?wsdl")
+            assert status == 200
+            (binding,) = client_of(body, tmp_path).wsdl.bindings.values()
+            assert len(binding.all()) == count, address
