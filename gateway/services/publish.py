@@ -34,15 +34,26 @@ from gateway.services.ingest import study_fact
 from gateway.services.lookup import Lookup
 from profiles.errors import Busy, ExchangeError, RequestError, RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
-from profiles.model.document import AvailabilityStatus, DocumentEntry, Submission
+from profiles.model.document import (
+    Association,
+    AssociationType,
+    AvailabilityStatus,
+    DocumentEntry,
+    Submission,
+    SubmissionSet,
+)
 from profiles.model.identifiers import PatientIdentifier, Uid
 from profiles.model.imaging import Manifest
 from profiles.model.moment import Moment
 from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import encode_kos
+from profiles.wire.ebxml.operations import NEW_STATUS, ORIGINAL_STATUS
 from profiles.wire.ebxml.response import refusal
+from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xdsi.rad68 import (
+    DEFAULTS,
     RAD_68,
+    CodeSet,
     ProvideAndRegisterRequest,
     SiteCodes,
     chosen_codes,
@@ -296,10 +307,8 @@ class Publish:
             await self._note(job, before.peer, "The study is gone, and nothing is registered of it")
             return Published.NOTHING
         if peer is not None:
-            raise RuleViolation(
-                f"the study is gone, and the registry of {peer.name} still has the entry {before.entry_uuid}",
-                cure="Have it deprecated there, then give this exchange up",
-            )
+            await self._deprecate(job, before, peer)
+            return Published.WITHDRAWN
         now = self._clock.now()
         async with self._store.unit() as work:
             await _unchanged(work, before)
@@ -307,6 +316,51 @@ class Publish:
             await work.publications.keep(replace(before, in_force=False, at=now))
         await self._note(job, "", "The study is gone: its entry is deprecated")
         return Published.WITHDRAWN
+
+    async def _deprecate(self, job: ExchangeJob, before: Publication, peer: Peer) -> None:
+        """Change the status of the one entry that is in force at a peer: the last offered that it took, or the one before.
+
+        Source: ITI TF-2 3.57.4.1.2 (update availability status).
+        """
+        targets = [*before.offered, *([before.entry_uuid] if before.in_force else [])]
+        if ITI_57.id not in peer.endpoints or before.patient_id is None:
+            raise RuleViolation(
+                f"the study is gone, and the registry of {peer.name} has the entry {targets[-1]}",
+                cure="Have it deprecated there, then give this exchange up; an endpoint for ITI-57 does it by itself",
+            )
+        codes = await self._compute.run(self._codes)
+        for place, target in enumerate(targets, start=1):
+            try:
+                await self._update(job, before.patient_id, target, codes, peer)
+                break
+            except ExchangeError as refused:
+                if refused.code not in NOT_REPLACEABLE or place == len(targets):
+                    raise
+        await self._keep(replace(before, in_force=False, offered=(), at=self._clock.now()))
+
+    async def _update(
+        self, job: ExchangeJob, identifier: PatientIdentifier, target: str, codes: SiteCodes, peer: Peer
+    ) -> None:
+        set_uuid = self._uuid()
+        change = Association(
+            entry_uuid=self._uuid(), type=AssociationType.UPDATE_AVAILABILITY_STATUS, source=set_uuid, target=target,
+            extra=(
+                (ORIGINAL_STATUS, (AvailabilityStatus.APPROVED.value,)),
+                (NEW_STATUS, (AvailabilityStatus.DEPRECATED.value,)),
+            ),
+        )  # fmt: skip
+        (content_type,) = codes.defaults.get(CodeSet.CONTENT_TYPE) or DEFAULTS[CodeSet.CONTENT_TYPE]
+        submission_set = SubmissionSet(
+            entry_uuid=set_uuid, unique_id=self._clock.new_uid(), source_id=self._house.source_id, patient_id=identifier,
+            content_type_code=content_type, submission_time=Moment(self._clock.now()),
+        )  # fmt: skip
+        request = UpdateRequest(submission=Submission(submission_set=submission_set, associations=(change,)))
+        facts = self._facts(peer, identifier)
+        async with self._peers.call(ITI_57, peer, request, exchange_id=job.id, facts=facts) as call:
+            refused = refusal(call.response.status, call.response.errors)
+            if refused is not None:
+                raise refused
+            call.learned(text="The study is gone: our entry was deprecated")
 
     def _facts(self, peer: Peer, identifier: PatientIdentifier) -> Facts:
         return Facts(

@@ -9,7 +9,16 @@ from gateway.model.peer import Peer
 from profiles.errors import ExchangeError, PeerTimeout
 from profiles.model.document import AvailabilityStatus, DocumentEntry
 from profiles.model.query import DocumentCriteria
-from profiles.wire.ebxml.response import RegistryResponse, Speaker, errors_of, status_of
+from profiles.wire.ebxml.operations import UPDATE, StatusChange, read_operations
+from profiles.wire.ebxml.response import (
+    RegistryError,
+    RegistryResponse,
+    ResponseStatus,
+    Speaker,
+    errors_of,
+    status_of,
+)
+from profiles.xds.iti57 import UpdateRequest
 from profiles.xdsi.rad68 import RAD_68
 from tests.support.registered import NOW
 
@@ -41,11 +50,11 @@ class Region:
 
     @asynccontextmanager
     async def call(self, transaction: Any, peer: Peer, request: Any, **_: object) -> AsyncIterator[Answered]:
-        assert (transaction, peer) == (RAD_68, self.peer)
-        self.submissions += 1
+        assert peer is self.peer
+        self.submissions += transaction is RAD_68
         if self.down is not None:
             raise self.down
-        response = await self._registered(request)
+        response = await (self._registered if transaction is RAD_68 else self._updated)(request)
         if self.deaf:
             self.deaf -= 1
             raise PeerTimeout("nothing came")
@@ -61,6 +70,19 @@ class Region:
         except ExchangeError as error:
             errors = errors_of(error, Speaker.REPOSITORY)
             return RegistryResponse(status=status_of(errors), errors=errors)
+        return RegistryResponse()
+
+    async def _updated(self, request: UpdateRequest) -> RegistryResponse:
+        """An entry is deprecated that was approved."""
+        ((change,), findings) = read_operations(request.submission, UPDATE)
+        assert findings == ()
+        assert isinstance(change, StatusChange)
+        now = {each.entry_uuid: each.availability_status for each in await self.entries(*AvailabilityStatus)}
+        if now.get(change.target) is not change.original:
+            code = "XDSMetadataUpdateOperationError" if change.target in now else "UnresolvedReferenceException"
+            return RegistryResponse(status=ResponseStatus.FAILURE, errors=(RegistryError(code=code, context=""),))
+        async with self.store.unit() as work:
+            await work.registry.set_status(change.target, change.new, NOW)
         return RegistryResponse()
 
     async def entries(self, *statuses: AvailabilityStatus) -> list[DocumentEntry]:

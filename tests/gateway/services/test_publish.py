@@ -23,6 +23,7 @@ from profiles.errors import (
     PeerRefused,
     PeerTimeout,
     PeerUnavailable,
+    RuleViolation,
     UnknownDocument,
     UnknownPatient,
     UnmappedCode,
@@ -225,8 +226,40 @@ async def test_an_entry_that_somebody_else_deprecated_is_not_published_again_unt
 async def test_a_study_that_is_gone_and_still_registered_elsewhere_is_told_to_a_person(scene: Scene) -> None:
     await scene.share()
     await scene.have(with_instances(2), StudyStatus.CANCELLED)
-    with pytest.raises(Exception, match="the registry of Region still has the entry urn:uuid:"):
+    with pytest.raises(RuleViolation, match="the registry of Region has the entry urn:uuid:") as told:
         await scene.share()
+    assert "ITI-57" in told.value.cure
+
+
+def updates(scene: Scene) -> None:
+    """Region takes updates of metadata from now on."""
+    endpoints = {**scene.region.peer.endpoints, "ITI-57": "http://region/soap/registry"}
+    scene.region.peer = replace(scene.region.peer, endpoints=endpoints)
+
+
+async def test_the_entry_of_a_study_that_is_gone_is_deprecated_where_updates_are_taken(scene: Scene) -> None:
+    await scene.share()
+    updates(scene)
+    await scene.have(with_instances(2), StudyStatus.CANCELLED)
+    assert await scene.share() is Published.WITHDRAWN
+    assert await scene.region.entries() == []
+    assert len(await scene.region.entries(AvailabilityStatus.DEPRECATED)) == 1
+    assert not (await scene.known()).in_force
+    assert await scene.share() is Published.NOTHING
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_the_entry_that_was_offered_last_is_deprecated_if_it_was_taken(scene: Scene, arrives: bool) -> None:
+    await scene.share()
+    await scene.have(with_instances(3))
+    scene.region.deaf, scene.region.down = int(arrives), None if arrives else PeerTimeout("nothing came")
+    with pytest.raises(PeerTimeout):
+        await scene.share()
+    scene.region.deaf, scene.region.down = 0, None
+    updates(scene)
+    await scene.have(with_instances(3), StudyStatus.CANCELLED)
+    assert await scene.share() is Published.WITHDRAWN
+    assert await scene.region.entries() == []
 
 
 async def test_two_exchanges_of_one_study_replace_one_after_the_other(scene: Scene) -> None:
