@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select, union_all
 
 from gateway.adapters.audit_folder import AuditFolder, mark_of, vouched
 from gateway.adapters.audit_tables import cursors, index, open_intents, records, subjects, writers
@@ -274,7 +274,7 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
     if criteria.until is not None:
         yield index.c.event_at < micros(criteria.until)
     if criteria.patient:
-        yield _about("patient", _is_patient(criteria.patient))
+        yield _about("patient", *_is_patient(criteria.patient))
     if criteria.study_instance_uid or criteria.exchange_ids:
         yield _of_study(criteria)
     if criteria.user:
@@ -287,8 +287,10 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
         yield index.c.outcome == criteria.outcome
 
 
-def _about(kind: str, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return index.c.number.in_(select(subjects.c.number).where(subjects.c.kind == kind, condition))
+def _about(kind: str, *alternatives: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Each by its own question: asked with OR, SQLite would walk through all subjects of the kind."""
+    asked = (select(subjects.c.number).where(subjects.c.kind == kind, each) for each in alternatives)
+    return index.c.number.in_(union_all(*asked))
 
 
 def _of_study(criteria: AuditCriteria) -> ColumnElement[bool]:
@@ -299,12 +301,12 @@ def _of_study(criteria: AuditCriteria) -> ColumnElement[bool]:
     )
 
 
-def _is_patient(asked: str) -> ColumnElement[bool]:
+def _is_patient(asked: str) -> tuple[ColumnElement[bool], ...]:
     """The whole CX; or the id alone, whoever gave it: a range of the key that ends before the next character."""
     if "^" in asked:
-        return subjects.c.term == asked
+        return (subjects.c.term == asked,)
     following = chr(ord("^") + 1)
-    return or_(subjects.c.term == asked, and_(subjects.c.term >= f"{asked}^", subjects.c.term < f"{asked}{following}"))
+    return subjects.c.term == asked, and_(subjects.c.term >= f"{asked}^", subjects.c.term < f"{asked}{following}")
 
 
 def _chained(row: Row) -> ChainedRecord:

@@ -75,6 +75,7 @@ ALSO_BY_INDEX: dict[str, Any] = {
     "studies by series": lambda work: work.studies.search(StudyCriteria(series_instance_uids=("1.2",))),
     "studies by instance": lambda work: work.studies.search(StudyCriteria(sop_instance_uids=("1.2",))),
     "studies by name": lambda work: work.studies.search(StudyCriteria(patient_name="doe*"), False),
+    "studies of a day": lambda work: work.studies.search(StudyCriteria(started=(("eq", Moment.from_dtm("20260301")),))),
     "newest studies": lambda work: work.studies.search(StudyCriteria(), False),
     "next page": lambda work: work.studies.search(
         StudyCriteria(order="updated", after=PageKey(value="2026-01-01T00:00:00+00:00", study_instance_uid="1")), False

@@ -211,6 +211,24 @@ async def test_reviewers_find_by_each_of_their_questions(house: Trail) -> None:
     assert await numbers(house, since=SUBMISSION.at, until=SUBMISSION.at + timedelta(seconds=1)) == every
 
 
+async def test_a_patients_records_are_found_by_the_patient_and_not_among_everybodys(tmp_path: Path) -> None:
+    house = await started(tmp_path)
+    await house.record(SUBMISSION, RETRIEVE)
+    asked: list[str] = []
+    async with house.store.reading() as executor:  # the reader that the question will get
+        reader = executor.raw  # type: ignore[attr-defined]
+    reader.set_trace_callback(asked.append)
+    assert await numbers(house, patient="V123") == [2, 1]
+    reader.set_trace_callback(None)
+    (question,) = [each for each in asked if each.startswith("SELECT")]
+    plan = [row[3] for row in reader.execute(f"explain query plan {question}")]
+    assert [step for step in plan if "audit_subjects" in step] == [
+        "SEARCH audit_subjects USING PRIMARY KEY (kind=? AND term=?)",
+        "SEARCH audit_subjects USING PRIMARY KEY (kind=? AND term>? AND term<?)",
+    ]
+    await house.stop()
+
+
 async def test_a_study_is_told_with_the_records_of_its_exchanges(house: Trail) -> None:
     await house.record(SUBMISSION, exchange_id="took it in")  # RAD-68 names patient and submission set, and no study
     await house.record(RETRIEVE, exchange_id="took it in")

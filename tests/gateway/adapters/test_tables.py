@@ -20,6 +20,8 @@ from gateway.adapters.migrations import configuration, heads, upgrade
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tables import metadata
 from gateway.model.job import Event, Kind, State
+from profiles.model.moment import Moment
+from profiles.model.query import StudyCriteria
 from tests.gateway.adapters.plans import ALSO_BY_INDEX, BY_PATIENT, find, plans, scans, sorts
 from tests.gateway.adapters.stores import no_audit
 from tests.support.registered import (
@@ -224,6 +226,18 @@ NOT_WALKED = (
 async def test_a_few_studies_are_found_from_their_key_and_not_by_walking_in_order(watched: SqlStore, name: str) -> None:
     plan = await plans(watched, ALSO_BY_INDEX[name])
     assert any(re.search(r"SEARCH studies USING INDEX \S+ \(study_instance_uid=\?\)", step) for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("comparison", "ends"), [("eq", ">? AND started_order<?"), ("ge", "<?"), ("gt", "<?"), ("le", ">?"), ("lt", ">?")]
+)
+async def test_studies_of_a_time_are_looked_for_where_that_time_is_and_not_from_the_newest_on(
+    watched: SqlStore, comparison: str, ends: str
+) -> None:
+    criteria = StudyCriteria(started=((comparison, Moment.from_dtm("20260301")),))
+    plan = await plans(watched, lambda work: work.studies.search(criteria, False))
+    (walk,) = [step for step in plan if " studies " in step]
+    assert walk == f"SEARCH studies USING INDEX ix_studies_started_order_study_instance_uid (started_order{ends})"
 
 
 async def test_claiming_looks_at_what_is_due_and_nothing_else(watched: SqlStore) -> None:
