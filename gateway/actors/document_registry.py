@@ -12,6 +12,7 @@ from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti42 import ITI_42, RegisterRequest, RegistryResponse
 from profiles.xds.iti51 import ITI_51
 from profiles.xds.iti57 import ITI_57, UpdateRequest
+from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xds.iti62 import ITI_62, RemoveMetadataRequest
 from profiles.xds.iti92 import ITI_92, RestrictedUpdateRequest
 
@@ -29,6 +30,13 @@ class DocumentRegistry:
     @answers(ITI_42)
     async def register_document_set(self, request: RegisterRequest, exchange: Exchange) -> RegistryResponse:
         """Register documents that a repository keeps."""
+        return _done(exchange, await self._ingest.register(request.submission, exchange))
+
+    @answers(ITI_61)
+    async def register_on_demand_document_entry(
+        self, request: RegisterOnDemandRequest, exchange: Exchange
+    ) -> RegistryResponse:
+        """Register documents that are made when they are asked for."""
         return _done(exchange, await self._ingest.register(request.submission, exchange))
 
     @answers(ITI_18)

@@ -36,6 +36,7 @@ from gateway.adapters.registry_rules import (
     Target,
     check_associations,
     check_document,
+    check_entry_type,
     check_within,
     coded,
     folder_fits,
@@ -191,6 +192,7 @@ class MemoryRegistry:
         for entry in submission.entries:
             hash_, size_bytes = state.unique_ids.get(("entry", entry.unique_id), ("", None))
             check_document(entry, hash_, size_bytes)
+            check_entry_type(entry, await self.entries(entry.unique_id))
             size_bytes = entry.size_bytes if size_bytes is None else size_bytes
             state.unique_ids["entry", entry.unique_id] = (hash_ or entry.hash, size_bytes)
         check_associations(submission, {uuid_: self._target(uuid_) for uuid_ in state.objects})

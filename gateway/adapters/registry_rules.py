@@ -113,6 +113,19 @@ def check_within(submission: Submission) -> None:
             )
 
 
+def check_entry_type(entry: DocumentEntry, registered: Iterable[DocumentEntry]) -> None:
+    """A uniqueId is that of a stable document or of an on-demand one (ITI TF-2 3.61.4.1.3).
+
+    Raises:
+        RuleViolation: Here it is that of the other kind (XDSRegistryMetadataError).
+    """
+    if any(each.entry_type is not entry.entry_type for each in registered):
+        raise RuleViolation(
+            "the uniqueId is that of a document of another objectType",
+            code="XDSRegistryMetadataError", location=entry.unique_id,
+        )  # fmt: skip
+
+
 def check_document(entry: DocumentEntry, hash_: str, size_bytes: int | None) -> None:
     """Two documents may share a uniqueId only if they are equal; what was not told is not compared.
 

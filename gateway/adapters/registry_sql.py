@@ -22,6 +22,7 @@ from gateway.adapters.registry_rules import (
     Target,
     check_associations,
     check_document,
+    check_entry_type,
     check_within,
     folder_fits,
     last_update,
@@ -303,6 +304,7 @@ class SqlRegistry:
                 continue
             ((hash_, size_bytes),) = await self._db.rows(_UNIQUE_ID, {"kind": "entry", "unique_id": entry.unique_id})
             check_document(entry, hash_, size_bytes)
+            check_entry_type(entry, await self.entries(entry.unique_id))
             if (entry.hash and not hash_) or (entry.size_bytes is not None and size_bytes is None):
                 await self._db.run(
                     _LEARN_UNIQUE_ID,

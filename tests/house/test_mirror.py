@@ -120,6 +120,7 @@ TRANSACTIONS_PROVED_BY = {
     "pix/iti8": "tests/profiles/pix/test_feeds.py",  # one table for both feeds: what differs stands side by side
     "pix/iti30": "tests/profiles/pix/test_feeds.py",
     "xds/iti42": "tests/profiles/xds/iti41/test_audit.py",  # the three submissions have the same audit and rules
+    "xds/iti61": "tests/profiles/xds/iti41/test_audit.py",  # a fourth submission
     "xds/iti86": "tests/profiles/xds/iti62/test_iti62.py",  # two removals, one table
     "xds/iti92": "tests/profiles/xds/iti57/test_iti57.py",  # an update and its restricted form
 }

@@ -6,11 +6,15 @@ import pytest
 from lxml import etree
 
 from profiles.findings import Severity
-from profiles.model.document import Association, AssociationType, DocumentEntry, Submission
+from profiles.model.document import Association, AssociationType, DocumentEntry, EntryType, Submission
 from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.moment import Moment
+from profiles.model.query import DocumentCriteria
 from profiles.wire.ebxml.response import ERROR_CODES
 from profiles.wire.ebxml.rim import RIM
+from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti42 import ITI_42, RegisterRequest, RegistryResponse, ResponseStatus
+from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from tests.support.ebxml import judge, written
 from tests.support.hl7 import HOUSE
 from tests.support.registered import entry_uuid, folder, relation
@@ -186,3 +190,64 @@ async def test_an_addendum_starts_at_a_document_of_the_submission() -> None:
     await register(here, brought(old, older))
     wrong = relation(APPEND, old.entry_uuid, older.entry_uuid)
     assert await refused(here, with_arrows(brought(), wrong)) == ["UnresolvedReferenceException"]
+
+
+# --- documents that are made when they are asked for -------------------------------------------------------------------
+
+
+def on_demand(**fields: object) -> DocumentEntry:
+    bare = {"entry_type": EntryType.ON_DEMAND, "creation_time": None, "hash": "", "size_bytes": None}
+    return registrable(JAN, **bare | fields)
+
+
+async def register_on_demand(here: RegistryHouse, submitted: Submission) -> list[str]:
+    before = here.memory.state.entries
+    answer = await here.ask(ITI_61, RegisterOnDemandRequest(submission=submitted))
+    assert (here.memory.state.entries == before) == (answer.status is ResponseStatus.FAILURE)
+    return codes(answer.errors)
+
+
+@pytest.mark.judge_standard
+async def test_an_on_demand_entry_is_registered_and_found_by_who_asks_for_such() -> None:
+    here, one = await house(), on_demand()
+    judge(written(ITI_61.encode_request(RegisterOnDemandRequest(submission=brought(one)))))
+    assert await register_on_demand(here, brought(one)) == []
+    judge(here.answer)
+    criteria = DocumentCriteria(patient_ids=(JAN,), statuses=(one.availability_status,))
+    for types, found in (((EntryType.STABLE,), []), ((EntryType.ON_DEMAND,), [one.entry_uuid])):
+        asked = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=replace(criteria, entry_types=types))
+        assert [each.entry_uuid for each in (await here.ask(ITI_18, asked)).entries] == found
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("creation_time", Moment.from_dtm("2026")), ("hash", "0" * 40), ("size_bytes", 0)]
+)
+async def test_an_on_demand_entry_says_nothing_of_bytes_that_there_are_not(field: str, value: object) -> None:
+    here = await house()
+    assert await register_on_demand(here, brought(on_demand(**{field: value}))) == ["XDSRegistryMetadataError"]
+
+
+async def test_each_kind_of_entry_has_its_own_registration() -> None:
+    here = await house()
+    assert await register_on_demand(here, brought(registrable())) == ["XDSRegistryMetadataError"]
+    assert await refused(here, brought(on_demand())) == ["XDSRegistryMetadataError"]
+    assert await register_on_demand(here, brought(on_demand(repository_unique_id=None))) == ["XDSRegistryMetadataError"]
+
+
+async def test_a_uniqueid_is_of_one_kind_and_an_on_demand_entry_may_come_again() -> None:
+    here, one, stable = await house(), on_demand(), registrable()
+    assert await register_on_demand(here, brought(one)) == []
+    assert await register_on_demand(here, brought(on_demand(unique_id=one.unique_id))) == []
+    await register(here, brought(stable))
+    assert await register_on_demand(here, brought(on_demand(unique_id=stable.unique_id))) == [
+        "XDSRegistryMetadataError"
+    ]
+    assert await refused(here, brought(registrable(JAN, unique_id=one.unique_id))) == ["XDSRegistryMetadataError"]
+
+
+async def test_a_snapshot_points_at_the_on_demand_entry_that_it_was_made_of() -> None:
+    here, one, snapshot = await house(), on_demand(), registrable()
+    assert await register_on_demand(here, brought(one)) == []
+    arrow = relation(AssociationType.IS_SNAPSHOT_OF, snapshot.entry_uuid, one.entry_uuid)
+    answer = await register(here, brought(snapshot, associations=(arrow,)))
+    assert answer.errors == ()

@@ -984,3 +984,14 @@ async def test_where_the_newest_version_goes_the_one_before_it_is_the_newest(sto
         await work.registry.remove([first.entry_uuid], LATER)
         assert await work.registry.superseded([second.entry_uuid]) == frozenset()
     assert await found(store, logical_ids=(first.entry_uuid,), latest=True) == [second.unique_id]
+
+
+async def test_a_uniqueid_is_that_of_a_stable_document_or_of_one_on_demand(store: Store) -> None:
+    stable = entry(hash="", size_bytes=None)
+    on_demand = entry(entry_type=EntryType.ON_DEMAND, hash="", size_bytes=None)
+    await put(store, submission(stable), submission(on_demand))
+    for there, other in ((stable, EntryType.ON_DEMAND), (on_demand, EntryType.STABLE)):
+        again = replace(there, entry_uuid=entry_uuid(), entry_type=other)
+        error = await refused(store, submission(again))
+        assert (error.code, error.location) == ("XDSRegistryMetadataError", there.unique_id)
+    await put(store, submission(replace(on_demand, entry_uuid=entry_uuid())))

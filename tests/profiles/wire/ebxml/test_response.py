@@ -52,6 +52,7 @@ COLUMN = {
     "RAD-69": (Speaker.SOURCE, "ITI-43"),
     "ITI-51": (Speaker.REGISTRY, "ITI-18"),
     "ITI-57": (Speaker.REGISTRY, "ITI-57"),
+    "ITI-61": (Speaker.REGISTRY, "ITI-42"),
     "ITI-92": (Speaker.REGISTRY, "ITI-92"),
     "ITI-62": (Speaker.REGISTRY, "ITI-62"),
     "ITI-86": (Speaker.SOURCE, "ITI-86"),
@@ -65,6 +66,7 @@ CANNOT_ARISE = {
     # a registration neither asks for many nor of a community
     "ITI-42": ASKS_NOTHING,
     "ITI-57": ASKS_NOTHING,
+    "ITI-61": ASKS_NOTHING,
     "ITI-92": ASKS_NOTHING,
     # a removal names objects and neither a patient nor a new id
     "ITI-62": {

@@ -1,4 +1,4 @@
-"""What is audited of submissions: ITI-41 here, and ITI-42 and RAD-68, which differ in their code alone."""
+"""What is audited of submissions: ITI-41 here, and ITI-42, ITI-61 and RAD-68, which differ in their code alone."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,11 +10,15 @@ from profiles.transaction import Side, SoapTransaction
 from profiles.wire.audit.participants import EXPORT, IMPORT
 from profiles.xds.iti41 import ITI_41, RegistryError, RegistryResponse, ResponseStatus
 from profiles.xds.iti42 import ITI_42
+from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xdsi.rad68 import RAD_68
 from tests.profiles.xds.audited import DOCTOR, DOWN, ME, OTHER, PATIENT, REFUSED, THEM, facts, ids, judge, parties
 from tests.profiles.xds.messages import FAILURE, PROVIDE, REGISTER
 
-CASES: list[tuple[SoapTransaction[Any, Any], Any]] = [(ITI_41, PROVIDE), (ITI_42, REGISTER), (RAD_68, PROVIDE)]
+ON_DEMAND = RegisterOnDemandRequest(submission=REGISTER.submission)
+CASES: list[tuple[SoapTransaction[Any, Any], Any]] = [
+    (ITI_41, PROVIDE), (ITI_42, REGISTER), (RAD_68, PROVIDE), (ITI_61, ON_DEMAND)
+]  # fmt: skip
 EACH = pytest.mark.parametrize(("transaction", "request_"), CASES, ids=lambda value: str(getattr(value, "id", "")))
 SET_ID = "1.2.826.0.1.99.3"
 PATIENT_ID = "XAD77^^^&1.3.6.1.4.1.21367.2005.13.20.1000&ISO"
@@ -94,5 +98,5 @@ def test_codes_differ() -> None:
     records = [
         transaction.audit(Side.RESPONDER, request, RegistryResponse(), facts())[0] for transaction, request in CASES
     ]
-    assert len({record.types for record in records}) == 3
+    assert len({record.types for record in records}) == 4
     assert len({replace(record, types=()) for record in records}) == 1
