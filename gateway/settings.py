@@ -93,6 +93,8 @@ class ArchiveSection(Section):
     native_url: str = ""  # Orthanc's own /instances, where there is one: large objects come several times faster
     user: str = ""
     password: SecretStr = SecretStr("")
+    look_again_s: float = Field(default=900.0, gt=0)  # between two walks: how old the index of what others change may be
+    late_s: float = Field(default=600.0, ge=0)  # so long it may not tell of what it was given; after that it has lost it
 
 
 class ListenSection(Section):

@@ -37,6 +37,8 @@ kind = "files"                      # or "dicomweb": your VNA or PACS
 # native_url = "http://localhost:8042/instances"   # Orthanc only: large objects come several times faster
 # user = ""
 # password = ""                     # better by environment: RADGATE__ARCHIVE__PASSWORD
+# look_again_s = 900.0              # between two walks through an archive that others fill too
+# late_s = 600.0                    # so long it may not tell of what it was given; after that it has lost it
 
 [listen]
 host = "127.0.0.1"                  # another address wants [tls]

@@ -25,8 +25,6 @@ from gateway.services.rules import When, happened
 from profiles.errors import IdentityConflict, PeerProtocolError
 from profiles.model.query import StudyCriteria
 
-AGAIN = timedelta(minutes=15)  # how old the index of an archive without events may become
-SETTLED = timedelta(minutes=10)  # an archive may tell late of what it was given; only after that it has lost it
 BATCH = 500  # instances of one commit
 PAGE = 200  # studies that are compared at once
 MANY, SHARE = 20, 0.1  # more studies than both gone at once are a wrong address rather than a deletion
@@ -79,14 +77,29 @@ class Synchronise:
         clock: Clock,
         per_minute: int,
         walked: Callable[[Work], Awaitable[None]],
+        again: timedelta,
+        late: timedelta,
     ) -> None:
-        """`per_minute` studies at most are told to the rules; `walked` is called in the commit that ends the first walk."""
+        """Stand on the ports.
+
+        Args:
+            house: Who we are.
+            store: Where the index is.
+            archive: What is walked through.
+            clock: What time it is.
+            per_minute: So many studies at most are told to the rules.
+            walked: Called in the commit that ends the first walk.
+            again: Between two walks.
+            late: So long the archive may not tell of what it was given; only after that it has lost it.
+        """
         self._house = house
         self._store = store
         self._archive = archive
         self._clock = clock
         self._pause = timedelta(minutes=1) / per_minute
         self._walked = walked
+        self._again = again
+        self._late = late
         self.notice = "The index of the archive is not complete yet: studies may be missing from this answer."
 
     async def begin(self) -> None:
@@ -99,7 +112,7 @@ class Synchronise:
                 await self._open(work)
 
     async def run(self, job: ExchangeJob) -> None:
-        """One walk through the archive; the next one is due a quarter of an hour later.
+        """One walk through the archive; the next one is due `again` later.
 
         Raises:
             PeerError: As the archive answered; or so much is gone that a person is to look at it first.
@@ -141,7 +154,7 @@ class Synchronise:
             if walk.first:
                 await self._walked(work)
             await work.ledger.advance(job.id, Event.ANNOUNCED, now)
-            await self._open(work, AGAIN)
+            await self._open(work, self._again)
 
     async def _known(self, walk: _Walk, study_instance_uid: str, instances: int | None) -> bool:
         """Whether we have as many instances of a study as the archive says it has, those that we hide too."""
@@ -224,7 +237,7 @@ class Synchronise:
         now = self._clock.now()
         async with self._store.unit() as work:
             record = await work.studies.get(uid, everything=True)
-            if record is None or record.updated_at > now - SETTLED:
+            if record is None or record.updated_at > now - self._late:
                 return
             lost = [
                 str(each.sop_instance_uid) for _, each in record.study.instances() if each.sop_instance_uid not in there

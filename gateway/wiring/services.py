@@ -92,7 +92,8 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         None
         if foreign is None
         else Synchronise(
-            house=house, store=store, archive=foreign, clock=clock, per_minute=per_minute, walked=walked
+            house=house, store=store, archive=foreign, clock=clock, per_minute=per_minute, walked=walked,
+            again=timedelta(seconds=settings.archive.look_again_s), late=timedelta(seconds=settings.archive.late_s),
         )
     )  # fmt: skip
     transfer = Transfer(

@@ -67,7 +67,10 @@ class Foreign:
 def keeping(
     store: MemoryStore, archive: Foreign, clock: FixedClock = CLOCK, walked: Callable[[Work], Awaitable[None]] = nothing
 ) -> Synchronise:
-    return Synchronise(house=HOUSE, store=store, archive=archive, clock=clock, per_minute=60, walked=walked)
+    return Synchronise(
+        house=HOUSE, store=store, archive=archive, clock=clock, per_minute=60, walked=walked,
+        again=timedelta(minutes=15), late=timedelta(minutes=10),
+    )  # fmt: skip
 
 
 async def run(store: MemoryStore, synchronise: Synchronise) -> None:
@@ -79,7 +82,7 @@ async def run(store: MemoryStore, synchronise: Synchronise) -> None:
 
 def follow_with(store: MemoryStore, synchronise: Synchronise, clock: FixedClock) -> Follow:
     return Follow(
-        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, backfill=None, inform=None,  # type: ignore[arg-type]  # not asked here
+        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, backfill=None, inform=None, lookup=None,  # type: ignore[arg-type]  # not asked here
         rules=(), synchronise=synchronise, clock=clock, system="radgate",
     )  # fmt: skip
 
