@@ -3,12 +3,17 @@
 import asyncio
 import http.client
 from collections.abc import Awaitable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
 
 import aiohttp
+import orjson
 import pytest
 
 from conformance.samples import SampleStudy, sample_patient, write_ct_study
+from gateway.services.ingest import BATCH_INSTANCES
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.imaging import Instance, Manifest, Series, Study
 from profiles.model.moment import Moment
@@ -32,19 +37,22 @@ retrieve_location_uids = ["{location}"]
 """
 
 
-def pieces(study: SampleStudy, many: int) -> Iterator[bytes]:
-    """A request, made while it is sent."""
-    for body in copies(study, NUMBER, many):
+def pieces(study: SampleStudy, many: int, stops_at: int = -1, goes_on: Event | None = None) -> Iterator[bytes]:
+    """A request, made while it is sent; it may stop until it may go on."""
+    for each, body in enumerate(copies(study, NUMBER, many)):
+        if each == stops_at and goes_on is not None:
+            goes_on.wait(120)
         yield b"--x\r\nContent-Type: application/dicom\r\n\r\n" + body + b"\r\n"
     yield b"--x--\r\n"
 
 
-def store(port: int, study: SampleStudy, many: int) -> None:
+def store(port: int, study: SampleStudy, many: int, stops_at: int = -1, goes_on: Event | None = None) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    connection.request("POST", "/dicomweb/studies", body=pieces(study, many), headers=STOW_TYPE, encode_chunked=True)
-    answer = connection.getresponse()
-    said = answer.read()
-    connection.close()
+    body = pieces(study, many, stops_at, goes_on)
+    with closing(connection):
+        connection.request("POST", "/dicomweb/studies", body=body, headers=STOW_TYPE, encode_chunked=True)
+        answer = connection.getresponse()
+        said = answer.read()
     assert answer.status == 200, said[:300]
 
 
@@ -135,3 +143,63 @@ async def test_a_study_comes_in_and_goes_out_and_no_house_holds_it() -> None:
 @pytest.mark.timeout(1800)
 async def test_four_gigabytes_come_in_and_go_out_and_no_house_grows() -> None:
     assert max((await bring_and_pour(4 * GIGABYTE)).values()) < MOST_GROWTH_MIB
+
+
+# --- a house that goes down ---------------------------------------------------------------------------------------------
+
+
+async def indexed(ours: House, study: SampleStudy) -> int:
+    """How many instances of the copy a search finds."""
+    asked = f"http://127.0.0.1:{ours.http}/dicomweb/studies?StudyInstanceUID={copied_study(study, NUMBER)}"
+    async with aiohttp.ClientSession() as session, session.get(f"{asked}&includefield=00201208") as answer:
+        found = await answer.read()
+    return sum(each["00201208"]["Value"][0] for each in orjson.loads(found or b"[]"))
+
+
+async def told_of(ours: House) -> dict[str, str]:
+    """Exchanges that tell of pushed studies, and how far they are."""
+    return {each["id"]: each["state"] for each in await ours.process.ask("GET", "/exchanges?kind=store")}
+
+
+def orphans(ours: House) -> list[int]:
+    """How many each start said to be in the archive alone."""
+    lines = [orjson.loads(line) for line in ours.process.log().splitlines() if line.startswith("{")]
+    return [line["number"] for line in lines if line["event"] == "archive compared with its index"]
+
+
+@pytest.mark.timeout(120)
+async def test_a_house_that_goes_down_in_the_middle_of_a_push_has_whole_batches_and_takes_it_again(
+    tmp_path: Path,
+) -> None:
+    """The batches are indexed and nobody was answered; what came after them is in the archive, and start-up names it."""
+    many, whole, sent = BATCH_INSTANCES * 2 + 30, BATCH_INSTANCES * 2, BATCH_INSTANCES * 2 + 20
+    study = write_ct_study(tmp_path / "ct", seed=1, patient=PATIENT, series=1, instances=20, rows=64)
+    goes_on = Event()
+    archive = tmp_path / "house" / "data" / "archive" / "studies"
+    async with house(tmp_path / "house", knows=[PATIENT]) as ours:
+        pushing = asyncio.create_task(asyncio.to_thread(store, ours.http, study, many, sent, goes_on))
+        try:
+            async with asyncio.timeout(60):
+                while len(list(archive.rglob("*.dcm"))) < sent - 1 or await indexed(ours, study) < whole:
+                    await asyncio.sleep(0.05)
+            assert await indexed(ours, study) == whole
+            (begun,) = await told_of(ours)
+            ours.process.process.kill()
+        finally:
+            goes_on.set()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            await pushing
+    kept = len(list(archive.rglob("*.dcm")))
+    async with house(tmp_path / "house", knows=[PATIENT]) as again:
+        assert await indexed(again, study) == whole
+        assert await told_of(again) == {begun: "ready"}
+        async with asyncio.timeout(10):
+            while len(orphans(again)) < 2:  # one from each start
+                await asyncio.sleep(0.05)
+        assert orphans(again) == [0, kept - whole]
+        await asyncio.to_thread(store, again.http, study, many)
+        assert await indexed(again, study) == many
+        assert len(list(archive.rglob("*.dcm"))) == many
+        async with asyncio.timeout(30):
+            while await told_of(again) != {begun: "done"}:
+                await asyncio.sleep(0.1)
