@@ -17,6 +17,7 @@ from gateway.ports.store import Store
 from gateway.services.backfill import Backfill
 from gateway.services.collect import Collect
 from gateway.services.inform import FEED, IDENTIFY, Inform
+from gateway.services.lookup import WHOSE, Lookup
 from gateway.services.notify import Notify
 from gateway.services.publish import Publish
 from gateway.services.reconcile import whoever_is
@@ -46,6 +47,7 @@ class Follow:
         notify: Notify,
         backfill: Backfill,
         inform: Inform,
+        lookup: Lookup,
         rules: Sequence[Rule],
         synchronise: Synchronise | None,
         clock: Clock,
@@ -60,6 +62,7 @@ class Follow:
         self._notify = notify
         self._backfill = backfill
         self._inform = inform
+        self._lookup = lookup
         self._rules = rules
         self._synchronise = synchronise
         self._clock = clock
@@ -74,6 +77,8 @@ class Follow:
                 await self._attempt(job, self._find)
             else:
                 await self._transfer.run(job)
+        elif job.kind is Kind.FEED and job.texts(WHOSE):
+            await self._attempt(job, self._whose)
         elif job.kind is Kind.KEEP:
             await self._attempt(job, self._whole)
         elif job.kind is Kind.BACKFILL:
@@ -106,6 +111,14 @@ class Follow:
 
     async def _share(self, job: ExchangeJob) -> None:
         await self._publish.share(job, job.study_instance_uid, job.peer, anew=True)
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            await work.ledger.advance(job.id, Event.COMPLETE, now)
+            await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+
+    async def _whose(self, job: ExchangeJob) -> None:
+        """Others were asked, and that is all; what is held was released, or waits for a person."""
+        await self._lookup.whose(job)
         now = self._clock.now()
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.COMPLETE, now)

@@ -23,6 +23,7 @@ from gateway.ports.objects import Objects, StagedObject
 from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.exchange import Exchange
+from gateway.services.lookup import ask_whose
 from gateway.services.reconcile import Settled, Unsettled, settle
 from gateway.services.screen import Screen, Verdict, bare, study_of
 from gateway.services.supersede import Chain, Changed, chain_of, withdraw
@@ -234,9 +235,18 @@ class Ingest:
     """The one place where anything enters."""
 
     def __init__(
-        self, *, house: House, store: Store, archive: Archive, objects: Objects, compute: Compute, clock: Clock
+        self,
+        *,
+        house: House,
+        store: Store,
+        archive: Archive,
+        objects: Objects,
+        compute: Compute,
+        clock: Clock,
+        asks: bool = False,
     ) -> None:
-        """Stand on the ports."""
+        """`asks`: others can be asked who a patient is whom nobody here knows."""
+        self._asks = asks
         self._house = house
         self._store = store
         self._archive = archive
@@ -374,6 +384,8 @@ class Ingest:
         if isinstance(settled, Unsettled):
             await self._register(work, _pending(submission), kept, exchange.now)
             await work.ledger.advance(job.id, Event.UNSETTLED, exchange.now, reason=settled.reason, cure=settled.cure)
+            if self._asks:
+                await ask_whose(work, self._clock, job, foreign)
             exchange.learned.text = "Kept and held: a person decides whose it is"
             exchange.learned.why, exchange.learned.cure = settled.reason, settled.cure
             return (
@@ -535,6 +547,8 @@ class Ingest:
         await work.ledger.open(job)
         if isinstance(settled, Unsettled):
             await work.ledger.advance(job.id, Event.UNSETTLED, now, reason=settled.reason, cure=settled.cure)
+            if self._asks:
+                await ask_whose(work, self._clock, job, foreign)
             return
         if settled.link is not None:
             await work.identity.link(settled.link)

@@ -1,7 +1,9 @@
-"""Lookup: by which id the affinity domain knows a patient of ours, where nobody has told us (ITI-45, ITI-47).
+"""Lookup: what others know of a patient's ids, where nobody has told us (ITI-45, ITI-47).
 
-A cross-reference manager is asked by our id first; where it does not know it, a demographics supplier by name, birth date
-and sex. What is found is kept as if it had been fed, so that it is asked once.
+*By which id the affinity domain knows a patient of ours*: a cross-reference manager is asked by our id first; where it does
+not know it, a demographics supplier by name, birth date and sex. *Who a foreign patient is*: what is held because nobody
+here has the sender's id has a job beside it that asks managers by that id; one certain patient of ours releases it, as a
+person would. What is found is kept as if it had been fed, so that it is asked once.
 
 What a newcomer gets wrong: a manager may know several ids of one domain for one patient. Then none of them is *the* id,
 and a person decides (ITI TF-2 3.45.4.2.3, case 6). The same holds for several candidates.
@@ -9,17 +11,20 @@ and a person decides (ITI TF-2 3.45.4.2.3, case 6). The same holds for several c
 Source: ITI TF-2 3.45.4.2.3, 3.47.4.2.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from gateway.model.house import House
+from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory, Peers
-from gateway.ports.store import Store
+from gateway.ports.store import Store, Work
 from gateway.services.discover import contradicts, device_of
 from gateway.services.inform import refuse_unless_accepted
-from profiles.model.identifiers import PatientIdentifier
+from profiles.errors import RuleViolation, UnknownDocument
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.patient import Evidence, IdentityLink, Patient, Sex
 from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
 from profiles.pdqv3.iti47 import ITI_47, Acknowledgement, CandidatesQuery
@@ -29,14 +34,37 @@ from profiles.wire.hl7v3.datatypes import InstanceIdentifier
 from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Transmission
 
+WHOSE = "whose"  # in a job's payload: the exchange that is held
 ENOUGH = 2  # candidates: more than one is too many, whoever they are
+
+
+async def ask_whose(work: Work, clock: Clock, held: ExchangeJob, foreign: Patient) -> None:
+    """Open the job beside a held exchange that asks others who its patient is."""
+    now = clock.now()
+    job = ExchangeJob(
+        id=clock.new_uuid(), kind=Kind.FEED, state=State.RECEIVED, opened_at=now, updated_at=now, peer=held.peer,
+        patient_id=str(foreign.identifiers[0]),
+        payload={WHOSE: [held.id], "foreign": [str(each) for each in foreign.identifiers]},
+    )  # fmt: skip
+    await work.ledger.open(job)
+    await work.ledger.advance(job.id, Event.SETTLED, now)
 
 
 class Lookup:
     """The consumer of other people's identity services."""
 
-    def __init__(self, *, house: House, store: Store, peers: Peers, directory: Directory, clock: Clock) -> None:
-        """Stand on the ports."""
+    def __init__(
+        self,
+        *,
+        house: House,
+        store: Store,
+        peers: Peers,
+        directory: Directory,
+        clock: Clock,
+        release: Callable[[str, str], Awaitable[object]],
+    ) -> None:
+        """`release` lets a held exchange go on for whom we can settle by now; its second argument is who decided."""
+        self._release = release
         self._house = house
         self._store = store
         self._peers = peers
@@ -50,7 +78,8 @@ class Lookup:
             PeerError: One that is to be asked could not answer: what it knows is not known yet.
         """
         for peer in self._asked(ITI_45.id):
-            found = await self._by_id(peer, patient, exchange_id)
+            domain = self._house.domain_authority
+            found = await self._by_id(peer, patient.identifiers[0], (domain,), exchange_id)
             if found:
                 return await self._kept(peer, patient, found, Evidence.FEED)
         for peer in self._asked(ITI_47.id):
@@ -59,13 +88,48 @@ class Lookup:
                 return await self._kept(peer, patient, found, Evidence.DEMOGRAPHICS)
         return None
 
+    async def whose(self, job: ExchangeJob) -> None:
+        """Find out who the patient of a held exchange is, by the job that `ask_whose` opened, and release it.
+
+        Where nobody knows for certain it stays held: a person decides, as without us.
+
+        Raises:
+            PeerError: One that is to be asked could not answer.
+        """
+        (held,) = job.texts(WHOSE)
+        for peer in self._asked(ITI_45.id):
+            for text in job.texts("foreign"):
+                foreign = PatientIdentifier.from_cx(text)
+                if await self._reunited(peer, foreign, job.id):
+                    with suppress(RuleViolation, UnknownDocument):  # somebody decided meanwhile
+                        await self._release(held, f"{peer.name} (ITI-45)")
+                    return
+
+    async def _reunited(self, peer: Peer, foreign: PatientIdentifier, exchange_id: str) -> bool:
+        """Whether the manager knows exactly one patient of ours by this id; then the two ids are linked."""
+        domains = tuple(dict.fromkeys((self._house.patient_authority, self._house.domain_authority)))
+        found = await self._by_id(peer, foreign, domains, exchange_id)
+        now = self._clock.now()
+        async with self._store.unit() as work:
+            ours = {each.identifiers[0]: each for id_ in found if (each := await work.identity.get(id_)) is not None}
+            if len(ours) != 1:
+                return False
+            (local,) = ours
+            await work.identity.link(
+                IdentityLink(local=local, foreign=foreign, evidence=Evidence.FEED, decided_by=peer.name, decided_at=now)
+            )
+        return True
+
     def _asked(self, transaction_id: str) -> list[Peer]:
         return [peer for peer in self._directory.all() if transaction_id in peer.endpoints]
 
-    async def _by_id(self, peer: Peer, patient: Patient, exchange_id: str) -> Sequence[PatientIdentifier]:
+    async def _by_id(
+        self, peer: Peer, identifier: PatientIdentifier, domains: tuple[Oid, ...], exchange_id: str
+    ) -> Sequence[PatientIdentifier]:
+        """The patient's ids of these domains that a manager knows."""
         query = IdentifiersQuery(
-            identifier=patient.identifiers[0],
-            domains=(self._house.domain_authority,),
+            identifier=identifier,
+            domains=domains,
             question=self._question(),
             transmission=self._transmission(peer),
         )
@@ -74,7 +138,7 @@ class Lookup:
                 call.learned(text=f"{peer.name} does not know the patient")
                 return ()
             refuse_unless_accepted(call.response.acknowledgement, peer)
-            found = [each for each in call.response.identifiers if each.authority == self._house.domain_authority]
+            found = [each for each in call.response.identifiers if each.authority in domains]
             call.learned(text=f"{peer.name} knows {len(found)} id(s) of the patient")
         return found
 

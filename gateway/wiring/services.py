@@ -35,6 +35,7 @@ from gateway.services.viewing import Viewing
 from gateway.settings import RuleSection, Settings
 from gateway.wiring.adapters import Adapters
 from profiles.model.identifiers import Oid
+from profiles.pixv3.iti45 import ITI_45
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +75,16 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     foreign = archive if isinstance(archive, DicomwebArchive) else None
     rewrite = Rewrite(store=store, archive=archive, compute=compute, clock=clock)
     codes = CodeSets(settings.affinity_domain.code_sets, house.patient_authority)
+    operations = Operations(
+        house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
+    )
+    lookup = Lookup(
+        house=house, store=store, peers=peers, directory=directory, clock=clock, release=operations.release
+    )
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
         codes=codes.current,
-        lookup=Lookup(house=house, store=store, peers=peers, directory=directory, clock=clock),
+        lookup=lookup,
     )  # fmt: skip
     rules = [_rule(rule) for rule in settings.rule]
     backfill = Backfill(store=store, publish=publish, rules=rules, clock=clock)
@@ -109,7 +116,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         keep_for=timedelta(hours=settings.limits.correlation_hours),
     )  # fmt: skip
     return Services(
-        ingest=Ingest(house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock),
+        ingest=Ingest(
+            house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock,
+            asks=any(ITI_45.id in peer.endpoints for peer in directory.all()),
+        ),
         retrieve=Retrieve(house=house, store=store, archive=archive),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
@@ -126,12 +136,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         follow=Follow(
             store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
             collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
-            inform=Inform(house=house, store=store, peers=peers, directory=directory, clock=clock),
+            inform=Inform(house=house, store=store, peers=peers, directory=directory, clock=clock), lookup=lookup,
             rules=rules, synchronise=synchronise, backfill=backfill,
         ),
-        operations=Operations(
-            house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
-        ),
+        operations=operations,
         documents=Documents(
             house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
             codes=codes.current,

@@ -3,7 +3,7 @@
 Source: ITI TF-2 3.45.4.2.3, 3.47.4.2.3.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +16,7 @@ from gateway.services import transfer
 from profiles.errors import Busy, RuleViolation, UnknownPatient
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
+from profiles.model.patient import PersonName
 from profiles.model.query import BirthCriteria
 from profiles.pdqv3.iti47 import ITI_47, Candidate, CandidatesQuery, CandidatesResponse, QueryResponseCode
 from profiles.pixv3.iti45 import ITI_45, IdentifiersQuery, IdentifiersResponse
@@ -25,11 +26,15 @@ from tests.support.scenario import (
     BORN,
     DOMAIN,
     DOMAIN_ID,
+    LAKESIDE_ID,
     NAME,
+    OTHER_ID,
+    SOMEBODY_ELSE,
     VALLEY,
     VALLEY_ID,
     ZEBEDIAH,
     World,
+    offer_of,
     world,
     write_study,
 )
@@ -140,3 +145,68 @@ async def test_a_refusal_is_not_taken_for_nobody(tmp_path: Path) -> None:
         failed = await published(here, "failed")
         assert failed["reason"] == "MPI refused the message"
         assert len(mpi.received) == 1
+
+
+# --- whose it is that is held -----------------------------------------------------------------------------------------
+
+UNLIKE = replace(OURS, name=PersonName(family="Quillfeather", given="Zeb"), birth_date=Moment.from_dtm("19610418"))
+"""As we know him, so that his demographics alone do not tell who Lakeside's patient is."""
+
+
+@asynccontextmanager
+async def holding(folder: Path, answer: Callable[[Any], Any]) -> AsyncIterator[tuple[World, IdentityPeer]]:
+    """Valley, and an MPI that says this; Lakeside has offered a study of a patient of its own."""
+    async with identity_peer() as mpi:
+        mpi.on(ITI_45, answer)
+        peers = {"MPI": {"device_id": "1.2.6.1", "endpoint": {"ITI-45": mpi.url}}}
+        async with world(folder, peers=peers) as here:
+            await here.valley.tell(UNLIKE)
+            reply = await here.valley.provide(offer_of(here.study()))
+            assert await reply.codes() == ("DocumentQueued",)
+            yield here, mpi
+
+
+async def test_what_is_held_is_released_when_a_manager_knows_whose_it_is(tmp_path: Path) -> None:
+    async with holding(tmp_path, lambda _: IdentifiersResponse(identifiers=(VALLEY_ID,))) as (here, mpi):
+        await here.valley.rests("done")
+        (query,) = mpi.received
+        assert (query.identifier, set(query.domains)) == (LAKESIDE_ID, {VALLEY, DOMAIN})
+        assert (await identified(here.valley, LAKESIDE_ID, VALLEY)).identifiers == (VALLEY_ID,)
+        decisions = [step for step in here.valley.kept().steps if step["text"].startswith("Released")]
+        assert all("MPI (ITI-45)" in step["text"] for step in decisions)
+        assert decisions
+        await here.valley.rests("done", kind="feed")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        UNKNOWN,
+        IdentifiersResponse(code=QueryResponseCode.NOT_FOUND),
+        IdentifiersResponse(identifiers=(replace(VALLEY_ID, value="VANOBODY"),)),
+        IdentifiersResponse(identifiers=(VALLEY_ID, OTHER_ID)),
+    ],
+    ids=["unknown there", "no id of ours", "nobody here", "two of ours"],
+)
+async def test_what_no_manager_knows_for_certain_stays_held(tmp_path: Path, answer: IdentifiersResponse) -> None:
+    async with holding(tmp_path, lambda _: answer) as (here, mpi):
+        await here.valley.tell(SOMEBODY_ELSE)
+        await mpi.until(1)
+        await here.valley.rests("done", kind="feed")
+        assert (await here.valley.exchange())["state"] == "held"
+
+
+async def test_a_manager_that_is_down_is_asked_again_and_what_is_held_waits(tmp_path: Path) -> None:
+    replies = iter([ITI_45.refuse(Busy("later")), IdentifiersResponse(identifiers=(VALLEY_ID,))])
+    async with holding(tmp_path, lambda _: next(replies)) as (here, mpi):
+        await mpi.until(2)
+        await here.valley.rests("done")
+
+
+async def test_a_pushed_study_that_is_held_is_released_too(tmp_path: Path) -> None:
+    async with identity_peer() as mpi:
+        mpi.on(ITI_45, lambda _: IdentifiersResponse(identifiers=(VALLEY_ID,)))
+        async with world(tmp_path, peers={"MPI": {"device_id": "1.2.6.1", "endpoint": {"ITI-45": mpi.url}}}) as here:
+            await here.valley.tell(UNLIKE)
+            await published(here, "done")
+            assert len(mpi.received) == 1

@@ -82,7 +82,7 @@ async def run(store: MemoryStore, synchronise: Synchronise) -> None:
 
 def follow_with(store: MemoryStore, synchronise: Synchronise, clock: FixedClock) -> Follow:
     return Follow(
-        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, backfill=None, inform=None, lookup=None,  # type: ignore[arg-type]  # not asked here
+        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, backfill=None, inform=None, lookup=None, lookup=None,  # type: ignore[arg-type]  # not asked here
         rules=(), synchronise=synchronise, clock=clock, system="radgate",
     )  # fmt: skip
 
