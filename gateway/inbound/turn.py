@@ -133,8 +133,9 @@ class _Unit:
 
     async def begin(self) -> Work:
         if self._work is None:
-            self._context = self._store.unit()
-            self._work = await self._context.__aenter__()
+            context = self._store.unit()
+            self._work = await context.__aenter__()
+            self._context = context  # only now: what was never entered is not left
         return self._work
 
     async def commit(self) -> None:

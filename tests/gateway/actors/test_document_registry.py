@@ -1,20 +1,33 @@
 """A registry as its peers meet it: what is registered, what is refused with which code, and what is only warned of."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from lxml import etree
 
+from gateway.adapters.memory import MemoryStore
+from gateway.ports.store import Work
+from profiles.errors import Busy, HouseError, OutOfResources
 from profiles.findings import Severity
 from profiles.model.document import Association, AssociationType, DocumentEntry, EntryType, Submission
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria
+from profiles.transaction import SoapTransaction
+from profiles.wire.ebxml.query import MultiPatientQuery
 from profiles.wire.ebxml.response import ERROR_CODES
 from profiles.wire.ebxml.rim import RIM
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti42 import ITI_42, RegisterRequest, RegistryResponse, ResponseStatus
+from profiles.xds.iti51 import ITI_51
+from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
+from profiles.xds.iti62 import ITI_62, RemoveMetadataRequest
+from profiles.xds.iti86 import ITI_86, DocumentRequest, RemoveDocumentsRequest
+from profiles.xds.iti92 import ITI_92, RestrictedUpdateRequest
 from tests.support.ebxml import judge, written
 from tests.support.hl7 import HOUSE
 from tests.support.registered import entry_uuid, folder, relation
@@ -251,3 +264,69 @@ async def test_a_snapshot_points_at_the_on_demand_entry_that_it_was_made_of() ->
     arrow = relation(AssociationType.IS_SNAPSHOT_OF, snapshot.entry_uuid, one.entry_uuid)
     answer = await register(here, brought(snapshot, associations=(arrow,)))
     assert answer.errors == ()
+
+
+# --- a store that cannot ------------------------------------------------------------------------------------------------
+
+
+class Unable(MemoryStore):
+    """A store that is full, or busy, when it is asked."""
+
+    trouble: HouseError | None = None
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Work]:
+        if self.trouble is not None:
+            raise self.trouble
+        async with super().unit() as work:
+            yield work
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[Work]:
+        if self.trouble is not None:
+            raise self.trouble
+        async with super().view() as work:
+            yield work
+
+
+def updated_once(old: DocumentEntry) -> Submission:
+    whole = brought(replace(old, entry_uuid=entry_uuid(), logical_id=old.entry_uuid))
+    extra = (("PreviousVersion", ("1",)),)
+    return replace(whole, associations=tuple(replace(each, extra=extra) for each in whole.associations))
+
+
+ONE = registrable()
+FIND_HIS = StoredQueryRequest(
+    query=StoredQuery.FIND_DOCUMENTS, criteria=DocumentCriteria(patient_ids=(JAN,), statuses=(ONE.availability_status,))
+)
+EVERY: list[tuple[SoapTransaction[Any, Any], object, str]] = [
+    (ITI_42, RegisterRequest(submission=brought(ONE)), "Registry"),
+    (ITI_61, RegisterOnDemandRequest(submission=brought(on_demand())), "Registry"),
+    (ITI_18, FIND_HIS, "Registry"),
+    (ITI_51, replace(FIND_HIS, query=MultiPatientQuery.FIND_DOCUMENTS), "Registry"),
+    (ITI_57, UpdateRequest(submission=updated_once(ONE)), "Registry"),
+    (ITI_92, RestrictedUpdateRequest(submission=updated_once(ONE)), "Registry"),
+    (ITI_62, RemoveMetadataRequest(entry_uuids=(ONE.entry_uuid,)), "Registry"),
+    (
+        ITI_86,
+        RemoveDocumentsRequest(
+            documents=(
+                DocumentRequest(repository_unique_id=str(HOUSE.repository_unique_id), document_unique_id=ONE.unique_id),
+            )
+        ),
+        "Repository",
+    ),
+]
+
+
+@pytest.mark.parametrize(("transaction", "request_", "speaker"), EVERY, ids=[str(each[0]) for each in EVERY])
+@pytest.mark.parametrize(("trouble", "word"), [(Busy("later"), "Busy"), (OutOfResources("full"), "OutOfResources")])
+async def test_a_store_that_cannot_is_told_so_that_the_sender_comes_back(
+    transaction: SoapTransaction[Any, Any], request_: object, speaker: str, trouble: HouseError, word: str
+) -> None:
+    store = Unable()
+    here = await RegistryHouse(store).open()
+    store.trouble = trouble
+    answer = await here.ask(transaction, request_)
+    assert answer.status is ResponseStatus.FAILURE
+    assert codes(answer.errors) == [f"XDS{speaker}{word}"]
