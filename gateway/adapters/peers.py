@@ -18,6 +18,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.telemetry import BYTES, CALLS, FINDINGS, logger
 from profiles.errors import ExchangeError, HouseError, PeerError, PeerUnavailable, RuleViolation, Unsupported
+from profiles.model.identifiers import Oid
 from profiles.transaction import Facts, Hl7Transaction, Party, Side, Transaction, User
 
 Response = TypeVar("Response")
@@ -57,6 +58,12 @@ class StaticDirectory:
     def by_repository(self, unique_id: str) -> Peer | None:
         """By what an entry calls repositoryUniqueId."""
         return self._repositories.get(unique_id)
+
+    def by_home(self, home: str, transaction_id: str) -> Peer | None:
+        """By the community that it speaks for, where it has an address for the transaction."""
+        return next(
+            (each for each in self._peers if each.speaks_for(Oid(home)) and transaction_id in each.endpoints), None
+        )
 
     def by_token(self, token_sha256: str) -> Peer | None:
         """By the SHA-256 of the bearer token that it showed."""

@@ -1,8 +1,10 @@
 """Collect: an operator wants a patient's studies from elsewhere. Ask a registry (ITI-18), take the manifests (ITI-43).
 
-What the manifests name is then fetched as for any other exchange, by `transfer`.
+A peer that is another community is asked as one (ITI-38, ITI-39): about the patient by the id that it knows, if we know
+that. What the manifests name is then fetched as for any other exchange, by `transfer`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.model.house import House
@@ -17,15 +19,17 @@ from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
 from gateway.services.reconcile import whoever_is
 from profiles.errors import PeerProtocolError, UnknownDocument, UnknownPatient, UnknownRepository
 from profiles.model.codes import MANIFEST_FORMAT
-from profiles.model.content import Content
+from profiles.model.content import Content, Poured
 from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Manifest
 from profiles.model.query import DocumentCriteria
-from profiles.transaction import Facts, Party
+from profiles.transaction import Facts, Party, Transaction
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.response import refusal
-from profiles.wire.ebxml.retrieve import DocumentRequest
+from profiles.wire.ebxml.retrieve import DocumentRequest, RetrieveDocumentSetResponse
+from profiles.xca.iti38 import ITI_38
+from profiles.xca.iti39 import ITI_39
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 
@@ -66,7 +70,7 @@ class Collect:
         if patient is None:
             raise UnknownPatient("the patient was merged away or is gone", cure="Ask again with the surviving id")
         registry = self._directory.known(job.peer)
-        entries = await self._query(job, registry, asked)
+        entries = await self._query(job, registry, await self._as_known_there(registry, asked))
         if not entries:
             raise UnknownDocument(
                 f"{registry.name} knows no manifest of this patient" + (" and study" if job.study_instance_uid else ""),
@@ -78,7 +82,7 @@ class Collect:
         async with self._store.unit() as work:
             await expect(work, zip(manifests, entries, strict=True), patient, registry.name, self._clock)
             return await work.ledger.advance(
-                job.id, Event.TEMPORARY, now, payload={**job.payload, "manifests": [entry.unique_id for entry in entries]},
+                job.id, Event.TEMPORARY, now, payload={**job.payload, **_found(entries)},
                 study_instance_uid=studies[0].study_instance_uid, due_at=now, reason="the manifests are here",
             )  # fmt: skip
 
@@ -92,9 +96,9 @@ class Collect:
             like = (f"{job.study_instance_uid}^%{STUDY_INSTANCE_UID}",)
             criteria, query = replace(criteria, reference_ids=(like,)), StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID
         facts = self._facts(registry, patient)
-        async with self._peers.call(
-            ITI_18, registry, StoredQueryRequest(query=query, criteria=criteria), exchange_id=job.id, facts=facts
-        ) as call:
+        asked = StoredQueryRequest(query=query, criteria=criteria)
+        transaction = ITI_18 if ITI_18.id in registry.endpoints else ITI_38
+        async with self._peers.call(transaction, registry, asked, exchange_id=job.id, facts=facts) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
                 raise refused
@@ -106,19 +110,14 @@ class Collect:
         repository = entry.repository_unique_id
         if repository is None:
             raise PeerProtocolError("the entry does not say in which repository its document is")
-        peer = self._directory.by_repository(str(repository))
-        if peer is None:
-            raise UnknownRepository(
-                f"nobody is known at repository {repository}",
-                cure="Add the id to repository_unique_ids of the [[peer]] that keeps the documents",
-            )
+        peer, transaction = self._keeper(repository, entry)
         wanted = DocumentRequest(
             repository_unique_id=repository,
             document_unique_id=entry.unique_id,
             home_community_id=entry.home_community_id,
         )
         async with self._peers.call(
-            ITI_43, peer, RetrieveDocumentSetRequest(documents=(wanted,)), exchange_id=job.id,
+            transaction, peer, RetrieveDocumentSetRequest(documents=(wanted,)), exchange_id=job.id,
             facts=self._facts(peer, entry.patient_id),
         ) as call:  # fmt: skip
             refused = refusal(call.response.head.status, call.response.head.errors)
@@ -142,8 +141,44 @@ class Collect:
             await work.documents.keep(entry.unique_id, staged)
         return manifest
 
+    def _keeper(
+        self, repository: Oid, entry: DocumentEntry
+    ) -> tuple[Peer, Transaction[RetrieveDocumentSetRequest, Poured[RetrieveDocumentSetResponse]]]:
+        """Who has the document, and how it is asked: a repository that we know, else the community of the entry."""
+        peer = self._directory.by_repository(str(repository))
+        if peer is not None:
+            return peer, ITI_43
+        if entry.home_community_id is not None:
+            peer = self._directory.by_home(entry.home_community_id, ITI_39.id)
+            if peer is not None:
+                return peer, ITI_39
+        raise UnknownRepository(
+            f"nobody is known at repository {repository}",
+            cure="Add the id to repository_unique_ids of the [[peer]] that keeps the documents, or an endpoint for"
+            " ITI-39 to that of its community",
+        )
+
+    async def _as_known_there(self, registry: Peer, asked: PatientIdentifier) -> PatientIdentifier:
+        """The id by which a community knows the patient, where it gave one or told it; else the one that was asked."""
+        home = registry.home_community_id
+        if home is None or ITI_18.id in registry.endpoints:
+            return asked
+        async with self._store.view() as work:
+            patient = await work.identity.get(asked)
+            ours = None if patient is None else patient.identifier_of(self._house.domain_authority)
+            told = None if ours is None else await work.correlations.get(ours, home, self._clock.now())
+        authority = registry.patient_authority
+        theirs = None if patient is None or authority is None else patient.identifier_of(authority)
+        return told or theirs or asked
+
     def _facts(self, peer: Peer, patient: PatientIdentifier) -> Facts:
         return Facts(
             at=self._clock.now(), source_id=self._house.name, local=self._house.party(), remote=Party(user_id=peer.name),
             patients=(patient,),
         )  # fmt: skip
+
+
+def _found(entries: Sequence[DocumentEntry]) -> dict[str, object]:
+    """What the transfer needs to know: the manifests, and of which community each is."""
+    homes = {entry.unique_id: entry.home_community_id for entry in entries if entry.home_community_id is not None}
+    return {"manifests": [entry.unique_id for entry in entries], "homes": homes}

@@ -86,7 +86,7 @@ class Federate:
         Raises:
             UnknownCommunity: Nobody.
         """
-        found = next((each for each in self.communities(transaction) if each.speaks_for(home)), None)
+        found = self._directory.by_home(home, transaction.id)
         if found is None:
             raise UnknownCommunity(
                 "this home community is not known here", location=home.urn,

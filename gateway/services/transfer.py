@@ -34,14 +34,17 @@ from profiles.errors import (
     UnknownDocument,
     UnknownRepository,
 )
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.content import Poured
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Instance, Manifest, Series, Study
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
-from profiles.transaction import Facts, Party
+from profiles.transaction import Facts, Party, Transaction
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
 from profiles.wire.ebxml.response import refusal
+from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
+from profiles.xcai.rad75 import RAD_75
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, to_retrieve_requests, unlocated
 
 RECEIVABLE = (
@@ -74,6 +77,9 @@ def delay_after(attempt: int) -> timedelta:
     """How long to wait before the next try: doubling from two seconds to half an hour."""
     return min(FIRST_DELAY * (1 << min(attempt, 16)), LONGEST_DELAY)
 
+
+ImagingRetrieval = Transaction[RetrieveImagingDocumentSetRequest, Poured[RetrieveDocumentSetResponse]]
+"""RAD-69 of a source, or RAD-75 of a community's gateway."""
 
 Named = tuple[Study, Series, Instance]
 """An instance, with the series and study that a manifest puts it in."""
@@ -156,23 +162,36 @@ class Transfer:
         wanted = await self._missing(manifest)
         for uid in wanted.keys() & set(unlocated(manifest)):
             fetched.refused[uid] = "the manifest does not say where it is (Retrieve Location UID)"
+        home = _home_of(job, manifest)
         located = to_retrieve_requests(manifest, transfer_syntax_uids=RECEIVABLE, only=frozenset(wanted))
         for each in located:
-            peer = self._directory.by_retrieve_location(each.retrieve_location_uid)
-            if peer is None:
-                raise UnknownRepository(
-                    f"nobody is known at retrieve location {each.retrieve_location_uid}",
-                    cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images",
-                )
+            peer, transaction = self._keeper(each.retrieve_location_uid, home)
             there = [str(instance.document.document_unique_id) for instance in each.request.instances()]
             for start in range(0, len(there), peer.batch_instances):
                 batch = frozenset(there[start : start + peer.batch_instances])
-                requests = to_retrieve_requests(manifest, transfer_syntax_uids=RECEIVABLE, only=batch)
+                requests = to_retrieve_requests(
+                    manifest, transfer_syntax_uids=RECEIVABLE, only=batch, home_community_id=home
+                )
                 request = next(
                     again.request for again in requests if again.retrieve_location_uid == each.retrieve_location_uid
                 )
                 chosen = {uid: wanted[uid] for uid in batch}
-                await self._fetch_batch(job, request, chosen, peer, patient, fetched)
+                await self._fetch_batch(job, transaction, request, chosen, peer, patient, fetched)
+
+    def _keeper(self, location: Oid, home: Oid | None) -> tuple[Peer, ImagingRetrieval]:
+        """Who has the images, and how it is asked: a source that we know, else the community of the manifest."""
+        peer = self._directory.by_retrieve_location(location)
+        if peer is not None:
+            return peer, RAD_69
+        if home is not None:
+            peer = self._directory.by_home(home, RAD_75.id)
+            if peer is not None:
+                return peer, RAD_75
+        raise UnknownRepository(
+            f"nobody is known at retrieve location {location}",
+            cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images, or an endpoint for RAD-75"
+            " to that of its community",
+        )
 
     async def _missing(self, manifest: Manifest) -> dict[str, Named]:
         """What the manifest names and is awaited still, by SOP Instance UID.
@@ -191,6 +210,7 @@ class Transfer:
     async def _fetch_batch(
         self,
         job: ExchangeJob,
+        transaction: ImagingRetrieval,
         request: RetrieveImagingDocumentSetRequest,
         wanted: Mapping[str, Named],
         peer: Peer,
@@ -207,7 +227,7 @@ class Transfer:
         screen = Screen(partial(_as_asked, wanted))
         came: set[str] = set()
         gathered: list[ArrivedInstance] = []
-        async with self._peers.call(RAD_69, peer, request, exchange_id=job.id, facts=facts) as call:
+        async with self._peers.call(transaction, peer, request, exchange_id=job.id, facts=facts) as call:
             head = call.response.head
             for error in head.errors:
                 fetched.refused[error.location] = f"{error.code}: {error.context}"
@@ -360,3 +380,10 @@ async def _as_asked(wanted: Mapping[str, Named], key: str, head: Part10Head) -> 
     if study_of(head) != study.study_instance_uid or series_of(head) != series.series_instance_uid:
         return PeerProtocolError("the file belongs to another study or series than the manifest says")
     return None
+
+
+def _home_of(job: ExchangeJob, manifest: Manifest) -> Oid | None:
+    """The community whose registry had the manifest's entry; None: ours, or nobody said."""
+    homes = job.payload.get("homes")
+    home = homes.get(str(manifest.sop_instance_uid)) if isinstance(homes, dict) else None
+    return Oid(home) if home else None

@@ -57,6 +57,7 @@ from tests.support.scenario import (
     SoapReply,
     Valley,
     logged,
+    manifest_of,
     message_of,
     offer_of,
     rad69_request,
@@ -551,3 +552,19 @@ async def test_who_hangs_up_takes_every_community_with_them(tmp_path: Path) -> N
             await here["Region"].closed(transaction)
         steps = [step for step in here["Region"].kept().steps if step["transaction"] == "RAD-75"]
         assert {(step["peer"], step["outcome"]) for step in steps} == {("Valley", "failure"), ("Lakeside", "failure")}
+
+
+async def test_a_study_of_another_community_is_found_taken_and_fetched_through_its_gateways(tmp_path: Path) -> None:
+    async with communities(tmp_path) as here:
+        study = await keeps(here, "Valley")
+        offer = offer_of(study, patient_id=DOMAIN_ID, manifest=manifest_of(study, LOCATIONS["Valley"]))
+        assert await (await here["Valley"].provide(offer, door=REPOSITORY, peer="")).codes() == ()
+        region = here["Region"]
+        await region.tell(ZEBEDIAH)
+        asked = {"patient": str(DOMAIN_ID), "registry": "Valley", "study": study.study_instance_uid, "person": "ann"}
+        assert "error" not in await region.ask("POST", "/collect", asked)
+        done = await region.rests("done", "failed", "incomplete", kind="collect")
+        assert done["state"] == "done", done
+        steps = [step["transaction"] for step in done["steps"]]
+        assert [each for each in steps if each in ("ITI-38", "ITI-39", "RAD-75")] == ["ITI-38", "ITI-39", "RAD-75"]
+        assert await served(region, study, "Region") == await served(here["Valley"], study, "Valley")
