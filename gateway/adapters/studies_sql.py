@@ -67,6 +67,7 @@ from profiles.model.query import StudyCriteria
 YEAR = 366 * 86_400_000_000  # no start is told less precisely
 SLICE = 64  # instances handled between two turns of the loop: about 4 ms
 PAGE = 200
+PAUSE_S = 0.002  # after each page of millions: who asks the house meanwhile shall not feel it
 
 
 _INSERT_STUDY = insert_new(studies)
@@ -644,7 +645,7 @@ class SqlStudies:
                 for (uid,) in rows:
                     yield uid
                 after = rows[-1][0]
-                await asyncio.sleep(0)  # there may be millions, and the house works
+                await asyncio.sleep(PAUSE_S)
 
     async def locate(self, sop_instance_uid: str) -> tuple[str, str] | None:
         """Study and Series Instance UID of an instance that is here."""
