@@ -3,12 +3,14 @@
 The house shares with its own repository, by the wire, as with anybody else's.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from profiles.model.document import AvailabilityStatus, DocumentEntry
@@ -19,6 +21,7 @@ from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.retrieve import DocumentRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from tests.support.house import command
 from tests.support.ports import free_port
 from tests.support.scenario import (
     DOMAIN_ID,
@@ -177,3 +180,56 @@ async def test_a_rule_s_conditions_decide_what_is_published(tmp_path: Path) -> N
         await pushed(here, write_study(tmp_path / "study", series=1, instances=1))
         await here.valley.rests("done", kind="store")
         assert await registered(here) == ()
+
+
+# --- what is here already ---------------------------------------------------------------------------------------------
+
+
+async def test_a_back_fill_is_asked_for_at_the_command_line_and_tells_how_it_went(tmp_path: Path) -> None:
+    async with publishing(tmp_path, NO_DEFAULT, rules=[], publish={"per_minute": 6000}) as here:
+        studies = [write_study(tmp_path / f"study{seed}", seed=seed, series=1, instances=1) for seed in (1, 2, 3)]
+        for study in studies:
+            await pushed(here, study)
+            await here.valley.rests("done", kind="store", study=study.study_instance_uid)
+        data = ("--data", str(here.valley.data), "--json")
+        code, out, _ = await command("study", "publish", "--to", "Region", "--register", "--all", "--wait", *data)
+        assert code == 0, out
+        assert orjson.loads(out)["payload"]["counts"] == {"published": 0, "already there": 0, "held": 6, "failed": 0}
+        with (tmp_path / "codes.toml").open("a", encoding="utf-8") as table:
+            table.write(ROW)
+        for each in await here.valley.ask("GET", "/exchanges?state=held"):
+            await here.valley.ask("POST", f"/exchanges/{each['id']}/release", {"person": "ann"})
+        await until_done(here, "share", 6)
+        code, out, _ = await command("study", "publish", "--to", "Region", "--modality", "CT", "--wait", *data)
+        assert orjson.loads(out)["payload"]["counts"] == {"published": 0, "already there": 3, "held": 0, "failed": 0}
+        assert len(await registered(here)) == 6
+        code, out, _ = await command("study", "publish", "--resume", *data)
+        assert orjson.loads(out)["state"] == "done"
+
+
+async def until_done(here: World, kind: str, count: int) -> None:
+    """Wait until so many exchanges of a kind are done."""
+    async with asyncio.timeout(30):
+        while len(await here.valley.ask("GET", f"/exchanges?kind={kind}&state=done")) < count:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--all",), 2, "Say where"),
+        (("--register", "--by-rules", "--all"), 2, "Say where"),
+        (("--register",), 2, "Say which studies"),
+        (("--register", "--all", "--since", "2024"), 2, "Say which studies"),
+        (("--to", "Nobody", "--all"), 1, "there is no peer called Nobody"),
+        (("--register", "--since", "yesterday"), 1, "not a DTM"),
+        (("--resume",), 1, "There was no back-fill"),
+    ],
+)
+async def test_a_back_fill_that_cannot_be_is_refused(
+    tmp_path: Path, words: tuple[str, ...], code: int, says: str
+) -> None:
+    async with publishing(tmp_path, rules=[]) as here:
+        ended, _, err = await command("study", "publish", *words, "--data", str(here.valley.data))
+        assert (ended, says in err) == (code, True), err
+        assert await here.valley.ask("GET", "/exchanges?kind=backfill") == []
