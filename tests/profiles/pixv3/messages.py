@@ -42,12 +42,13 @@ KNOWN_AS = IdentifiersResponse(
     question=Question(id=QUERY_ID),
 )
 NOT_KNOWN = replace(KNOWN_AS, code=QueryResponseCode.NOT_FOUND, identifiers=(), name=PersonName())
+REFUSED = replace(of_error(UnknownPatient("nobody")), transmission=SENT, target=SENT.id)
 
 REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     f"iti44 {each.event.name}": (BY_EVENT[each.event], each) for each in (ADD, REVISE, MERGE)
 } | {"iti45": (ITI_45, IDENTIFIERS), "iti46": (ITI_46, notification(ZOE.identifiers, ZOE.name, SENT))}
 RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
-    "iti44 refused": (ITI_44, replace(of_error(UnknownPatient("nobody")), transmission=SENT, target=SENT.id)),
+    "iti44 refused": (ITI_44, REFUSED),
     "iti45": (ITI_45, KNOWN_AS),
     "iti45 not found": (ITI_45, NOT_KNOWN),
 }
