@@ -102,7 +102,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         addresses = {"http": house.base_url}
         control = Control(
             house=house, store=adapters.store, operations=services.operations, probe=services.probe,
-            documents=services.documents,
+            documents=services.documents, administer=services.administer,
             directory=adapters.directory, audit=adapters.trail.archive(adapters.store), clock=adapters.clock,
             addresses=lambda: addresses, per_minute=settings.publish.per_minute,
         )  # fmt: skip

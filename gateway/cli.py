@@ -815,6 +815,43 @@ def document_submit(
     _print(entry, as_json, _facts(pairs))
 
 
+@document_cli.command("deprecate", epilog=_examples("radgate document deprecate 1.2.826.0.1.99 --at Region"))
+def document_deprecate(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    at: AtOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a document out of force (ITI-57): who looks for what is approved finds it no more; it is kept."""
+    done = Running(config, data).ask(
+        "POST", f"/documents/{quote(document, safe='')}/deprecate", at=at, person=getpass.getuser()
+    )
+    _print(done, as_json, _facts((("document", document), ("deprecated entries", done["entries"]))))
+
+
+@document_cli.command(
+    "remove",
+    epilog=_examples(
+        "radgate document remove 1.2.826.0.1.99", "radgate document remove 1.2.826.0.1.99 --at Region --metadata-only"
+    ),
+)
+def document_remove(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    at: AtOption = "",
+    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Its bytes stay in the repository.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a document with all that the registry says of it (ITI-62, ITI-86). There is no way back."""
+    done = Running(config, data).ask(
+        "DELETE", f"/documents/{quote(document, safe='')}", at=at, person=getpass.getuser(),
+        **({"metadata_only": "true"} if metadata_only else {}),
+    )  # fmt: skip
+    _print(done, as_json, _facts((("document", document), ("removed objects", done["objects"]))))
+
+
 # --- peer, patient ----------------------------------------------------------------------------------------------------
 
 

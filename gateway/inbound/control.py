@@ -26,6 +26,7 @@ from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
+from gateway.services.administer import Administer
 from gateway.services.backfill import Asked
 from gateway.services.documents import Documents, ReportOptions
 from gateway.services.operations import Operations
@@ -64,6 +65,7 @@ class Control:
         operations: Operations,
         probe: Probe,
         documents: Documents,
+        administer: Administer,
         directory: Directory,
         audit: AuditArchive,
         clock: Clock,
@@ -76,6 +78,7 @@ class Control:
         self._operations = operations
         self._probe = probe
         self._documents = documents
+        self._administer = administer
         self._directory = directory
         self._audit = audit
         self._clock = clock
@@ -105,6 +108,8 @@ class Control:
                 web.get("/documents", self._document_find),
                 web.get("/documents/{unique_id}/content", self._document_get),
                 web.post("/documents", self._document_submit),
+                web.post("/documents/{unique_id}/deprecate", self._document_deprecate),
+                web.delete("/documents/{unique_id}", self._document_remove),
                 web.get("/peers", self._peers),
                 web.post("/peers/{name}/test", self._peer_test),
                 web.get("/audit", self._audit_list),
@@ -262,6 +267,21 @@ class Control:
         finally:
             spool.discard()
         return _reply(entry_json(entry))
+
+    async def _document_deprecate(self, request: web.Request) -> web.Response:
+        query = request.query
+        count = await self._administer.deprecate(
+            request.match_info["unique_id"], query.get("person") or "command line", at=query.get("at", "")
+        )
+        return _reply({"entries": count})
+
+    async def _document_remove(self, request: web.Request) -> web.Response:
+        query = request.query
+        count = await self._administer.remove(
+            request.match_info["unique_id"], query.get("person") or "command line", at=query.get("at", ""),
+            metadata_only=query.get("metadata_only", "") == "true",
+        )  # fmt: skip
+        return _reply({"objects": count})
 
     async def _peer_test(self, request: web.Request) -> web.Response:
         body = await _body(request)

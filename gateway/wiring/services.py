@@ -7,6 +7,7 @@ from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.code_sets import CodeSets
 from gateway.model.house import House
 from gateway.ports.store import Work
+from gateway.services.administer import Administer
 from gateway.services.backfill import Asked, Backfill, open_backfill
 from gateway.services.collect import Collect
 from gateway.services.discover import Discover
@@ -57,6 +58,7 @@ class Services:
     operations: Operations
     probe: Probe
     documents: Documents
+    administer: Administer
     synchronise: Synchronise | None
 
 
@@ -115,6 +117,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         shared=frozenset(settings.affinity_domain.shared_authorities),
         keep_for=timedelta(hours=settings.limits.correlation_hours),
     )  # fmt: skip
+    update, removal = Update(house=house, clock=clock), Removal(house=house, compute=compute)
     return Services(
         ingest=Ingest(
             house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock,
@@ -126,8 +129,12 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, store=store, peers=peers, directory=directory, discover=discover,
             deadline_s=settings.limits.community_deadline_s,
         ),
-        update=Update(house=house, clock=clock),
-        removal=Removal(house=house, compute=compute),
+        update=update,
+        removal=removal,
+        administer=Administer(
+            house=house, store=store, peers=peers, directory=directory, compute=compute, clock=clock, update=update,
+            removal=removal, codes=codes.current,
+        ),
         discover=discover,
         search=Search(store=store, notice=lambda: "" if synchronise is None else synchronise.notice),
         viewing=Viewing(store=store, archive=archive, compute=compute),
