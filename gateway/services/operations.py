@@ -98,7 +98,7 @@ class Operations:
                 local = await self._decide(work, job, person, patient)
                 if job.kind is Kind.RECEIVE:
                     await self._unveil(work, job, now)
-                    text += (await expect(work, manifests, local, job.peer, now)).text
+                    text += (await expect(work, manifests, local, job.peer, self._clock)).text
                 else:
                     await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
                     await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
