@@ -76,7 +76,8 @@ def test_the_nouns_and_verbs_are_all_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         "serve", "demo", "doctor", "config check", "config codes", "config show", "config init", "exchange list",
         "exchange show", "exchange release", "exchange accept", "exchange give-up", "study list", "study show",
-        "study share", "study publish", "study fetch", "document find", "document get", "document submit", "peer list", "peer test",
+        "study share", "study publish", "study fetch", "document find", "document get", "document submit",
+        "document deprecate", "document remove", "peer list", "peer test",
         "patient list", "audit list", "audit show", "audit verify",
         "audit export",
     }  # fmt: skip
