@@ -274,9 +274,9 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
     if criteria.until is not None:
         yield index.c.event_at < micros(criteria.until)
     if criteria.patient:
-        yield _about("patient", *_is_patient(criteria.patient))
+        yield _among(_about("patient", *_is_patient(criteria.patient)))
     if criteria.study_instance_uid or criteria.exchange_ids:
-        yield _of_study(criteria)
+        yield _among(_of_study(criteria))
     if criteria.user:
         yield index.c.people.contains(criteria.user.casefold(), autoescape=True)
     if criteria.organisation:
@@ -287,18 +287,21 @@ def _conditions(criteria: AuditCriteria) -> Iterable[ColumnElement[bool]]:
         yield index.c.outcome == criteria.outcome
 
 
-def _about(kind: str, *alternatives: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Each by its own question: asked with OR, SQLite would walk through all subjects of the kind."""
-    asked = (select(subjects.c.number).where(subjects.c.kind == kind, each) for each in alternatives)
+def _about(kind: str, *alternatives: ColumnElement[bool]) -> list[Select[tuple[int]]]:
+    return [select(subjects.c.number).where(subjects.c.kind == kind, each) for each in alternatives]
+
+
+def _of_study(criteria: AuditCriteria) -> list[Select[tuple[int]]]:
+    asked = _about("study", subjects.c.term == criteria.study_instance_uid)
+    if criteria.exchange_ids:
+        of_exchanges = select(records.c.number).where(records.c.exchange_id.in_(criteria.exchange_ids))
+        asked.append(of_exchanges.where(records.c.exchange_id != ""))  # as the index says
+    return asked
+
+
+def _among(asked: Iterable[Select[tuple[int]]]) -> ColumnElement[bool]:
+    """Each is a question of its own: asked with OR, both databases would walk through all that there is."""
     return index.c.number.in_(union_all(*asked))
-
-
-def _of_study(criteria: AuditCriteria) -> ColumnElement[bool]:
-    of_exchanges = select(records.c.number).where(records.c.exchange_id.in_(criteria.exchange_ids))
-    return or_(
-        _about("study", subjects.c.term == criteria.study_instance_uid),
-        index.c.number.in_(of_exchanges.where(records.c.exchange_id != "")),  # as the index says
-    )
 
 
 def _is_patient(asked: str) -> tuple[ColumnElement[bool], ...]:
