@@ -7,7 +7,7 @@ bytes belong together; and an element of undefined length ends eight bytes after
 Source: DICOM PS3.5 7.1, 7.5, 6.2.2 (UN of undefined length is Implicit LE inside).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Literal, NamedTuple
 
@@ -271,6 +271,17 @@ class Elements:
             self._charset = self._inherited if place is None else Charset.named(value)
         return self._charset
 
+    def excerpt(self, tags: Iterable[int]) -> "Excerpt":
+        """These elements alone; two excerpts that are equal say the same."""
+        raw, places = bytearray(), list[tuple[int, Place]]()
+        for tag in tags:
+            place = self.places.get(tag)
+            if place is not None:
+                begin = len(raw)
+                raw += self.raw[place.begin : place.end]
+                places.append((tag, Place(place.vr, begin, begin, len(raw), place.undefined)))
+        return Excerpt(bytes(raw), tuple(places), self.encoding, self.charset, self.depth)
+
     def vr(self, tag: int) -> bytes:
         """The VR as written, or that of the dictionary where none, or only UN, was written."""
         place = self.places[tag]
@@ -376,6 +387,20 @@ class Elements:
                 places = places_of(raw, position, position + length, encoding)
                 position += length
             yield Elements(raw, places, encoding, self.charset, self.depth + 1)
+
+
+class Excerpt(NamedTuple):
+    """Some elements of a dataset, by value."""
+
+    raw: bytes
+    places: tuple[tuple[int, Place], ...]
+    encoding: Encoding
+    charset: Charset
+    depth: int
+
+    def elements(self) -> Elements:
+        """As a dataset that has nothing else."""
+        return Elements(self.raw, dict(self.places), self.encoding, self.charset, self.depth)
 
 
 def places_of(raw: bytes | bytearray | memoryview, begin: int, end: int, encoding: Encoding) -> dict[int, Place]:

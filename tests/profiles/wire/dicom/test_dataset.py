@@ -26,6 +26,7 @@ from profiles.model.moment import Moment, Precision
 from profiles.model.patient import Patient, PersonName, Sex
 from profiles.wire.dicom.dataset import COERCED_TAGS, coerced_head, dicom_json, head_in, reread, study_of
 from profiles.wire.dicom.part10 import Part10Head, Part10Reader, read_head
+from profiles.wire.dicom.study import patient_of
 from tests.profiles.wire.dicom.generated import NATIVE, datasets, read, written
 from tests.profiles.wire.dicom.judged import PIXELS, TEST_FILES, UNREADABLE
 
@@ -437,3 +438,50 @@ def test_damaged_headers_are_read_or_refused_and_nothing_else() -> None:
             with contextlib.suppress(MalformedMessage, Unsupported):
                 reads(head)
     assert reached > 180, f"only {reached} of 600 came past the scanner"
+
+
+# --- whose it is, remembered -------------------------------------------------------------------------------------------
+
+
+def who(charset: str = "ISO_IR 100", **changes: object) -> Dataset:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet, dataset.SOPInstanceUID, dataset.SOPClassUID = charset, "1.2.9", "1.2.8"
+    dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = (
+        "P1",
+        "Doe^Jane",
+        "19610417",
+        "F",
+    )
+    qualifiers, other = Dataset(), Dataset()
+    qualifiers.UniversalEntityID = "1.2.3.77"
+    other.PatientID, other.IssuerOfPatientIDQualifiersSequence = "O1", Sequence([qualifiers])
+    dataset.OtherPatientIDsSequence = Sequence([other])
+    for name, value in changes.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=lambda each: each.name)
+def test_a_patient_that_is_told_again_is_the_same_and_one_who_differs_is_not(syntax: pydicom.uid.UID) -> None:
+    def told(dataset: Dataset, authority: str = "1.2.3") -> Patient:
+        return patient_of(read_head(written(dataset, syntax, PIXELS)).dataset, authority=Oid(authority))
+
+    first = told(who())
+    assert [(each.value, each.authority) for each in first.identifiers] == [("P1", "1.2.3"), ("O1", "1.2.3.77")]
+    assert (first.name.family, first.sex) == ("Doe", Sex.FEMALE)
+    assert told(who(SOPInstanceUID="1.2.10", StudyDescription="another one")) == first
+    for changed in (who(PatientID="P2"), who(PatientName="Doe^June"), who(PatientBirthDate="19610418"), who(PatientSex="M"),
+                    who(IssuerOfPatientID="1.2.4"), who(OtherPatientIDsSequence=Sequence())):  # fmt: skip
+        assert told(changed) != first
+    assert told(who(), "1.2.5").identifiers[0].authority == "1.2.5"
+    long = told(who(OtherPatientIDsSequence=Sequence([who(OtherPatientIDsSequence=Sequence()) for _ in range(200)])))
+    assert long.identifiers == first.identifiers[:1]
+
+
+def test_the_same_bytes_in_another_character_set_are_another_patient() -> None:
+    def told(charset: str) -> Patient:
+        body = written(who(charset="ISO_IR 101", PatientName="Wa\u0142\u0119sa"), ExplicitVRLittleEndian, PIXELS)
+        return patient_of(read_head(body.replace(b"ISO_IR 101", charset.encode())).dataset, authority=Oid("1.2.3"))
+
+    assert told("ISO_IR 101").name.family == "Wa\u0142\u0119sa"
+    assert told("ISO_IR 100").name.family == "Wa\xb3\xeasa"
