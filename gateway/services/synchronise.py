@@ -21,12 +21,19 @@ from gateway.model.study import StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance, Origin
+from gateway.services.lookup import ask_whose
+from gateway.services.reconcile import Unsettled, settle
 from gateway.services.rules import When, happened
 from profiles.errors import IdentityConflict, PeerProtocolError
+from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
 
 BATCH = 500  # instances of one commit
 PAGE = 200  # studies that are compared at once
+LIKE_ONE = Unsettled(
+    reason="one of our patients has this name, birth date and sex, and nobody said that it is the same person",
+    cure="Release the exchange if it is; or release it to another patient",
+)
 MANY, SHARE = 20, 0.1  # more studies than both gone at once are a wrong address rather than a deletion
 
 
@@ -79,6 +86,7 @@ class Synchronise:
         walked: Callable[[Work], Awaitable[None]],
         again: timedelta,
         late: timedelta,
+        holds: bool,
     ) -> None:
         """Stand on the ports.
 
@@ -91,6 +99,7 @@ class Synchronise:
             walked: Called in the commit that ends the first walk.
             again: Between two walks.
             late: So long the archive may not tell of what it was given; only after that it has lost it.
+            holds: Whether studies of patients who are not settled are held and listed: where they would be published.
         """
         self._house = house
         self._store = store
@@ -100,6 +109,7 @@ class Synchronise:
         self._walked = walked
         self._again = again
         self._late = late
+        self._holds = holds
         self.notice = "The index of the archive is not complete yet: studies may be missing from this answer."
 
     async def begin(self) -> None:
@@ -196,7 +206,29 @@ class Synchronise:
                 await work.studies.set_status(uid, status, now)
             if whole and not walk.first:
                 await self._tell(work, walk, uid, When.AVAILABLE)
+            if whole and self._holds:
+                await self._hold(work, uid, named)
             await work.ledger.advance(walk.job.id, Event.PROGRESS, now)
+
+    async def _hold(self, work: Work, uid: str, foreign: Patient) -> None:
+        """List a study for a person whose patient is not settled, once: as if it had been pushed to us."""
+        record = await work.studies.get(uid)
+        if record is None or record.status is not StudyStatus.UNKNOWN:
+            return
+        if await work.ledger.list(kinds=frozenset({Kind.STORE}), study_instance_uid=uid, limit=1):
+            return
+        now = self._clock.now()
+        settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, now)
+        why = settled if isinstance(settled, Unsettled) else LIKE_ONE
+        job = ExchangeJob(
+            id=self._clock.new_uuid(), kind=Kind.STORE, state=State.RECEIVED, opened_at=now, updated_at=now,
+            study_instance_uid=uid, patient_id=str(foreign.identifiers[0]),
+            payload={"foreign": str(foreign.identifiers[0])},
+        )  # fmt: skip
+        await work.ledger.open(job)
+        held = await work.ledger.advance(job.id, Event.UNSETTLED, now, reason=why.reason, cure=why.cure)
+        if isinstance(settled, Unsettled):
+            await ask_whose(work, self._clock, held, foreign)
 
     # --- what is gone -------------------------------------------------------------------------------------------------
 

@@ -92,9 +92,11 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     backfill = Backfill(store=store, publish=publish, rules=rules, clock=clock)
     per_minute = settings.publish.per_minute
 
+    publishes = any(not action.startswith("announce:") for rule in rules for action in rule.do)
+
     async def walked(work: Work) -> None:
         """What an archive had before it was known is published as the rules say, and not all at once."""
-        if any(not action.startswith("announce:") for rule in rules for action in rule.do):
+        if publishes:
             await open_backfill(work, clock, Asked(per_minute=per_minute))
 
     synchronise = (
@@ -103,6 +105,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         else Synchronise(
             house=house, store=store, archive=foreign, clock=clock, per_minute=per_minute, walked=walked,
             again=timedelta(seconds=settings.archive.look_again_s), late=timedelta(seconds=settings.archive.late_s),
+            holds=publishes,
         )
     )  # fmt: skip
     transfer = Transfer(

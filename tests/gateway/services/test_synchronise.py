@@ -3,8 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
 from gateway.model.house import House
 from gateway.model.job import Event, ExchangeJob, Kind, State
@@ -12,6 +16,7 @@ from gateway.model.study import StudyStatus
 from gateway.ports.store import Work
 from gateway.ports.studies import ArrivedInstance, Origin
 from gateway.services.follow import Follow
+from gateway.services.operations import Operations
 from gateway.services.search import Search
 from gateway.services.synchronise import Synchronise
 from profiles.model.identifiers import Oid, PatientIdentifier
@@ -32,6 +37,13 @@ HOUSE = House(
 def held(uid: str, authority: Oid) -> Study:
     whose = patient(PatientIdentifier(value="P1", authority=authority))
     return study(uid, series(f"{uid}.1", instance(f"{uid}.1.1"), instance(f"{uid}.1.2")), of=whose)
+
+
+@pytest.fixture
+async def compute() -> AsyncIterator[ThreadCompute]:
+    made = ThreadCompute()
+    yield made
+    made.close()
 
 
 CLOCK = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
@@ -65,11 +77,15 @@ class Foreign:
 
 
 def keeping(
-    store: MemoryStore, archive: Foreign, clock: FixedClock = CLOCK, walked: Callable[[Work], Awaitable[None]] = nothing
+    store: MemoryStore,
+    archive: Foreign,
+    clock: FixedClock = CLOCK,
+    walked: Callable[[Work], Awaitable[None]] = nothing,
+    holds: bool = False,
 ) -> Synchronise:
     return Synchronise(
         house=HOUSE, store=store, archive=archive, clock=clock, per_minute=60, walked=walked,
-        again=timedelta(minutes=15), late=timedelta(minutes=10),
+        again=timedelta(minutes=15), late=timedelta(minutes=10), holds=holds,
     )  # fmt: skip
 
 
@@ -81,9 +97,10 @@ async def run(store: MemoryStore, synchronise: Synchronise) -> None:
 
 
 def follow_with(store: MemoryStore, synchronise: Synchronise, clock: FixedClock) -> Follow:
+    nobody: Any = None  # is not asked here
     return Follow(
-        store=store, rewrite=None, transfer=None, collect=None, publish=None, notify=None, backfill=None, inform=None, lookup=None, lookup=None,  # type: ignore[arg-type]  # not asked here
-        rules=(), synchronise=synchronise, clock=clock, system="radgate",
+        store=store, rewrite=nobody, transfer=nobody, collect=nobody, publish=nobody, notify=nobody, backfill=nobody,
+        inform=nobody, lookup=nobody, rules=(), synchronise=synchronise, clock=clock, system="radgate",
     )  # fmt: skip
 
 
@@ -177,10 +194,10 @@ async def test_a_restart_goes_on_with_the_walk_that_was_not_finished() -> None:
 class Walked:
     """A house that has walked through its archive once; time is then later than anything is late."""
 
-    def __init__(self, *studies: Study) -> None:
+    def __init__(self, *studies: Study, holds: bool = False) -> None:
         self.store, self.archive, self.clock = MemoryStore(), Foreign(*studies), FixedClock(CLOCK.now())
         self.ended = 0
-        self.synchronise = keeping(self.store, self.archive, self.clock, self.end)
+        self.synchronise = keeping(self.store, self.archive, self.clock, self.end, holds)
 
     async def end(self, work: Work) -> None:
         self.ended += 1
@@ -335,3 +352,44 @@ async def test_a_study_without_a_patient_id_is_passed_over_and_counted() -> None
         assert await work.studies.get("1.2.50.2") is not None
         (step,) = await work.ledger.timeline(done.id)
     assert step.text.endswith("1 without a patient id were passed over")
+
+
+async def waiting(here: Walked) -> list[ExchangeJob]:
+    async with here.store.view() as work:
+        return list(await work.ledger.list(states=frozenset({State.HELD})))
+
+
+async def test_a_study_of_somebody_elses_patient_is_listed_once_where_it_would_be_published() -> None:
+    here = Walked(held("1.2.50.1", THEIRS), held("1.2.50.2", OWN), holds=True)
+    await here.synchronise.begin()
+    await here.walk()
+    (job,) = await waiting(here)
+    assert (job.kind, job.study_instance_uid) == (Kind.STORE, "1.2.50.1")
+    assert job.reason
+    assert job.cure
+    (before,) = (each for each in here.archive.studies if each.study_instance_uid == "1.2.50.1")
+    more = replace(before.series[0], instances=(*before.series[0].instances, instance("1.2.50.1.1.3")))
+    here.archive.studies = (replace(before, series=(more,)),)
+    await here.walk()
+    assert [each.id for each in await waiting(here)] == [job.id]
+
+
+async def test_nothing_is_listed_where_nothing_is_published() -> None:
+    here = await walked(held("1.2.50.1", THEIRS))
+    assert await waiting(here) == []
+
+
+async def test_a_held_study_of_the_archive_goes_to_the_patient_that_a_person_names(compute: ThreadCompute) -> None:
+    here = Walked(held("1.2.50.1", THEIRS), holds=True)
+    whose = patient(PatientIdentifier(value="V7", authority=OWN), family="Roe")
+    async with here.store.unit() as work:
+        await work.identity.put(whose, here.clock.now())
+    await here.synchronise.begin()
+    await here.walk()
+    (job,) = await waiting(here)
+    directory: Any = None  # is not asked here
+    operations = Operations(
+        house=HOUSE, store=here.store, compute=compute, clock=here.clock, directory=directory, wake=lambda: None
+    )
+    assert (await operations.release(job.id, "ann", whose.identifiers[0])).state is State.READY
+    assert await here.status("1.2.50.1") is StudyStatus.AVAILABLE
