@@ -81,8 +81,8 @@ class Discover:
             TooManyResults: Of more than we look at.
         """
         query = request.query
-        work = await exchange.begin()
-        found = await self._fitting(work.identity, query.criteria)
+        async with self._store.view() as work:
+            found = await self._fitting(work.identity, query.criteria)
         exchange.learned.text = f"{len(found)} patients of ours fit"
         if len(found) > 1 and (wanted := _wanted(query.criteria, found)):
             exchange.learned.text += "; more was asked for"

@@ -34,11 +34,11 @@ from profiles.wire.hl7v3.datatypes import (
     code_of,
     error,
     read_address,
+    read_day,
     read_gender,
     read_name,
     read_oid,
     read_patient_identifier,
-    read_ts,
     warning,
     write_gender,
     write_ii,
@@ -220,7 +220,7 @@ def _read_birth(value: etree._Element | None, at: str, findings: list[Finding]) 
     odd: list[Finding] = []
     exactly = value if value.get("value") else child(value, "center")
     ends = (exactly, exactly) if exactly is not None else (child(value, "low"), child(value, "high"))
-    low, high = (read_ts(each, at, odd) for each in ends)
+    low, high = (read_day(each, at, odd) for each in ends)
     if odd or (low is None and high is None):
         findings.append(error("hl7v3.birth-time", "a birth time is a time, or a range of two", at, "SYN"))
         return None

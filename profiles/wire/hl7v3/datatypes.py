@@ -148,6 +148,17 @@ def read_ts(element: etree._Element | None, location: str, findings: list[Findin
         return None
 
 
+def read_day(element: etree._Element | None, location: str, findings: list[Finding]) -> Moment | None:
+    """The day that a time of birth names, or month or year where no more is said.
+
+    Hours and zone are left out: midnight of another zone would be the day before in ours, and nobody is born twice.
+    """
+    moment = read_ts(element, location, findings)
+    if moment is None or moment.precision <= Precision.DAY or element is None:
+        return moment
+    return Moment.from_dtm(element.get("value", "").strip()[:8])
+
+
 def write_ts(tag: str, moment: Moment | None) -> str:
     """A time, in UTC where it has hours."""
     if moment is None:

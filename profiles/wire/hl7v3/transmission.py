@@ -102,7 +102,9 @@ def read_transmission(
     if not id_.is_known:
         raise MalformedMessage("a message has an id", location=f"{at}/id")
     said_to_be = read_ii(child(root, "interactionId")).extension
-    if said_to_be != (interaction_id or interaction):
+    if not said_to_be:
+        findings.append(warning("hl7v3.interaction", "interactionId is missing", f"{at}/interactionId"))
+    elif said_to_be != (interaction_id or interaction):
         findings.append(error("hl7v3.interaction", "interactionId names another interaction", f"{at}/interactionId"))
     for name, wanted in (("processingModeCode", "T"), ("acceptAckCode", accept_acknowledgement)):
         if code_of(root, name) != wanted:

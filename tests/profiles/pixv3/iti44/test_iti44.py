@@ -111,6 +111,14 @@ def test_a_merge_names_exactly_one_id_that_goes() -> None:
         assert "iti44.one-subsumed" in [each.rule for each in decode(body, RecordEvent.MERGE).findings]
 
 
+def test_a_message_that_says_to_be_another_is_refused_and_one_that_does_not_say_is_read() -> None:
+    text = b"".join(ITI_44.encode_request(ADD).body)
+    for old, severity in ((b'extension="PRPA_IN201301UV02"', Severity.WARNING), (b'IN201301UV02"/>', Severity.ERROR)):
+        new = b"" if severity is Severity.WARNING else b'IN201302UV02"/>'
+        (finding,) = decode(parse(text.replace(old, new, 1)), RecordEvent.ADD).findings
+        assert (finding.rule, finding.severity) == ("hl7v3.interaction", severity)
+
+
 def test_more_ids_than_one_patient_has_cannot_be_read() -> None:
     many = tuple(PatientIdentifier(value=str(number), authority=OURS) for number in range(201))
     for count, reads in ((200, True), (201, False)):

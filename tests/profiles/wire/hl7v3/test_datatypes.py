@@ -13,6 +13,7 @@ from profiles.wire.hl7v3.datatypes import (
     HL7,
     InstanceIdentifier,
     read_address,
+    read_day,
     read_gender,
     read_ii,
     read_name,
@@ -76,6 +77,20 @@ def test_a_time_with_a_zone_is_that_time() -> None:
     read = read_ts(element('<t value="20131118101609.93-0500"/>'), "/t", [])
     assert read is not None
     assert read.dtm == "20131118151609"
+
+
+@pytest.mark.parametrize(
+    ("value", "day"),
+    [
+        ("19700131", "19700131"),
+        ("197001", "197001"),
+        ("19700131000000", "19700131"),
+        ("19700131000000+0100", "19700131"),  # in UTC it is the day before
+        ("19700131233000-0500", "19700131"),  # in UTC it is the day after
+    ],
+)
+def test_a_birthday_is_the_day_that_was_said_whatever_the_zone(value: str, day: str) -> None:
+    assert read_day(element(f'<t value="{value}"/>'), "/t", []) == Moment.from_dtm(day)
 
 
 def test_a_day_that_does_not_exist_is_left_out_and_told() -> None:
