@@ -17,6 +17,7 @@ from profiles.errors import ExchangeError, InternalFault, OutOfResources
 Sync = Callable[[int], None]
 
 BLOCK_BYTES = 1024 * 1024  # one read or write: large enough that a change of threads is lost in it
+CHUNKS = 1024  # of one write (IOV_MAX of Linux)
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
@@ -40,11 +41,16 @@ def create(path: Path) -> int:
 
 
 def write_all(descriptor: int, chunks: Iterable[bytes]) -> None:
-    """Append all of it; a short write goes on where it stopped."""
-    for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+    """Append all of it, many chunks at a time; a short write goes on where it stopped."""
+    rest = [memoryview(chunk) for chunk in chunks]
+    begin = 0
+    while begin < len(rest):
+        written = os.writev(descriptor, rest[begin : begin + CHUNKS])
+        while begin < len(rest) and written >= len(rest[begin]):
+            written -= len(rest[begin])
+            begin += 1
+        if written:
+            rest[begin] = rest[begin][written:]
 
 
 class Folders:
