@@ -10,8 +10,8 @@ Source: DICOM PS3.18 10.4 (WADO-RS), 10.5 (STOW-RS), 10.6 (QIDO-RS), 8.7 (media 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -24,7 +24,7 @@ from gateway.adapters.long_body import long_body_of
 from profiles.errors import MalformedMessage, PeerProtocolError, PeerRefused, PeerUnavailable, UnknownDocument
 from profiles.model.content import Pour
 from profiles.wire.dicom.syntaxes import EXPLICIT_LE
-from profiles.wire.multipart import MultipartLimits, parts_of
+from profiles.wire.multipart import CutOff, MultipartLimits, parts_of
 
 T = TypeVar("T")
 
@@ -268,6 +268,24 @@ class DicomwebClient:
                     if response.status in (200, 202):
                         raise
                     raise refusal(response.status, address) from None
+
+
+@contextmanager
+def reading(address: str) -> Iterator[None]:
+    """What cannot be read of an answer in parts is the archive's fault, not that of who asks us.
+
+    Raises:
+        PeerUnavailable: It ended too early.
+        PeerProtocolError: It is not framed as it should be.
+    """
+    try:
+        yield
+    except CutOff as error:
+        raise PeerUnavailable(f"{hop_of(address)} broke off its answer", cure="it is tried again") from error
+    except MalformedMessage as error:
+        raise PeerProtocolError(
+            f"the answer of {hop_of(address)} cannot be read: {error.detail}", cure="look at the archive's log"
+        ) from error
 
 
 async def _twice(ask: Callable[[], Awaitable[T]], may: Callable[[], bool] = lambda: True) -> T:

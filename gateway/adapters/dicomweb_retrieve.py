@@ -30,6 +30,7 @@ from gateway.adapters.dicomweb_client import (
     Listing,
     instance_path,
     named,
+    reading,
 )
 from gateway.adapters.http import hop_of
 from gateway.adapters.long_body import long_body_of
@@ -262,11 +263,16 @@ class DicomwebRetrieve:
             syntax = planned[uid].transfer_syntax_uid if planned[uid].size_bytes is not None else ""
             yield self._part(planned.pop(uid), long_body_of(response, address), syntax, plan, original=original)
             return
-        async for part in self._client.parts(response, address):
-            first, uid, syntax = await named(part.chunks)
-            if uid not in planned or uid not in opened.source.wanted:
-                continue
-            yield self._part(planned.pop(uid), _chained(first, part.chunks), syntax, plan, original=original)
+        parts = self._client.parts(response, address)
+        while True:
+            with reading(address):
+                part = await anext(parts, None)
+                if part is None:
+                    return
+                first, uid, syntax = await named(part.chunks)
+            if uid in planned and uid in opened.source.wanted:
+                chunks = _rest_of(first, part.chunks, address)
+                yield self._part(planned.pop(uid), chunks, syntax, plan, original=original)
 
     def _part(
         self, planned: PlannedInstance, chunks: AsyncIterator[bytes], syntax: str, plan: DicomwebPlan, *, original: bool
@@ -360,6 +366,15 @@ class _Opened:
 
     async def close(self) -> None:
         await self.context.__aexit__(None, None, None)
+
+
+async def _rest_of(first: Iterable[bytes], chunks: AsyncIterator[bytes], address: str) -> AsyncIterator[bytes]:
+    """A part that was begun."""
+    with reading(address):
+        for chunk in first:
+            yield chunk
+        async for chunk in chunks:
+            yield chunk
 
 
 async def _chained(held: Iterable[bytes], chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

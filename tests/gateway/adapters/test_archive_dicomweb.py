@@ -560,6 +560,58 @@ async def test_an_archive_that_breaks_off_breaks_the_pour(
             await poured(archive, plan)
 
 
+@pytest.mark.parametrize(
+    ("second", "end", "error", "sentence"),
+    [
+        ("{size}", "--x--", None, ""),
+        ("{more}", "--x--", PeerProtocolError, "cannot be read: part 1 is not as long as its head tells"),
+        ("{size}", "", PeerUnavailable, "broke off its answer"),
+        ("no number", "--", PeerUnavailable, "broke off its answer"),
+    ],
+    ids=["as it should be", "of another length", "without an end", "cut in its end"],
+)
+async def test_an_answer_that_cannot_be_read_is_the_archives_fault(
+    sessions: HttpSessions,
+    overlays: Overlays,
+    ct: SampleStudy,
+    second: str,
+    end: str,
+    error: type[ExchangeError] | None,
+    sentence: str,
+) -> None:
+    some = ct.series[0].instances[:2]
+    bodies = [each.path.read_bytes() for each in some]
+    size = len(bodies[1])
+    told = [str(len(bodies[0])), second.format(size=size, more=size + 1)]
+    parts = [
+        b"--x\r\nContent-Type: application/dicom\r\nContent-Length: %b\r\n\r\n%b\r\n" % (length.encode(), body)
+        for length, body in zip(told, bodies, strict=True)
+    ]
+
+    async def listing(_: web.Request) -> web.Response:
+        each = b'{"00080018":{"vr":"UI","Value":["%b"]}}'
+        body = b"[" + b",".join(each % one.sop_instance_uid.encode() for one in some) + b"]"
+        return web.Response(body=body, content_type="application/dicom+json")
+
+    async def series(_: web.Request) -> web.Response:
+        return web.Response(
+            body=b"".join(parts) + end.encode(),
+            headers={"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'},
+        )
+
+    async with answering(
+        web.get("/dicom-web/studies/{study}/series/{series}/instances", listing),
+        web.get("/dicom-web/studies/{study}/series/{series}", series),
+    ) as address:
+        archive = behind(address, sessions, overlays)
+        plan = await archive.plan(wanted_of(ct)[:2], None)
+        if error is None:
+            assert list((await poured(archive, plan)).values()) == bodies
+        else:
+            with pytest.raises(error, match=sentence):
+                await poured(archive, plan)
+
+
 async def test_a_store_that_is_cancelled_lets_go_of_its_connections(
     sessions: HttpSessions, overlays: Overlays, ct: SampleStudy
 ) -> None:
