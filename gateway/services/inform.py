@@ -13,17 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.model.house import House
-from gateway.model.job import ExchangeJob
+from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory, Peers
-from gateway.ports.store import Store
+from gateway.ports.store import Store, Work
 from gateway.services.discover import device_of
 from gateway.services.reconcile import whoever_is
 from gateway.services.resolve import everything_known
 from profiles.errors import PeerRefused, PeerUnavailable
 from profiles.model.identifiers import Oid, PatientIdentifier
-from profiles.model.patient import Patient
+from profiles.model.patient import IdentityLink, Patient
 from profiles.pixv3.iti44 import BY_EVENT, ITI_44, Acknowledgement, PatientRecordRequest, RecordEvent
 from profiles.pixv3.iti46 import ITI_46, notification
 from profiles.transaction import Facts, Party, SoapTransaction
@@ -63,6 +63,25 @@ def _of_interest(peer: Peer, patient: Patient | None) -> frozenset[PatientIdenti
 def interests(peer: Peer, authority: Oid) -> bool:
     """Whether a consumer is told ids of this domain; one that names none is told all."""
     return not peer.identifier_domains or authority in peer.identifier_domains
+
+
+async def keep_link(work: Work, clock: Clock, peers: Sequence[Peer], link: IdentityLink) -> None:
+    """Hold two ids for the same person, and open a job that tells the consumers who are interested in the foreign one."""
+    await work.identity.link(link)
+    todo = [
+        f"{IDENTIFY}:{peer.name}"
+        for peer in peers
+        if ITI_46.id in peer.endpoints and interests(peer, link.foreign.authority)
+    ]
+    if not todo:
+        return
+    now = clock.now()
+    job = ExchangeJob(
+        id=clock.new_uuid(), kind=Kind.FEED, state=State.RECEIVED, opened_at=now, updated_at=now,
+        patient_id=str(link.local), payload={"todo": todo},
+    )  # fmt: skip
+    await work.ledger.open(job)
+    await work.ledger.advance(job.id, Event.SETTLED, now)
 
 
 class Inform:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.job import HAS_WORK, NEVER, Event, ExchangeJob, Kind, State
-from gateway.model.peer import UnknownPatientPolicy
+from gateway.model.peer import Peer, UnknownPatientPolicy
 from gateway.model.study import StudyStatus
 from gateway.ports.archive import Archive, Stored, StoreOutcome
 from gateway.ports.clock import Clock
@@ -23,6 +23,7 @@ from gateway.ports.objects import Objects, StagedObject
 from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.exchange import Exchange
+from gateway.services.inform import keep_link
 from gateway.services.lookup import ask_whose
 from gateway.services.reconcile import Settled, Unsettled, settle
 from gateway.services.screen import Screen, Verdict, bare, study_of
@@ -50,6 +51,7 @@ from profiles.model.imaging import Manifest, Series, Study
 from profiles.model.modalities import modality_of_classes
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
+from profiles.pixv3.iti45 import ITI_45
 from profiles.transaction import StudyFact
 from profiles.wia.rad108 import InstanceOutcome
 from profiles.wire.dicom.kos import decode_kos
@@ -243,10 +245,11 @@ class Ingest:
         objects: Objects,
         compute: Compute,
         clock: Clock,
-        asks: bool = False,
+        peers: Sequence[Peer] = (),
     ) -> None:
-        """`asks`: others can be asked who a patient is whom nobody here knows."""
-        self._asks = asks
+        """`peers` are those who may be asked who a patient is, or want to be told."""
+        self._peers = peers
+        self._asks = any(ITI_45.id in peer.endpoints for peer in peers)
         self._house = house
         self._store = store
         self._archive = archive
@@ -399,7 +402,7 @@ class Ingest:
             )
         await self._register(work, submission, kept, exchange.now)
         if settled.link is not None:
-            await work.identity.link(settled.link)
+            await keep_link(work, self._clock, self._peers, settled.link)
         named = [(each.manifest, each.entry) for each in kept if each.manifest is not None]
         changed = await expect(work, named, settled.patient, job.peer, self._clock)
         local = settled.patient.identifier_of(self._house.patient_authority) or settled.patient.identifiers[0]
@@ -551,7 +554,7 @@ class Ingest:
                 await ask_whose(work, self._clock, job, foreign)
             return
         if settled.link is not None:
-            await work.identity.link(settled.link)
+            await keep_link(work, self._clock, self._peers, settled.link)
         await work.ledger.advance(job.id, Event.SETTLED, now, due_at=now + quiet)
 
     async def _put_off(self, work: Work, study_instance_uid: str, quiet: timedelta) -> ExchangeJob | None:

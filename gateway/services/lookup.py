@@ -22,7 +22,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store, Work
 from gateway.services.discover import contradicts, device_of
-from gateway.services.inform import refuse_unless_accepted
+from gateway.services.inform import keep_link, refuse_unless_accepted
 from profiles.errors import RuleViolation, UnknownDocument
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.patient import Evidence, IdentityLink, Patient, Sex
@@ -115,9 +115,10 @@ class Lookup:
             if len(ours) != 1:
                 return False
             (local,) = ours
-            await work.identity.link(
-                IdentityLink(local=local, foreign=foreign, evidence=Evidence.FEED, decided_by=peer.name, decided_at=now)
+            link = IdentityLink(
+                local=local, foreign=foreign, evidence=Evidence.FEED, decided_by=peer.name, decided_at=now
             )
+            await keep_link(work, self._clock, self._directory.all(), link)
         return True
 
     def _asked(self, transaction_id: str) -> list[Peer]:
@@ -172,12 +173,10 @@ class Lookup:
         async with self._store.unit() as work:
             known = await work.identity.get(patient.identifiers[0]) or patient
             kept = await work.identity.put(replace(known, identifiers=(*known.identifiers, identifier)), now)
-            await work.identity.link(
-                IdentityLink(
-                    local=kept.identifiers[0], foreign=identifier, evidence=evidence, decided_by=peer.name,
-                    decided_at=now,
-                )
-            )  # fmt: skip
+            link = IdentityLink(
+                local=kept.identifiers[0], foreign=identifier, evidence=evidence, decided_by=peer.name, decided_at=now
+            )
+            await keep_link(work, self._clock, self._directory.all(), link)
         return identifier
 
     def _question(self) -> Question:

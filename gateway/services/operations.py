@@ -15,6 +15,7 @@ from gateway.ports.compute import Compute
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
 from gateway.services.backfill import Asked, asked_of, open_backfill
+from gateway.services.inform import keep_link
 from gateway.services.ingest import MAX_MANIFEST_BYTES, claimed_patient, expect
 from gateway.services.reconcile import Unsettled, settle
 from gateway.services.rules import REGISTER
@@ -260,19 +261,19 @@ class Operations:
             if isinstance(found, Unsettled):
                 raise UnknownPatient(found.reason, cure="Register the patient by ADT, or name one with --patient")
             if found.link is not None:
-                await work.identity.link(replace(found.link, decided_by=person))
+                link = replace(found.link, decided_by=person)
+                await keep_link(work, self._clock, self._directory.all(), link)
             return found.patient
         patient = await work.identity.get(chosen)
         if patient is None:
             raise UnknownPatient("nobody here has this id", cure="`radgate patient list` shows who is here")
         for identifier in foreign.identifiers:
             if await work.identity.get(identifier) is None:
-                await work.identity.link(
-                    IdentityLink(
-                        local=patient.identifiers[0], foreign=identifier, evidence=Evidence.PERSON,
-                        decided_by=person, decided_at=now,
-                    )
+                link = IdentityLink(
+                    local=patient.identifiers[0], foreign=identifier, evidence=Evidence.PERSON, decided_by=person,
+                    decided_at=now,
                 )  # fmt: skip
+                await keep_link(work, self._clock, self._directory.all(), link)
         return patient
 
     async def _foreign(self, work: Work, job: ExchangeJob) -> Patient:

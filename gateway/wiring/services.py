@@ -36,7 +36,6 @@ from gateway.services.viewing import Viewing
 from gateway.settings import RuleSection, Settings
 from gateway.wiring.adapters import Adapters
 from profiles.model.identifiers import Oid
-from profiles.pixv3.iti45 import ITI_45
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     return Services(
         ingest=Ingest(
             house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock,
-            asks=any(ITI_45.id in peer.endpoints for peer in directory.all()),
+            peers=directory.all(),
         ),
         retrieve=Retrieve(house=house, store=store, archive=archive),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),

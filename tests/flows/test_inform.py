@@ -16,7 +16,7 @@ from gateway.services import transfer
 from profiles.errors import Busy, UnknownPatient
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
-from profiles.model.patient import Patient, Sex
+from profiles.model.patient import Patient, PersonName, Sex
 from profiles.pix.iti8 import FeedEvent
 from profiles.pixv3.iti44 import BY_EVENT, RecordEvent
 from profiles.pixv3.iti46 import ITI_46, notification
@@ -33,6 +33,7 @@ from tests.support.scenario import (
     VALLEY_ID,
     ZEBEDIAH,
     World,
+    offer_of,
     world,
 )
 
@@ -159,6 +160,25 @@ async def test_after_a_merge_the_list_is_that_of_the_survivor(tmp_path: Path) ->
         await here.valley.tell(SURVIVOR, FeedEvent.MERGE, subsumed_identifiers=(VALLEY_ID,))
         last = (await region.until(3))[2]
         assert set(last.patient.identifiers) == {SURVIVOR_ID, DOMAIN_ID}
+
+
+async def test_a_link_that_demographics_or_a_person_made_is_told_too(tmp_path: Path) -> None:
+    async with told(tmp_path, "ITI-46", identifier_domains=[LAKESIDE]) as (here, region):
+        await here.valley.tell(ZEBEDIAH)
+        await here.valley.tell(SOMEBODY_ELSE)
+        assert await (await here.valley.provide(offer_of(here.study()))).codes() == ()  # his demographics
+        (first,) = await region.until(1)
+        assert first.patient.identifiers == (LAKESIDE_ID,)
+        assert first.patient.name == ZEBEDIAH.name
+
+        stranger = replace(ZEBEDIAH, identifiers=(replace(LAKESIDE_ID, value="LK9"),), name=PersonName(family="X"))
+        offer = offer_of(here.study(seed=2, patient=stranger), patient_id=stranger.identifiers[0])
+        assert await (await here.valley.provide(offer)).codes() == ("DocumentQueued",)
+        held = await here.valley.rests("held")
+        await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "ann", "patient": str(OTHER_ID)})
+        (_, second) = await region.until(2)
+        assert second.patient.identifiers == stranger.identifiers
+        assert second.patient.name == SOMEBODY_ELSE.name
 
 
 async def heard(here: World, patient: Patient) -> AckCode:
