@@ -133,7 +133,9 @@ ERROR_CODES: Mapping[str, frozenset[str]] = {
     "PartialFolderContentNotProcessed": frozenset({_P}),
     "PartialRelationshipContentNotProcessed": frozenset({_P}),
     "PartialReplaceContentNotProcessed": frozenset({_P}),
+    "PartialTransformContentNotProcessed": frozenset({_P}),  # so in the text of ITI TF-2 3.41
     "PartialTransformNotProcessed": frozenset({_P}),
+    "PartialTransformReplaceContentNotProcessed": frozenset({_P}),  # as well
     "PartialTransformReplaceNotProcessed": frozenset({_P}),
     "ReferencesExistException": frozenset({_RM}),
     "UnmodifiableMetadataError": frozenset({_RU}),
@@ -181,6 +183,31 @@ ERROR_CODES: Mapping[str, frozenset[str]] = {
 }
 
 
+NAMES_IT = frozenset(
+    {
+        "InvalidDocumentContent",
+        "LocalPolicyRestrictionError",
+        "ReferencesExistException",
+        "UnmodifiableMetadataError",
+        "XDSInvalidRequestException",
+        "XDSMetadataAnnotationError",
+        "XDSMetadataIdentifierError",
+        "XDSMetadataUpdateError",
+        "XDSMetadataUpdateOperationError",
+        "XDSMetadataVersionError",
+        "XDSNonIdenticalHash",
+        "XDSNonIdenticalSize",
+        "XDSObjectTypeError",
+        "XDSPatientIDReconciliationError",
+        "XDSRemoveDocumentsError",
+        "XDSUnreferencedObjectException",
+    }
+)
+"""Codes whose codeContext has the id of the document or object concerned. Those about a patient would have the patient id
+there too; we leave it out, for strangers read it.
+"""
+
+
 def code_of(condition: Condition, speaker: Speaker) -> str:
     """The code that this speaker uses where there is no more exact one."""
     row = CODES[condition]
@@ -190,9 +217,8 @@ def code_of(condition: Condition, speaker: Speaker) -> str:
 def errors_of(error: ExchangeError, speaker: Speaker) -> tuple[RegistryError, ...]:
     """An error as an error list: each of its findings, or the error itself when it has none."""
     if not any(finding.severity is Severity.ERROR for finding in error.findings):
-        own = RegistryError(
-            code=error.code or code_of(error.condition, speaker), context=error.detail, location=error.location
-        )
+        code = error.code or code_of(error.condition, speaker)
+        own = RegistryError(code=code, context=_context(code, error.detail, error.location), location=error.location)
         return (own, *errors_of_findings(error.findings, speaker, error.condition))
     return errors_of_findings(error.findings, speaker, error.condition)
 
@@ -201,15 +227,21 @@ def errors_of_findings(
     findings: Iterable[Finding], speaker: Speaker, condition: Condition = Condition.RULE_VIOLATED
 ) -> tuple[RegistryError, ...]:
     """Findings as entries of an error list; `condition` gives the code where a finding has none of its own."""
+    coded = ((finding.code or code_of(condition, speaker), finding) for finding in findings)
     return tuple(
         RegistryError(
-            code=finding.code or code_of(condition, speaker),
-            context=finding.text,
+            code=code,
+            context=_context(code, finding.text, finding.location),
             severity=finding.severity,
             location=finding.location,
         )
-        for finding in findings
+        for code, finding in coded
     )
+
+
+def _context(code: str, text: str, location: str) -> str:
+    named = code not in NAMES_IT or not location or location in text
+    return text if named else f"{text}: {location[:MAX_ECHO]}"
 
 
 def warnings_to_tell(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -231,17 +263,88 @@ COME_BACK = frozenset(
 )
 """What may be better later; everything else says that the same request would get the same answer."""
 
+IGNORED = frozenset(
+    {
+        "PartialAppendContentNotProcessed",
+        "PartialFolderContentNotProcessed",
+        "PartialRelationshipContentNotProcessed",
+        "PartialReplaceContentNotProcessed",
+        "PartialTransformContentNotProcessed",
+        "PartialTransformNotProcessed",
+        "PartialTransformReplaceContentNotProcessed",
+        "PartialTransformReplaceNotProcessed",
+    }
+)
+"""Warnings of a recipient that took the documents, and not what was said of how they hang together."""
+
+_MEND = "Our metadata is not what the peer takes: compare the code tables with those of its affinity domain."
+_AGAIN = "The same may be sent again in a while; if this lasts, ask the peer."
+_NEWER = "What is registered there has changed: look at what the peer has, and do it again from that."
+_BUG = "The peer and this house understand the standard differently: report it, with the message."
+
 CURES: Mapping[str, str] = {
-    "XDSUnknownPatientId": "Feed the patient to the peer first (ITI-8), or send another patient id.",
-    "XDSPatientIdDoesNotMatch": "All objects of a submission carry the same patient id: look at the mapping.",
-    "XDSDuplicateUniqueIdInRegistry": "The submission set was registered before: look whether it arrived after all.",
-    "XDSNonIdenticalHash": "The document was registered before with other bytes: publish it under a new unique id.",
-    "XDSUnknownRepositoryId": "Compare the retrieve location UID of the manifest with what the peer calls itself.",
+    "DocumentQueued": "A person at the peer decides whose it is.",
+    "InvalidDocumentContent": "Document and metadata contradict each other for the peer: ask it for its log.",
+    "LocalPolicyRestrictionError": "The peer's policy forbids it: agree with the peer who may change what.",
+    "ReferencesExistException": "Something that was not named refers to it: look at what the peer has, remove that too.",
+    "UnmodifiableMetadataError": "The peer lets nobody change this attribute: submit a replacement instead.",
+    "UnresolvedReferenceException": "The peer does not have what is referred to: look whether it was removed there.",
     "XDSDocumentUniqueIdError": "The peer no longer has it: ask there, or fetch the manifest that replaced this one.",
-    "XDSUnknownCommunity": "The peer does not know this home community id: compare the configurations.",
-    "XDSRegistryNotAvailable": "The peer's repository cannot reach its registry; this is tried again.",
+    "XDSDuplicateUniqueIdInRegistry": "The submission set was registered before: look whether it arrived after all.",
+    "XDSExtraMetadataNotSaved": "It was taken; the peer keeps less of the metadata than was sent.",
+    "XDSInvalidRequestException": _BUG,
+    "XDSMetadataAnnotationError": _BUG,
+    "XDSMetadataIdentifierError": _NEWER,
+    "XDSMetadataUpdateError": _NEWER,
+    "XDSMetadataUpdateOperationError": _BUG,
+    "XDSMetadataVersionError": _NEWER,
     "XDSMissingDocument": "The documents did not arrive: look whether something between us strips attachments.",
+    "XDSMissingDocumentMetadata": _BUG,
+    "XDSMissingHomeCommunityId": "Give the [[peer]] its home_community_id; the gateway needs it on each request.",
+    "XDSNonIdenticalHash": "The document was registered before with other bytes: publish it under a new unique id.",
+    "XDSNonIdenticalSize": "The document was registered before with other bytes: publish it under a new unique id.",
+    "XDSObjectTypeError": _NEWER,
+    "XDSPatientIDReconciliationError": "What is changed is another patient's there: look at the mapping of patient ids.",
+    "XDSPatientIdDoesNotMatch": "All objects of a submission carry the same patient id: look at the mapping.",
+    "XDSRegistryBusy": _AGAIN,
+    "XDSRegistryDeprecatedDocumentError": "What is referred to was replaced there: look at what the peer has.",
+    "XDSRegistryDuplicateUniqueIdInMessage": _BUG,
+    "XDSRegistryError": "The peer has no better word for it: ask it for its log.",
+    "XDSRegistryMetadataError": _MEND,
+    "XDSRegistryNotAvailable": "The peer's repository cannot reach its registry; this is tried again.",
+    "XDSRegistryOutOfResources": _AGAIN,
+    "XDSRemoveDocumentsError": "The peer keeps the document: ask it why.",
+    "XDSRepositoryBusy": _AGAIN,
+    "XDSRepositoryDuplicateUniqueIdInMessage": _BUG,
+    "XDSRepositoryError": "The peer has no better word for it: ask it for its log.",
+    "XDSRepositoryMetadataError": _MEND,
+    "XDSRepositoryOutOfResources": _AGAIN,
+    "XDSResultNotSinglePatient": "The answer would be about several patients: ask for one.",
+    "XDSStoredQueryMissingParam": _BUG,
+    "XDSStoredQueryParamNumber": _BUG,
+    "XDSTooManyResults": "More matches than the peer answers: ask for less, a study or a shorter time.",
+    "XDSUnavailableCommunity": _AGAIN,
+    "XDSUnknownCommunity": "The peer does not know this home community id: compare the configurations.",
+    "XDSUnknownPatientId": "Feed the patient to the peer first (ITI-8), or send another patient id.",
+    "XDSUnknownRepositoryId": "Compare the retrieve location UID of the manifest with what the peer calls itself.",
+    "XDSUnknownStoredQuery": "The peer does not serve this query: `radgate peer test` shows which ones it does.",
+    "XDSUnreferencedObjectException": "An object would be left over: look at what the peer has, remove that too.",
+    **dict.fromkeys(
+        IGNORED, "It was taken and stands alone there: have the peer deprecate or file by hand what it belongs to."
+    ),
 }
+"""What the operator of the house that was told a code can do about it."""
+
+OTHERWISE = "The peer says no, in a word of its own: ask it for its log."
+
+
+def warned(errors: Iterable[RegistryError]) -> tuple[str, str]:
+    """What a peer warns of although it did what was asked, and what can be done about it; both "" where of nothing."""
+    codes = dict.fromkeys(each.code[:64] for each in errors if each.severity is Severity.WARNING)
+    if not codes:
+        return "", ""
+    cures = dict.fromkeys(CURES.get(code, OTHERWISE) for code in codes)
+    return f"the peer warns: {', '.join(codes)}", " ".join(cures)
 
 
 def refusal(status: ResponseStatus, errors: Iterable[RegistryError]) -> PeerError | None:
@@ -266,7 +369,8 @@ def refusal(status: ResponseStatus, errors: Iterable[RegistryError]) -> PeerErro
             cure="Ask the peer whether it did what was asked.",
         )
     kind = PeerUnavailable if first.code in COME_BACK else PeerRefused
-    return kind(f"the peer answered {said}", code=said, location=first.location[:128], cure=CURES.get(first.code, ""))
+    cure = CURES.get(first.code, OTHERWISE)
+    return kind(f"the peer answered {said}", code=said, location=first.location[:128], cure=cure)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

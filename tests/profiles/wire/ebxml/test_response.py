@@ -26,16 +26,21 @@ from profiles.wire.ebxml.response import (
     COME_BACK,
     CURES,
     ERROR_CODES,
+    IGNORED,
+    NAMES_IT,
+    OTHERWISE,
     RegistryError,
     RegistryResponse,
     ResponseStatus,
     Speaker,
     code_of,
     errors_of,
+    errors_of_findings,
     read_registry_response,
     refusal,
     registry_response,
     status_of,
+    warned,
 )
 from profiles.xds.profile import TRANSACTIONS as XDS
 from profiles.xdsi.profile import TRANSACTIONS as XDSI
@@ -96,7 +101,10 @@ def test_a_transaction_answers_with_codes_of_its_own_column(transaction: SoapTra
 
 def test_codes_that_are_acted_on_are_codes() -> None:
     assert ERROR_CODES.keys() >= COME_BACK
-    assert CURES.keys() <= ERROR_CODES.keys()
+    assert CURES.keys() == ERROR_CODES.keys()
+    assert all(CURES.values())
+    assert ERROR_CODES.keys() >= NAMES_IT
+    assert ERROR_CODES.keys() >= IGNORED
 
 
 @pytest.mark.parametrize(
@@ -199,6 +207,39 @@ def test_a_peer_s_words_are_not_repeated() -> None:
     assert error is not None
     assert "Test" not in error.detail + error.location + error.cure
     assert error.cure
+
+
+@pytest.mark.parametrize("code", [*sorted(ERROR_CODES), "urn:dicom:wado:0007"])
+def test_every_code_of_a_peer_has_a_cure_and_is_temporary_or_not(code: str) -> None:
+    error = refusal(ResponseStatus.FAILURE, (RegistryError(code=code, context=""),))
+    assert error is not None
+    assert error.temporary is (code in COME_BACK)
+    assert error.cure == CURES.get(code, OTHERWISE)
+
+
+def test_what_a_peer_warns_of_is_told_once_with_what_can_be_done() -> None:
+    assert warned(()) == warned((ERROR,)) == ("", "")
+    extra = RegistryError(code="XDSExtraMetadataNotSaved", context="Mrs Test", severity=Severity.WARNING)
+    why, cure = warned((WARNING, extra, ERROR, extra))
+    assert why == "the peer warns: DocumentQueued, XDSExtraMetadataNotSaved"
+    assert cure == f"{CURES['DocumentQueued']} {CURES['XDSExtraMetadataNotSaved']}"
+
+
+@pytest.mark.parametrize(
+    ("code", "location", "context"),
+    [
+        ("XDSNonIdenticalHash", "1.2.3", "other bytes: 1.2.3"),
+        ("XDSNonIdenticalHash", "", "other bytes"),
+        ("XDSDuplicateUniqueIdInRegistry", "1.2.3", "other bytes"),
+    ],
+)
+def test_the_context_names_the_object_where_the_table_wants_it(code: str, location: str, context: str) -> None:
+    error = RuleViolation("other bytes", code=code, location=location)
+    finding = Finding(rule="a", text="other bytes", code=code, location=location)
+    told = (*errors_of(error, Speaker.REGISTRY), *errors_of_findings((finding,), Speaker.REGISTRY))
+    assert [each.context for each in told] == [context, context]
+    again = errors_of(RuleViolation(context, code=code, location=location), Speaker.REGISTRY)
+    assert [each.context for each in again] == [context]  # once is enough
 
 
 def test_what_is_no_failure_is_no_exception() -> None:
