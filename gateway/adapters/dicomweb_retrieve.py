@@ -263,14 +263,14 @@ class DicomwebRetrieve:
             syntax = planned[uid].transfer_syntax_uid if planned[uid].size_bytes is not None else ""
             yield self._part(planned.pop(uid), long_body_of(response, address), syntax, plan, original=original)
             return
-        parts = self._client.parts(response, address)
+        parts, wanted = self._client.parts(response, address), frozenset(opened.source.wanted)
         while True:
             with reading(address):
                 part = await anext(parts, None)
                 if part is None:
                     return
                 first, uid, syntax = await named(part.chunks)
-            if uid in planned and uid in opened.source.wanted:
+            if uid in planned and uid in wanted:
                 chunks = _rest_of(first, part.chunks, address)
                 yield self._part(planned.pop(uid), chunks, syntax, plan, original=original)
 
