@@ -676,6 +676,7 @@ def study_share(
 def study_publish(
     to: Annotated[list[str] | None, typer.Option(help="A peer; may be repeated.")] = None,
     register: Annotated[bool, typer.Option("--register", help="In our own registry.")] = False,
+    on_demand: Annotated[bool, typer.Option("--on-demand", help="Its documents are made when asked for.")] = False,
     by_rules: Annotated[bool, typer.Option("--by-rules", help="Where the rules of study.available say.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every study that is available here.")] = False,
     modality: Annotated[list[str] | None, typer.Option(help="Only with this modality; may be repeated.")] = None,
@@ -704,7 +705,8 @@ def study_publish(
     if every == bool(modality or patient or since or until):
         _fail(Exit.USAGE, "Say which studies: --all, or else conditions.")
     body = {
-        "to": to or [], "register": register, "modality": modality or [], "patient": patient, "since": since,
+        "to": to or [], "register": register, "on_demand": on_demand,
+        "modality": modality or [], "patient": patient, "since": since,
         "until": until, "per_minute": per_minute,
     }  # fmt: skip
     _change(house, "/publish", body, wait, as_json)

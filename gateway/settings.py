@@ -245,7 +245,7 @@ class RuleSection(Section):
     """What is to happen by itself, with studies for which all conditions hold; an empty one is none."""
 
     when: Literal["study.available", "study.changed"]
-    do: tuple[str, ...]  # "announce:PEER", "share:PEER", "register" (in our own registry)
+    do: tuple[str, ...]  # "announce:PEER", "share:PEER", "register" (our registry), "offer", "offer:PEER" (on demand)
     modality: tuple[str, ...] = ()  # one of them
     institution: tuple[str, ...] = ()  # one of them, with * and ?
     description: tuple[str, ...] = ()  # of the study; the same
@@ -415,12 +415,13 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for index, rule in enumerate(settings.rule):
         for action in rule.do:
             verb, _, name = action.partition(":")
-            if action == "register":
+            if action in {"register", "offer"}:
                 continue
-            if verb not in {"announce", "share"}:
+            if verb not in {"announce", "share", "offer"}:
                 yield Problem(
-                    f"rule.{index}.do", f"{verb} is not something we do", "Write announce:PEER, share:PEER or register"
-                )
+                    f"rule.{index}.do", f"{verb} is not something we do",
+                    "Write announce:PEER, share:PEER, offer:PEER, register or offer",
+                )  # fmt: skip
             elif name not in names:
                 yield Problem(f"rule.{index}.do", f"there is no peer called {name}", "Add a [[peer]] of this name")
 

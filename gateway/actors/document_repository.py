@@ -44,12 +44,12 @@ class DocumentRepository:
     async def retrieve_document_set(
         self, request: RetrieveDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
-        """Hand documents out as they were received."""
+        """Hand documents out as they were received; those of on-demand entries are made."""
         wanted = {document.document_unique_id: document for document in request.documents}
-        found, failed = await self._retrieve.documents(
+        told = await self._retrieve.documents(
             [(each.repository_unique_id, each.document_unique_id) for each in wanted.values()], exchange
         )
-        errors = tuple(each for error in failed.values() for each in errors_of(error, Speaker.SOURCE))
+        errors = tuple(each for error in told.failed.values() for each in errors_of(error, Speaker.SOURCE))
         documents = tuple(
             RetrievedDocument(
                 repository_unique_id=wanted[unique_id].repository_unique_id,
@@ -57,11 +57,12 @@ class DocumentRepository:
                 home_community_id=wanted[unique_id].home_community_id,
                 mime_type=content.media_type,
                 size_bytes=content.size_bytes,
+                new_document_unique_id=told.made.get(unique_id, ""),
             )
-            for unique_id, content in found.items()
+            for unique_id, content in told.found.items()
         )
         head = RetrieveDocumentSetResponse(status=status_of(errors, len(documents)), errors=errors, documents=documents)
-        return Poured(head=head, pour=pour_of(found))
+        return Poured(head=head, pour=pour_of(told.found))
 
     @answers(ITI_86)
     async def remove_documents(self, request: RemoveDocumentsRequest, exchange: Exchange) -> RegistryResponse:

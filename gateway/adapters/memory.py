@@ -1349,6 +1349,11 @@ class MemoryPublications:
         """What this registry has of the study."""
         return self._reader.state.publications.get((study_instance_uid, peer))
 
+    async def on_demand(self, unique_id: str) -> Publication | None:
+        """The on-demand entry in force whose document has this uniqueId."""
+        kept = self._reader.state.publications.values()
+        return next((each for each in kept if each.on_demand and each.in_force and each.unique_id == unique_id), None)
+
     async def of(self, study_instance_uid: str) -> Sequence[Publication]:
         """What every registry has of the study."""
         kept = self._reader.state.publications

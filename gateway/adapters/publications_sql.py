@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, SmallInteger, Table, bindparam, select
+from sqlalchemy import BigInteger, Column, Index, SmallInteger, Table, bindparam, select
 
 from gateway.adapters.executor import Executor, Fixed, insert_or_replace
 from gateway.adapters.stored import micros, time_of
@@ -23,6 +23,8 @@ publications = Table(
     Column("digest", Words, nullable=False),
     Column("in_force", SmallInteger, nullable=False),
     Column("offered", Words, nullable=False),  # entryUUIDs with spaces between them
+    Column("on_demand", SmallInteger, nullable=False),
+    Index(None, "unique_id"),
     sqlite_with_rowid=False,
 )
 
@@ -30,6 +32,12 @@ _KEEP = insert_or_replace(publications)
 _OF_STUDY = publications.c.study_instance_uid == bindparam("study")
 _OF = Fixed(select(publications).where(_OF_STUDY).order_by(publications.c.peer))
 _GET = Fixed(select(publications).where(_OF_STUDY, publications.c.peer == bindparam("registry")))
+
+_ON_DEMAND = Fixed(
+    select(publications).where(
+        publications.c.unique_id == bindparam("document"), publications.c.on_demand == 1, publications.c.in_force == 1
+    )
+)
 
 
 class SqlPublications:
@@ -53,6 +61,7 @@ class SqlPublications:
             "digest": publication.digest,
             "in_force": int(publication.in_force),
             "offered": " ".join(publication.offered),
+            "on_demand": int(publication.on_demand),
         }
         await self._db.run(_KEEP, row)
 
@@ -61,18 +70,33 @@ class SqlPublications:
         found = await self._rows(_GET, {"study": study_instance_uid, "registry": peer})
         return found[0] if found else None
 
+    async def on_demand(self, unique_id: str) -> Publication | None:
+        """The on-demand entry in force whose document has this uniqueId."""
+        found = await self._rows(_ON_DEMAND, {"document": unique_id})
+        return found[0] if found else None
+
     async def of(self, study_instance_uid: str) -> Sequence[Publication]:
         """What every registry has of the study."""
         return await self._rows(_OF, {"study": study_instance_uid})
 
     async def _rows(self, statement: Fixed, parameters: Mapping[str, Any]) -> list[Publication]:
-        return [
-            Publication(
-                study_instance_uid=study, peer=peer, at=time_of(at), entry_uuid=entry_uuid, unique_id=unique_id,
-                patient_id=PatientIdentifier.from_cx(patient_id) if patient_id else None, digest=digest,
-                in_force=bool(in_force), offered=tuple(offered.split()),
-            )
-            for study, peer, at, entry_uuid, unique_id, patient_id, digest, in_force, offered in await self._db.rows(
-                statement, parameters
-            )
-        ]  # fmt: skip
+        return [_read(*row) for row in await self._db.rows(statement, parameters)]
+
+
+def _read(
+    study: str,
+    peer: str,
+    at: int,
+    entry_uuid: str,
+    unique_id: str,
+    patient_id: str,
+    digest: str,
+    in_force: int,
+    offered: str,
+    on_demand: int,
+) -> Publication:
+    return Publication(
+        study_instance_uid=study, peer=peer, at=time_of(at), entry_uuid=entry_uuid, unique_id=unique_id,
+        patient_id=PatientIdentifier.from_cx(patient_id) if patient_id else None, digest=digest,
+        in_force=bool(in_force), offered=tuple(offered.split()), on_demand=bool(on_demand),
+    )  # fmt: skip

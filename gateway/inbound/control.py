@@ -31,7 +31,7 @@ from gateway.services.backfill import Asked
 from gateway.services.documents import Documents, ReportOptions
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
-from gateway.services.rules import REGISTER
+from gateway.services.rules import action_for
 from profiles.atna import audit_log_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.codes import Code
@@ -357,7 +357,10 @@ class Control:
     async def _publish(self, request: web.Request) -> web.Response:
         body = await _body(request)
         asked = Asked(
-            actions=tuple(f"share:{peer}" for peer in body.get("to", [])) + (REGISTER,) * bool(body.get("register")),
+            actions=tuple(
+                action_for(registry, on_demand=bool(body.get("on_demand")))
+                for registry in (*body.get("to", []), *([""] if body.get("register") else []))
+            ),
             modalities=tuple(map(str, body.get("modality", []))), patient=str(body.get("patient", "")),
             since=str(body.get("since", "")), until=str(body.get("until", "")),
             per_minute=int(body.get("per_minute") or self._per_minute),

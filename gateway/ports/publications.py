@@ -31,6 +31,7 @@ class Publication:
     digest: str = ""
     in_force: bool = False  # False: not taken yet, or withdrawn since
     offered: tuple[str, ...] = ()
+    on_demand: bool = False  # its document is made when it is asked for, and kept nowhere
 
 
 class Publications(Protocol):
@@ -42,6 +43,10 @@ class Publications(Protocol):
 
     async def get(self, study_instance_uid: str, peer: str) -> Publication | None:
         """What this registry has of the study. None: nothing was ever offered to it."""
+        ...
+
+    async def on_demand(self, unique_id: str) -> Publication | None:
+        """The on-demand entry in force whose document has this uniqueId. None: there is none."""
         ...
 
     async def of(self, study_instance_uid: str) -> Sequence[Publication]:

@@ -18,7 +18,7 @@ from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store, Work
 from gateway.services.publish import Publish
-from gateway.services.rules import REGISTER, Rule, When
+from gateway.services.rules import OFFER, Rule, When, registry_of
 from profiles.model.moment import Moment
 from profiles.model.query import PageKey, StudyCriteria
 
@@ -180,8 +180,8 @@ class Backfill:
         for record in page.records:
             if len(opened) >= room:
                 return opened
-            for registry in self._registries(progress.asked, record):
-                job = await self._exchange(record, registry, progress)
+            for action in self._actions(progress.asked, record):
+                job = await self._exchange(record, action, progress)
                 if job is not None:
                     opened.append(job)
                     progress.under_way[job.id] = str(record.study.study_instance_uid)
@@ -190,8 +190,8 @@ class Backfill:
         progress.ended = not page.more
         return opened
 
-    def _registries(self, asked: Asked, record: StudyRecord) -> list[str]:
-        """Peers' names; "": our own registry."""
+    def _actions(self, asked: Asked, record: StudyRecord) -> list[str]:
+        """What makes entries of a study."""
         now = self._clock.now()
         ruled = (
             action
@@ -199,16 +199,12 @@ class Backfill:
             if rule.when is When.AVAILABLE and rule.admits(record, now)
             for action in rule.do
         )
-        actions = dict.fromkeys(asked.actions or (each for each in ruled if each != f"share:{record.source}"))
-        return [
-            action.removeprefix("share:") if action != REGISTER else ""
-            for action in actions
-            if action == REGISTER or action.startswith("share:")
-        ]
+        chosen = asked.actions or (each for each in ruled if not record.source or registry_of(each) != record.source)
+        return [action for action in dict.fromkeys(chosen) if registry_of(action) is not None]
 
-    async def _exchange(self, record: StudyRecord, registry: str, progress: _Progress) -> ExchangeJob | None:
-        """An exchange that publishes the study there. None: there is nothing to say, or one waits for a person already."""
-        uid = record.study.study_instance_uid
+    async def _exchange(self, record: StudyRecord, action: str, progress: _Progress) -> ExchangeJob | None:
+        """An exchange that publishes the study. None: there is nothing to say, or one waits for a person already."""
+        uid, registry, on_demand = record.study.study_instance_uid, registry_of(action) or "", action.startswith(OFFER)
         async with self._store.view() as work:
             waiting = [
                 each
@@ -221,11 +217,12 @@ class Backfill:
         if waiting:
             progress.counts[_OUTCOMES[waiting[0].state]] += 1
             return None
-        if not await self._publish.has_news(uid, registry):
+        if not await self._publish.has_news(uid, registry, on_demand=on_demand):
             progress.counts[THERE] += 1
             return None
         now = self._clock.now()
         return ExchangeJob(
             id=self._clock.new_uuid(), kind=Kind.SHARE, state=State.RECEIVED, opened_at=now, updated_at=now,
             peer=registry, study_instance_uid=uid, patient_id=str(record.study.patient.identifiers[0]),
+            payload={"entry": "on demand"} if on_demand else {},
         )  # fmt: skip

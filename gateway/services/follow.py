@@ -22,7 +22,7 @@ from gateway.services.notify import Notify
 from gateway.services.publish import Publish
 from gateway.services.reconcile import whoever_is
 from gateway.services.rewrite import Rewrite
-from gateway.services.rules import REGISTER, Rule, When, happened
+from gateway.services.rules import OFFER, Rule, When, action_for, happened, registry_of
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
 from profiles.errors import ExchangeError, HouseError, PeerError, UnmappedCode
@@ -110,7 +110,8 @@ class Follow:
         await self._collect.find(job)
 
     async def _share(self, job: ExchangeJob) -> None:
-        await self._publish.share(job, job.study_instance_uid, job.peer, anew=True)
+        on_demand = job.texts("entry") == ("on demand",)
+        await self._publish.share(job, job.study_instance_uid, job.peer, anew=True, on_demand=on_demand)
         now = self._clock.now()
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.COMPLETE, now)
@@ -183,10 +184,12 @@ class Follow:
             for rule in self._rules
             if rule.when is when and record is not None and rule.admits(record, now)
             for action in rule.do
-            if action != f"share:{job.peer}"
+            if not job.peer or registry_of(action) != job.peer
         )
-        kept = (f"share:{each.peer}" if each.peer else REGISTER for each in published if each.in_force or each.offered)
-        return list(dict.fromkeys((*ruled, *kept)))
+        todo = list(dict.fromkeys(ruled))
+        seen = {registry_of(action) for action in todo}
+        kept = (each for each in published if (each.in_force or each.offered) and each.peer not in seen)
+        return [*todo, *(action_for(each.peer, on_demand=each.on_demand) for each in kept)]
 
     async def _act(self, job: ExchangeJob, action: str) -> None:
         verb, _, peer = action.partition(":")
@@ -195,7 +198,7 @@ class Follow:
         elif verb in (FEED, IDENTIFY):
             await self._inform.act(job, verb, peer)
         else:
-            await self._publish.share(job, job.study_instance_uid, peer)
+            await self._publish.share(job, job.study_instance_uid, peer, on_demand=verb == OFFER)
 
     async def _stumble(self, job: ExchangeJob, error: ExchangeError, attempts: int) -> None:
         """Come back later where that may help, hold what a person must decide, else fail; both can be released again."""

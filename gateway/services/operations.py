@@ -18,7 +18,7 @@ from gateway.services.backfill import Asked, asked_of, open_backfill
 from gateway.services.inform import keep_link
 from gateway.services.ingest import MAX_MANIFEST_BYTES, claimed_patient, expect
 from gateway.services.reconcile import Unsettled, settle
-from gateway.services.rules import REGISTER
+from gateway.services.rules import registry_of
 from profiles.atna import operator_decision
 from profiles.errors import RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.document import AvailabilityStatus, DocumentEntry
@@ -151,8 +151,8 @@ class Operations:
             RuleViolation: No such peer, or a time cannot be read.
         """
         for action in asked.actions:
-            if action != REGISTER:
-                self._known_peer(action.removeprefix("share:"))
+            if peer := registry_of(action):
+                self._known_peer(peer)
         async with self._store.unit() as work:
             for each in await work.ledger.list(kinds=frozenset({Kind.BACKFILL}), states=HAS_WORK, limit=10):
                 if asked_of(each) == asked:

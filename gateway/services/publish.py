@@ -13,6 +13,7 @@ Source: RAD TF-2 4.68.4.1.2; ITI TF-3 4.2.2.2.
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,7 +28,7 @@ from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects, StagedObject
-from gateway.ports.peers import Directory, Peers
+from gateway.ports.peers import Call, Directory, Peers
 from gateway.ports.publications import Publication
 from gateway.ports.store import Store, Work
 from gateway.services.ingest import study_fact
@@ -39,6 +40,7 @@ from profiles.model.document import (
     AssociationType,
     AvailabilityStatus,
     DocumentEntry,
+    EntryType,
     Submission,
     SubmissionSet,
 )
@@ -48,8 +50,9 @@ from profiles.model.moment import Moment
 from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import encode_kos
 from profiles.wire.ebxml.operations import NEW_STATUS, ORIGINAL_STATUS
-from profiles.wire.ebxml.response import refusal
+from profiles.wire.ebxml.response import RegistryResponse, ignores, refusal, warned
 from profiles.xds.iti57 import ITI_57, UpdateRequest
+from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xdsi.rad68 import (
     DEFAULTS,
     RAD_68,
@@ -82,11 +85,10 @@ class _Offer:
 
     manifest: Manifest
     entry: DocumentEntry
-    content: Content
-    staged: StagedObject
     codes: SiteCodes
     digest: str
     record: StudyRecord
+    document: tuple[Content, StagedObject] | None = None  # None: it is made when it is asked for
 
 
 class Publish:
@@ -121,7 +123,9 @@ class Publish:
         self._lookup = lookup
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def share(self, job: ExchangeJob, study_instance_uid: str, registry: str, *, anew: bool = False) -> Published:
+    async def share(
+        self, job: ExchangeJob, study_instance_uid: str, registry: str, *, anew: bool = False, on_demand: bool = False
+    ) -> Published:
         """Make a registry's entry of a study true.
 
         Args:
@@ -129,6 +133,7 @@ class Publish:
             study_instance_uid: Which study.
             registry: A peer's name; "": our own registry.
             anew: Also where there is nothing new to say, or the registry does not know what is to be replaced.
+            on_demand: An entry without a document, which is made when it is asked for (ITI-61 at a peer).
 
         Raises:
             UnknownDocument: The study is not here, or not whole.
@@ -141,9 +146,11 @@ class Publish:
         # Two exchanges of one study must not replace the same entry. What other processes do, `_unchanged` sees.
         turn = self._turns.setdefault((study_instance_uid, registry), asyncio.Lock())
         async with turn:
-            return await self._share(job, study_instance_uid, peer, anew)
+            return await self._share(job, study_instance_uid, peer, anew, on_demand)
 
-    async def _share(self, job: ExchangeJob, study_instance_uid: str, peer: Peer | None, anew: bool) -> Published:
+    async def _share(
+        self, job: ExchangeJob, study_instance_uid: str, peer: Peer | None, anew: bool, on_demand: bool
+    ) -> Published:
         registry = peer.name if peer is not None else ""
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
@@ -158,7 +165,7 @@ class Publish:
         if self._lookup is not None and all(each.authority != self._house.domain_authority for each in known):
             found = await self._lookup.domain_id(patient, job.id)
             known = (*known, found) if found is not None else known
-        offer = await self._offer(record, self._shared_id(known))
+        offer = await self._offer(record, self._shared_id(known), on_demand=on_demand)
         if before.in_force and not before.offered and before.digest == offer.digest and not anew:
             await self._note(job, registry, "What is registered of the study says all that there is to say")
             return Published.UNCHANGED
@@ -177,7 +184,7 @@ class Publish:
                     raise
         return Published.TAKEN
 
-    async def has_news(self, study_instance_uid: str, registry: str) -> bool:
+    async def has_news(self, study_instance_uid: str, registry: str, *, on_demand: bool = False) -> bool:
         """Whether `share` would send something, or could not tell: then its exchange says why."""
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
@@ -190,18 +197,25 @@ class Publish:
                 tuple(dict.fromkeys((*patient.identifiers, *record.study.patient.identifiers)))
             )
             codes = await self._compute.run(self._codes)
-            manifest = self._manifest(record)
-            return before.digest != await self._compute.run(lambda: _digest(manifest, identifier, codes))
+            manifest = manifest_of(record, self._house, self._clock)
+            said = await self._compute.run(lambda: _digest(manifest, identifier, codes, on_demand=on_demand))
+            return before.digest != said
         except RequestError:
             return True
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
-    async def _offer(self, record: StudyRecord, identifier: PatientIdentifier) -> _Offer:
+    async def _offer(self, record: StudyRecord, identifier: PatientIdentifier, *, on_demand: bool) -> _Offer:
         codes = await self._compute.run(self._codes)
-        manifest = self._manifest(record)
-
-        digest = await self._compute.run(lambda: _digest(manifest, identifier, codes))
+        manifest = manifest_of(record, self._house, self._clock)
+        digest = await self._compute.run(lambda: _digest(manifest, identifier, codes, on_demand=on_demand))
+        if on_demand:
+            entry = entry_for(manifest, entry_uuid=self._uuid(), patient_id=identifier, codes=codes)
+            entry = replace(
+                entry, entry_type=EntryType.ON_DEMAND, creation_time=None,
+                repository_unique_id=self._house.repository_unique_id,
+            )  # fmt: skip
+            return _Offer(manifest=manifest, entry=entry, codes=codes, digest=digest, record=record)
         body = await self._compute.run(lambda: encode_kos(manifest))
         spool = self._objects.spool(len(body))
         spool.write(body)
@@ -210,10 +224,10 @@ class Publish:
             manifest, entry_uuid=self._uuid(), patient_id=identifier, codes=codes, sha1=content.sha1 or "",
             size_bytes=content.size_bytes,
         )  # fmt: skip
+        staged = await self._objects.stage(content)
         return _Offer(
-            manifest=manifest, entry=entry, content=content, staged=await self._objects.stage(content), codes=codes,
-            digest=digest, record=record,
-        )  # fmt: skip
+            manifest=manifest, entry=entry, document=(content, staged), codes=codes, digest=digest, record=record
+        )
 
     def _shared_id(self, identifiers: tuple[PatientIdentifier, ...]) -> PatientIdentifier:
         found = next((each for each in identifiers if each.authority == self._house.domain_authority), None)
@@ -223,26 +237,6 @@ class Publish:
                 cure="Have an ADT name it in PID-3, beside our own id; then release the exchange",
             )
         return found
-
-    def _manifest(self, record: StudyRecord) -> Manifest:
-        series = tuple(
-            replace(
-                each,
-                retrieve_location_uid=self._house.retrieve_location_uid,
-                retrieve_url=self._house.dicomweb_url,
-                retrieve_ae_title=self._house.ae_title,
-            )
-            for each in record.study.series
-        )
-        return Manifest(
-            sop_instance_uid=self._clock.new_uid(),
-            series_instance_uid=self._clock.new_uid(),
-            created=Moment(self._clock.now()),
-            patient=record.study.patient,
-            studies=(replace(record.study, series=series),),
-            institution=record.study.institution or self._house.name,
-            manufacturer="radgate",
-        )
 
     def _submission(self, offer: _Offer, entry: DocumentEntry, target: str) -> Submission:
         made = submission_for(
@@ -265,7 +259,7 @@ class Publish:
         now = self._clock.now()
         async with self._store.unit() as work:
             await _unchanged(work, before)
-            await work.documents.keep(entry.unique_id, offer.staged)
+            await _keep_document(work, offer)
             await work.registry.put(submission, now)
             await work.publications.keep(_taken(before, offer, now))
         await self._note(job, "", f"Our manifest of {offer.manifest.instance_count} instances is registered here")
@@ -278,25 +272,38 @@ class Publish:
         offered = tuple(dict.fromkeys((offer.entry.entry_uuid, *before.offered)))[:OFFERS]
         async with self._store.unit() as work:
             await _unchanged(work, before)
-            await work.documents.keep(offer.entry.unique_id, offer.staged)
+            await _keep_document(work, offer)
             await work.publications.keep(replace(before, offered=offered, at=now))
         submission = self._submission(offer, offer.entry, target)
-        request = ProvideAndRegisterRequest(submission=submission, documents={offer.entry.entry_uuid: offer.content})
         study, facts = offer.record.study, self._facts(peer, offer.entry.patient_id)
         facts = replace(facts, studies=(study_fact([study], study.patient),))
-        async with self._peers.call(RAD_68, peer, request, exchange_id=job.id, facts=facts) as call:
+        async with self._sent(peer, submission, offer, job, facts) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None and not refused.temporary:
                 await self._keep(before)  # it was not taken, and we know it
             if refused is not None:
                 raise refused
             queued = any(error.code == "DocumentQueued" for error in call.response.errors)
-            said = "; it replaces the one before" if target else ""
+            replaced = target and not ignores(call.response.errors)
+            said = "; it replaces the one before" if replaced else ""
             said += "; the peer holds it until a person decides" if queued else ""
-            call.learned(text=f"Our manifest of {offer.manifest.instance_count} instances was taken{said}")
+            why, cure = warned(call.response.errors)
+            text = f"Our manifest of {offer.manifest.instance_count} instances was taken{said}"
+            call.learned(text=text, why=why, cure=cure, partial=ignores(call.response.errors))
             taken = _taken(before, offer, now)
             await self._keep(taken)
         return taken
+
+    def _sent(
+        self, peer: Peer, submission: Submission, offer: _Offer, job: ExchangeJob, facts: Facts
+    ) -> AbstractAsyncContextManager[Call[RegistryResponse]]:
+        """With its document (RAD-68), or without (ITI-61)."""
+        if offer.document is None:
+            on_demand = RegisterOnDemandRequest(submission=submission)
+            return self._peers.call(ITI_61, peer, on_demand, exchange_id=job.id, facts=facts)
+        documents = {offer.entry.entry_uuid: offer.document[0]}
+        request = ProvideAndRegisterRequest(submission=submission, documents=documents)
+        return self._peers.call(RAD_68, peer, request, exchange_id=job.id, facts=facts)
 
     async def _withdraw(self, job: ExchangeJob, before: Publication, peer: Peer | None) -> Published:
         """Nothing of the study is left: its entry is not to promise it.
@@ -381,11 +388,42 @@ class Publish:
             await work.ledger.note(step)
 
 
-def _digest(manifest: Manifest, identifier: PatientIdentifier, codes: SiteCodes) -> str:
-    """Of all that is said: document and entry, but for their own ids and times."""
+def manifest_of(record: StudyRecord, house: House, clock: Clock) -> Manifest:
+    """Our own manifest of a study, new: our Retrieve Location UID, our addresses.
+
+    Source: RAD TF-2 4.68.4.1.2.1.
+    """
+    series = tuple(
+        replace(
+            each,
+            retrieve_location_uid=house.retrieve_location_uid,
+            retrieve_url=house.dicomweb_url,
+            retrieve_ae_title=house.ae_title,
+        )
+        for each in record.study.series
+    )
+    return Manifest(
+        sop_instance_uid=clock.new_uid(),
+        series_instance_uid=clock.new_uid(),
+        created=Moment(clock.now()),
+        patient=record.study.patient,
+        studies=(replace(record.study, series=series),),
+        institution=record.study.institution or house.name,
+        manufacturer="radgate",
+    )
+
+
+async def _keep_document(work: Work, offer: _Offer) -> None:
+    if offer.document is not None:
+        await work.documents.keep(offer.entry.unique_id, offer.document[1])
+
+
+def _digest(manifest: Manifest, identifier: PatientIdentifier, codes: SiteCodes, *, on_demand: bool) -> str:
+    """Of all that is said: document and entry, but for their own ids and times. On demand, the entry is all."""
     nameless = replace(manifest, sop_instance_uid=_NOBODY, series_instance_uid=_NOBODY, created=_NEVER)
     entry = entry_for(nameless, entry_uuid="", patient_id=identifier, codes=codes)
-    return hashlib.sha256(encode_kos(nameless) + orjson.dumps(asdict(entry), default=str)).hexdigest()
+    document = b"on demand" if on_demand else encode_kos(nameless)
+    return hashlib.sha256(document + orjson.dumps(asdict(entry), default=str)).hexdigest()
 
 
 async def _unchanged(work: Work, before: Publication) -> None:
@@ -403,4 +441,5 @@ def _taken(before: Publication, offer: _Offer, at: datetime) -> Publication:
     return replace(
         before, at=at, entry_uuid=offer.entry.entry_uuid, unique_id=offer.entry.unique_id,
         patient_id=offer.entry.patient_id, digest=offer.digest, in_force=True, offered=(),
+        on_demand=offer.document is None,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from gateway.model.house import House
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.archive import Archive, Plan, Wanted
 from gateway.ports.store import Store
+from gateway.services.demand import Demand
 from gateway.services.exchange import Exchange, outward
 from gateway.services.ingest import study_fact
 from profiles.errors import ExchangeError, UnknownDocument, UnknownRepository
@@ -40,6 +41,15 @@ class Planned:
     records: tuple[StudyRecord, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundDocuments:
+    """Documents by the uniqueId that was asked for: what can be had, why the rest cannot, the ids of those just made."""
+
+    found: Mapping[str, Content]
+    failed: Mapping[str, ExchangeError]
+    made: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _Looked:
     wanted: list[Wanted] = field(default_factory=list)
@@ -50,11 +60,12 @@ class _Looked:
 class Retrieve:
     """What others fetch from us."""
 
-    def __init__(self, *, house: House, store: Store, archive: Archive) -> None:
-        """Stand on the ports."""
+    def __init__(self, *, house: House, store: Store, archive: Archive, demand: Demand | None = None) -> None:
+        """Stand on the ports; `demand` makes documents of on-demand entries. None: there are no such entries."""
         self._house = house
         self._store = store
         self._archive = archive
+        self._demand = demand
 
     async def instances(
         self,
@@ -152,20 +163,27 @@ class Retrieve:
         """All that was planned."""
         return self._archive.pour(planned.plan)
 
-    async def documents(
-        self, requests: Sequence[tuple[str, str]], exchange: Exchange
-    ) -> tuple[dict[str, Content], dict[str, ExchangeError]]:
-        """Documents by (repositoryUniqueId, document uniqueId): what can be had and what cannot, by uniqueId.
+    async def documents(self, requests: Sequence[tuple[str, str]], exchange: Exchange) -> FoundDocuments:
+        """Documents by (repositoryUniqueId, document uniqueId): what can be had and what cannot.
 
         Source: ITI TF-2 3.43.4.2.3.
         """
         found: dict[str, Content] = {}
         failed: dict[str, ExchangeError] = {}
+        made: dict[str, str] = {}
         patients = {}
+        for repository, unique_id in requests:
+            if self._demand is None or repository != self._house.repository_unique_id:
+                continue
+            if (document := await self._demand.made(unique_id)) is not None:
+                found[unique_id], made[unique_id] = document.content, document.unique_id
+                patients[document.patient_id] = True
         async with self._store.view() as work:
             for repository, unique_id in requests:
                 if repository != self._house.repository_unique_id:
                     failed[unique_id] = UnknownRepository("this repository id is not ours", location=unique_id)
+                    continue
+                if unique_id in made:
                     continue
                 content = await work.documents.open(unique_id)
                 entries = [
@@ -185,7 +203,7 @@ class Retrieve:
             first = next(iter(failed.values()))
             exchange.learned.why, exchange.learned.cure = first.detail, cure_of(first)
         exchange.learned.text = f"{len(found)} of {len(found) + len(failed)} document(s) handed out"
-        return found, failed
+        return FoundDocuments(found=found, failed=failed, made=made)
 
     def _learn(self, planned: Planned, exchange: Exchange) -> None:
         exchange.learned.studies = tuple(study_fact([record.study], record.study.patient) for record in planned.records)

@@ -15,6 +15,19 @@ from gateway.ports.clock import Clock
 from gateway.ports.store import Work
 
 REGISTER = "register"  # in our own registry, without a peer
+OFFER = "offer"  # the same with an on-demand entry, or at a peer: `offer:PEER`
+
+
+def registry_of(action: str) -> str | None:
+    """Whose registry an action is about: a peer's name; "": our own. None: it is about none."""
+    verb, _, peer = action.partition(":")
+    return peer if verb in ("share", REGISTER, OFFER) else None
+
+
+def action_for(registry: str, *, on_demand: bool) -> str:
+    """What makes an entry of this kind there."""
+    verb = OFFER if on_demand else "share" if registry else REGISTER
+    return f"{verb}:{registry}" if registry else verb
 
 
 class When(StrEnum):

@@ -10,6 +10,7 @@ from gateway.ports.store import Work
 from gateway.services.administer import Administer
 from gateway.services.backfill import Asked, Backfill, open_backfill
 from gateway.services.collect import Collect
+from gateway.services.demand import Demand
 from gateway.services.discover import Discover
 from gateway.services.documents import Documents
 from gateway.services.federate import Federate
@@ -125,7 +126,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock,
             peers=directory.all(),
         ),
-        retrieve=Retrieve(house=house, store=store, archive=archive),
+        retrieve=Retrieve(
+            house=house, store=store, archive=archive,
+            demand=Demand(house=house, store=store, objects=objects, compute=compute, clock=clock),
+        ),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
             house=house, store=store, peers=peers, directory=directory, discover=discover,

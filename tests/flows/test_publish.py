@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from profiles.model.document import AvailabilityStatus, DocumentEntry
+from profiles.model.document import AvailabilityStatus, DocumentEntry, EntryType
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import DocumentCriteria
 from profiles.pix.iti8 import FeedEvent
@@ -51,7 +51,8 @@ ROW = '[[map]]\nmodality = "CT"\ntype = "24627-2"\n'
 async def publishing(folder: Path, codes: str = "", **changes: Any) -> AsyncIterator[World]:
     """A house that shares what it has with Region, which is its own repository."""
     port = free_port()
-    region = {"endpoint": {"RAD-68": f"http://127.0.0.1:{port}/soap/repository"}}
+    house = f"http://127.0.0.1:{port}"
+    region = {"endpoint": {"RAD-68": f"{house}/soap/repository", "ITI-61": f"{house}/soap/registry"}}
     if codes:
         (folder / "codes.toml").write_text(codes, encoding="utf-8")
         changes["affinity_domain"] = {"code_sets": folder / "codes.toml"}
@@ -72,9 +73,10 @@ async def registered(
     here: World,
     status: AvailabilityStatus = AvailabilityStatus.APPROVED,
     whose: PatientIdentifier = DOMAIN_ID,
+    types: tuple[EntryType, ...] = (EntryType.STABLE,),
 ) -> tuple[DocumentEntry, ...]:
     """What the registry has of a patient, in force or not any more."""
-    criteria = DocumentCriteria(patient_ids=(whose,), statuses=(status,))
+    criteria = DocumentCriteria(patient_ids=(whose,), statuses=(status,), entry_types=types)
     request = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria)
     reply = await here.valley.post("/soap/registry", await message_of(ITI_18, request))
     message = await read_soap(reply.content_type, reply.body)
@@ -118,9 +120,13 @@ async def instances_of(here: World, entry: DocumentEntry) -> int:
         repository_unique_id=entry.repository_unique_id, document_unique_id=entry.unique_id, home_community_id=None
     )
     message = await message_of(ITI_43, RetrieveDocumentSetRequest(documents=(wanted,)))
-    _, documents = await (await here.valley.post("/soap/repository", message)).retrieved()
+    head, documents = await (await here.valley.post("/soap/repository", message)).retrieved()
     (body,) = documents.values()
-    return decode_kos(body).value.instance_count
+    manifest = decode_kos(body).value
+    on_demand = entry.entry_type is EntryType.ON_DEMAND
+    assert head.documents[0].new_document_unique_id == (manifest.sop_instance_uid if on_demand else "")
+    assert on_demand == (manifest.sop_instance_uid != entry.unique_id)
+    return manifest.instance_count
 
 
 @pytest.mark.parametrize("rule", ["share:Region", "register"])
@@ -172,6 +178,24 @@ async def test_a_merged_patient_s_study_is_published_under_the_survivor(tmp_path
         assert entry.patient_id == survivor.identifiers[1]
         assert entry.source_patient_id == survivor.identifiers[0]
         assert len(await registered(here, AvailabilityStatus.DEPRECATED, whose=survivor.identifiers[1])) == 1
+
+
+@pytest.mark.parametrize("rule", ["offer", "offer:Region"])
+async def test_an_on_demand_entry_hands_out_the_manifest_of_what_is_there_when_it_is_asked_for(
+    tmp_path: Path, rule: str
+) -> None:
+    async with publishing(tmp_path, rules=[{"when": "study.available", "do": [rule]}]) as here:
+        study = write_study(tmp_path / "study", series=1, instances=3)
+        await pushed(here, study, 0, 1)
+        await here.valley.rests("done", kind="store")
+        assert await registered(here) == ()  # a query that names no type asks for stable ones
+        (entry,) = await registered(here, types=(EntryType.STABLE, EntryType.ON_DEMAND))
+        assert entry.entry_type is EntryType.ON_DEMAND
+        assert await instances_of(here, entry) == 2
+        await pushed(here, study, 2)
+        await here.valley.rests("done", kind="store")
+        assert await registered(here, types=(EntryType.ON_DEMAND,)) == (entry,)
+        assert await instances_of(here, entry) == 3
 
 
 async def test_a_rule_s_conditions_decide_what_is_published(tmp_path: Path) -> None:

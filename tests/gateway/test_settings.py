@@ -66,6 +66,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("[[rule]]\nwhen = 'study.available'\ndo = ['share:Nobody']\n", "rule.0.do"),
         ("[[rule]]\nwhen = 'study.available'\ndo = ['burn:Nobody']\n", "rule.0.do"),
         ("[[rule]]\nwhen = 'study.available'\ndo = ['register:Nobody']\n", "rule.0.do"),
+        ("[[rule]]\nwhen = 'study.available'\ndo = ['offer:Nobody']\n", "rule.0.do"),
         ("[[rule]]\nwhen = 'study.lost'\ndo = ['register']\n", "rule.0.when"),
         ("[[rule]]\nwhen = 'study.changed'\ndo = []\nyounger_than_days = -1\n", "rule.0.younger_than_days"),
         ("[[peer]]\nname = 'A'\n[[peer]]\nname = 'A'\n", "peer.0.name"),

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.adapters.memory import MemoryStore
 from gateway.model.peer import Peer
 from profiles.errors import ExchangeError, PeerTimeout
-from profiles.model.document import AvailabilityStatus, DocumentEntry
+from profiles.model.document import AvailabilityStatus, DocumentEntry, EntryType
 from profiles.model.query import DocumentCriteria
 from profiles.wire.ebxml.operations import UPDATE, StatusChange, read_operations
 from profiles.wire.ebxml.response import (
@@ -18,8 +18,9 @@ from profiles.wire.ebxml.response import (
     errors_of,
     status_of,
 )
-from profiles.xds.iti57 import UpdateRequest
-from profiles.xdsi.rad68 import RAD_68
+from profiles.xds.iti57 import ITI_57, UpdateRequest
+from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
+from profiles.xdsi.rad68 import RAD_68, ProvideAndRegisterRequest
 from tests.support.registered import NOW
 
 
@@ -54,16 +55,20 @@ class Region:
         self.submissions += transaction is RAD_68
         if self.down is not None:
             raise self.down
-        response = await (self._registered if transaction is RAD_68 else self._updated)(request)
+        done = {RAD_68.id: self._provided, ITI_61.id: self._registered, ITI_57.id: self._updated}
+        response = await done[transaction.id](request)
         if self.deaf:
             self.deaf -= 1
             raise PeerTimeout("nothing came")
         yield Answered(response)
 
-    async def _registered(self, request: Any) -> RegistryResponse:
+    async def _provided(self, request: ProvideAndRegisterRequest) -> RegistryResponse:
         (entry,) = request.submission.entries
         assert {*request.documents} == {entry.entry_uuid}
         assert [each.sha1 for each in request.documents.values()] == [entry.hash]
+        return await self._registered(request)
+
+    async def _registered(self, request: ProvideAndRegisterRequest | RegisterOnDemandRequest) -> RegistryResponse:
         try:
             async with self.store.unit() as work:
                 await work.registry.put(request.submission, NOW)
@@ -92,6 +97,8 @@ class Region:
 
 async def entries(store: MemoryStore, *statuses: AvailabilityStatus) -> list[DocumentEntry]:
     """What a registry has, in force unless said otherwise, in the order of registration."""
-    criteria = DocumentCriteria(statuses=statuses or (AvailabilityStatus.APPROVED,))
+    criteria = DocumentCriteria(
+        statuses=statuses or (AvailabilityStatus.APPROVED,), entry_types=(EntryType.STABLE, EntryType.ON_DEMAND)
+    )
     async with store.view() as work:
         return [each async for each in work.registry.find(criteria)]

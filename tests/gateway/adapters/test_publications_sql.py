@@ -34,3 +34,17 @@ async def test_there_is_one_for_each_study_and_registry_and_it_is_the_last(store
     async with store.view() as work:
         assert list(await work.publications.of("1.2.50.1")) == [replace(TAKEN, peer="Lakeside"), withdrawn]
         assert list(await work.publications.of("1.2.50.3")) == []
+
+
+async def test_an_on_demand_entry_in_force_is_found_by_its_document(store: Store) -> None:
+    made = replace(TAKEN, on_demand=True)
+    async with store.unit() as work:
+        await work.publications.keep(TAKEN)
+        await work.publications.keep(replace(made, study_instance_uid="1.2.50.2", unique_id="1.2.78"))
+        await work.publications.keep(replace(made, study_instance_uid="1.2.50.3", unique_id="1.2.79", in_force=False))
+    async with store.view() as work:
+        found = await work.publications.on_demand("1.2.78")
+        assert found is not None
+        assert (found.study_instance_uid, found.on_demand) == ("1.2.50.2", True)
+        assert await work.publications.on_demand("1.2.77") is None
+        assert await work.publications.on_demand("1.2.79") is None

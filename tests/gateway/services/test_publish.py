@@ -17,6 +17,7 @@ from gateway.model.job import ExchangeJob
 from gateway.model.study import StudyStatus
 from gateway.ports.objects import StagedObject
 from gateway.ports.publications import Publication
+from gateway.services.demand import Demand
 from gateway.services.publish import Publish, Published
 from profiles.errors import (
     Busy,
@@ -29,11 +30,21 @@ from profiles.errors import (
     UnmappedCode,
 )
 from profiles.model.content import Content
-from profiles.model.document import Association, AssociationType, AvailabilityStatus, DocumentEntry
+from profiles.model.document import (
+    Association,
+    AssociationType,
+    AvailabilityStatus,
+    DocumentEntry,
+    EntryType,
+    Submission,
+    SubmissionSet,
+)
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Study
 from profiles.model.patient import Patient
+from profiles.model.query import SubmissionSetCriteria
 from profiles.wire.dicom.kos import decode_kos
+from profiles.wire.ebxml.rules import on_demand_entries_have_no_bytes
 from profiles.xdsi.rad68 import SiteCodes
 from tests.support.clock import NOON, FixedClock
 from tests.support.hl7 import HOUSE as ALONE
@@ -68,6 +79,7 @@ class Scene:
     """A house with one study of two instances, and Region."""
 
     publish: Publish
+    demand: Demand
     region: Region
     store: MemoryStore
     objects: Slow
@@ -79,8 +91,8 @@ class Scene:
             await work.studies.add(arrived(whole), WHO, "", NOON)
             await work.studies.set_status(UID, status, NOON)
 
-    async def share(self, registry: str = "Region", *, anew: bool = False) -> Published:
-        return await self.publish.share(self.job, UID, registry, anew=anew)
+    async def share(self, registry: str = "Region", *, anew: bool = False, on_demand: bool = False) -> Published:
+        return await self.publish.share(self.job, UID, registry, anew=anew, on_demand=on_demand)
 
     async def known(self, registry: str = "Region") -> Publication:
         async with self.store.view() as work:
@@ -99,13 +111,14 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    store, objects, compute, codes = MemoryStore(), Slow(), ThreadCompute(), [SiteCodes()]
+    store, objects, compute, codes, clock = MemoryStore(), Slow(), ThreadCompute(), [SiteCodes()], FixedClock()
     region: Any = Region()  # as much of peers and directory as is asked
     publish = Publish(
-        house=HOUSE, store=store, objects=objects, peers=region, directory=region, compute=compute, clock=FixedClock(),
+        house=HOUSE, store=store, objects=objects, peers=region, directory=region, compute=compute, clock=clock,
         codes=lambda: codes[0],
     )  # fmt: skip
-    made = Scene(publish, region, store, objects, codes)
+    demand = Demand(house=HOUSE, store=store, objects=objects, compute=compute, clock=clock)
+    made = Scene(publish, demand, region, store, objects, codes)
     async with store.unit() as work:
         await work.identity.put(WHO, NOON)
     await made.have(with_instances(2))
@@ -315,6 +328,73 @@ async def test_a_study_that_came_back_is_published_again_without_replacing_what_
     assert await scene.share("") is Published.TAKEN
     (entry,) = await entries(scene.store)
     assert await replaced(scene.store, entry) == []
+
+
+# --- on demand --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("registry", ["", "Region"])
+async def test_an_on_demand_entry_has_no_document_and_stays_as_it_is_while_instances_come(
+    scene: Scene, registry: str
+) -> None:
+    assert await scene.share(registry, on_demand=True) is Published.TAKEN
+    has = scene.region.store if registry else scene.store
+    (entry,) = await entries(has)
+    assert (entry.entry_type, entry.hash, entry.size_bytes, entry.creation_time) == (
+        EntryType.ON_DEMAND,
+        "",
+        None,
+        None,
+    )
+    assert entry.repository_unique_id == HOUSE.repository_unique_id
+    submission = Submission(submission_set=(await sets(has))[0], entries=(entry,))
+    assert list(on_demand_entries_have_no_bytes(submission)) == []
+    async with scene.store.view() as work:
+        assert await work.documents.open(entry.unique_id) is None
+    await scene.have(with_instances(3))
+    assert await scene.share(registry, on_demand=True) is Published.UNCHANGED
+    await corrected(scene, replace(WHO, name=replace(WHO.name, family="Roe")))
+    assert await scene.share(registry, on_demand=True) is Published.TAKEN
+    (after,) = await entries(has)
+    assert len(await replaced(has, after)) == 1
+
+
+async def sets(store: MemoryStore) -> list[SubmissionSet]:
+    async with store.view() as work:
+        return list(await work.registry.find_submission_sets(SubmissionSetCriteria()))
+
+
+async def test_its_document_is_made_when_it_is_asked_for_and_tells_what_is_there_then(scene: Scene) -> None:
+    await scene.share("", on_demand=True)
+    (entry,) = await entries(scene.store)
+    await scene.have(with_instances(3))
+    first, second = [await scene.demand.made(entry.unique_id) for _ in range(2)]
+    assert first is not None
+    assert second is not None
+    assert first.patient_id == THEIRS
+    assert len({first.unique_id, second.unique_id, entry.unique_id}) == 3
+    manifest = decode_kos(await first.content.read(1 << 20)).value
+    assert (manifest.sop_instance_uid, manifest.instance_count) == (first.unique_id, 3)
+
+
+async def test_nothing_is_made_of_a_stable_entry_nor_of_a_study_that_is_gone(scene: Scene) -> None:
+    await scene.share("Region")
+    await scene.share("", on_demand=True)
+    (entry,) = await entries(scene.store)
+    (stable,) = await scene.region.entries()
+    assert await scene.demand.made(stable.unique_id) is None
+    assert await scene.demand.made("1.2.3") is None
+    await scene.have(with_instances(2), StudyStatus.CANCELLED)
+    assert await scene.demand.made(entry.unique_id) is None
+    assert await scene.share("", on_demand=True) is Published.WITHDRAWN
+
+
+async def test_a_stable_entry_takes_the_place_of_one_on_demand(scene: Scene) -> None:
+    await scene.share("", on_demand=True)
+    assert await scene.share("") is Published.TAKEN
+    (entry,) = await entries(scene.store)
+    assert entry.entry_type is EntryType.STABLE
+    assert not (await scene.known("")).on_demand
 
 
 # --- what cannot be published -----------------------------------------------------------------------------------------

@@ -24,9 +24,11 @@ def upgrade() -> None:
         sa.Column("digest", WORDS, nullable=False),
         sa.Column("in_force", sa.SmallInteger(), nullable=False),
         sa.Column("offered", WORDS, nullable=False),
+        sa.Column("on_demand", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("study_instance_uid", "peer", name="pk_publications"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_publications_unique_id", "publications", ["unique_id"])
 
 
 def downgrade() -> None:
