@@ -10,6 +10,7 @@ import pytest
 
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
+from gateway.adapters.peers import StaticDirectory
 from gateway.model.house import House
 from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
@@ -387,9 +388,9 @@ async def test_a_held_study_of_the_archive_goes_to_the_patient_that_a_person_nam
     await here.synchronise.begin()
     await here.walk()
     (job,) = await waiting(here)
-    directory: Any = None  # is not asked here
     operations = Operations(
-        house=HOUSE, store=here.store, compute=compute, clock=here.clock, directory=directory, wake=lambda: None
-    )
+        house=HOUSE, store=here.store, compute=compute, clock=here.clock, directory=StaticDirectory((), {}),
+        wake=lambda: None,
+    )  # fmt: skip
     assert (await operations.release(job.id, "ann", whose.identifiers[0])).state is State.READY
     assert await here.status("1.2.50.1") is StudyStatus.AVAILABLE
