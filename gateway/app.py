@@ -30,6 +30,7 @@ from gateway.wiring.premises import LOCK_FILE, AlreadyRunning, bound, locked, sh
 from gateway.wiring.services import Services, services_of
 from profiles.atna import application_started, application_stopped
 from profiles.errors import HouseError
+from profiles.wire.dicom import dictionary
 
 __all__ = ["AlreadyRunning", "running", "serve"]
 
@@ -112,6 +113,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
             _listening(settings, listeners, jobs, http_socket, tls, port_base) as mllp_address,
             _tidied(settings, adapters),
             _in_background(report_orphans(adapters), "orphans"),
+            _in_background(asyncio.to_thread(dictionary.load), "dictionary"),  # else the first search would wait for it
             control.serving(data),
         ):
             addresses.update(mllp_address)

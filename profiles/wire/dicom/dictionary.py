@@ -2,7 +2,7 @@
 
 The tables are pydicom's, read from their file. What a newcomer gets wrong: `import pydicom.datadict` loads all of pydicom,
 and that every decoder of pixels which is installed: half a second in which a house answers nobody, and 33 MiB for good. The
-tables alone take some 25 ms and 2 MiB.
+tables alone take some 25 ms and 2 MiB; a house loads them when it starts (`load`), everybody else when they are asked for.
 
 Source: DICOM PS3.6 6, 7; PS3.5 7.6 (repeating groups), 7.8 (private data elements).
 """
@@ -43,6 +43,11 @@ def _tables() -> tuple[Mapping[int, tuple[str, ...]], tuple[tuple[int, int, tupl
 @cache
 def _tags() -> Mapping[str, int]:
     return {entry[4]: tag for tag, entry in _tables()[0].items()}
+
+
+def load() -> None:
+    """Be ready to answer at once; blocking, from any thread."""
+    _tags()
 
 
 def _entry(tag: int) -> _Entry | None:
