@@ -20,7 +20,8 @@ async def shown(folder: Path, *words: str, **environment: str) -> tuple[int, dic
     result = folder / "result.json"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "demo", "--once", "--json", str(result), "--folder", str(folder / "houses"),
-        *words, cwd=ROOT, env={**os.environ, **environment}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        *words, cwd=ROOT, env={**os.environ, **environment}, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, complaint = await process.communicate()
     assert result.exists(), complaint.decode()[-2000:]

@@ -22,6 +22,7 @@ HANDLES = {
     "tests/gateway/inbound/test_fhir.py": "the same",
     "tests/gateway/adapters/test_archive_dicomweb.py": "the port that aiohttp's site was given",
     "tests/gateway/adapters/test_audit_sql.py": "a round of the trail's own task, at a moment that the test chooses",
+    "tests/profiles/wire/dicom/test_dictionary.py": "pydicom's tables, whose every row is compared",
     "tests/bench/bench_store.py": "measures what stands between the store and its driver",
 }
 """Tests that look inside, and for what."""
