@@ -71,6 +71,7 @@ PROVED_BY = {
     "gateway/adapters/stored": "tests/gateway/adapters/test_registry.py",
     # --- services and actors: use cases, proved by whole conversations ---
     "gateway/services/collect": "tests/conformance/test_demo.py",
+    "gateway/services/demand": "tests/gateway/services/test_publish.py",
     "gateway/services/discover": "tests/flows/test_discovery.py",
     "gateway/services/documents": "tests/flows/test_documents.py",
     "gateway/services/errand": "tests/flows/test_documents.py",
