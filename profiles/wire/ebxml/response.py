@@ -338,6 +338,11 @@ CURES: Mapping[str, str] = {
 OTHERWISE = "The peer says no, in a word of its own: ask it for its log."
 
 
+def ignores(errors: Iterable[RegistryError]) -> bool:
+    """Whether a recipient took the documents and passed over what was said of how they hang together (XDR)."""
+    return any(each.severity is Severity.WARNING and each.code in IGNORED for each in errors)
+
+
 def warned(errors: Iterable[RegistryError]) -> tuple[str, str]:
     """What a peer warns of although it did what was asked, and what can be done about it; both "" where of nothing."""
     codes = dict.fromkeys(each.code[:64] for each in errors if each.severity is Severity.WARNING)
