@@ -48,6 +48,7 @@ BY_PATIENT = {
     "by confidentiality": {"confidentiality_codes": ((NORMAL,),)},
     "by reference": {"reference_ids": (("A1^^^%",), ("%accession",))},
     "by author": {"author_persons": ("%Welby%",)},
+    "newest versions": {"latest": True},
     "by time": {"creation_time": TimeRange(start=Moment(NOW)), "service_start_time": TimeRange(end=Moment(NOW))},
 }
 
@@ -59,6 +60,8 @@ ALSO_BY_INDEX: dict[str, Any] = {
     "by reference among all patients": lambda work: find(work, reference_ids=((r"A\_1^^^&1.2&ISO^x",),)),
     "by event among all patients": lambda work: find(work, event_codes=((CT,),)),
     "everything": lambda work: find(work),
+    "every version": lambda work: find(work, logical_ids=("urn:uuid:1", "urn:uuid:2")),
+    "the newest version": lambda work: find(work, logical_ids=("urn:uuid:1",), latest=True),
     "count of a patient": lambda work: work.registry.count(DocumentCriteria(patient_ids=(ANN,))),
     "entries": lambda work: work.registry.entries("1.2"),
     "associations": lambda work: work.registry.associations(["urn:uuid:1", "urn:uuid:2"]),

@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ from tests.support.registered import (
     NOW,
     arrived,
     entry,
+    entry_uuid,
     exchange,
+    folder,
     instance,
     patient,
     series,
@@ -276,3 +279,23 @@ async def test_pruning_reads_what_goes_and_nothing_else(watched: SqlStore, ask: 
         plan = [row[3] for statement in seen for row in raw.execute(f"explain query plan {statement}")]
     assert plan
     assert all(step.startswith(("SEARCH", "LIST SUBQUERY")) for step in plan), plan
+
+
+async def test_a_version_is_made_and_an_object_removed_without_walking_a_table(watched: SqlStore) -> None:
+    first = entry(title="first")
+    second = replace(first, entry_uuid=entry_uuid(), logical_id=first.entry_uuid, version=2)
+    filed = folder()
+    seen: list[str] = []
+    async with watched.unit() as work:
+        await work.registry.put(submission(first, folders=(filed,)), NOW)
+        raw = work.executor.raw  # type: ignore[attr-defined]
+        raw.set_trace_callback(seen.append)
+        await work.registry.put(submission(second), NOW)
+        await work.registry.superseded([first.entry_uuid])
+        await work.registry.objects([first.entry_uuid, filed.entry_uuid])
+        await work.registry.remove([second.entry_uuid, filed.entry_uuid], NOW)
+        raw.set_trace_callback(None)
+        read = [each for each in seen if each.startswith(("SELECT", "UPDATE", "DELETE"))]
+        plan = [row[3] for statement in read for row in raw.execute(f"explain query plan {statement}")]
+    assert plan
+    assert not scans(plan), plan
