@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.adapters.migrations import configuration, heads, upgrade
 from gateway.adapters.store_sql import SqlStore
+from gateway.adapters.stored import entry_body
 from gateway.adapters.tables import metadata
 from gateway.model.job import Event, Kind, State
 from profiles.model.moment import Moment
-from profiles.model.query import StudyCriteria
+from profiles.model.query import DocumentCriteria, StudyCriteria
 from tests.gateway.adapters.plans import ALSO_BY_INDEX, BY_PATIENT, find, plans, scans, sorts
 from tests.gateway.adapters.stores import no_audit
 from tests.support.registered import (
@@ -163,6 +164,33 @@ def test_what_was_here_before_chains_were_kept_has_none_and_what_is_withdrawn_is
         assert connection.execute(text("select * from study_keys")).all() == []
         upgrade(connection)
         assert differences(connection) == []
+
+
+async def test_an_entry_of_a_schema_without_versions_is_the_first_of_its_own_and_gets_a_next_one(
+    tmp_path: Path,
+) -> None:
+    first = entry(title="first")
+    with create_engine(f"sqlite:///{tmp_path}/a.db").begin() as connection:
+        command.upgrade(configuration(connection), "0003")
+        connection.execute(
+            text(
+                "insert into entries values (:of, 1, :id, :uid, 'approved', 'stable', 'c', 'c', 'c', 'c', 'c',"
+                " null, null, null, :body)"
+            ),
+            {"of": str(first.patient_id), "id": first.entry_uuid, "uid": first.unique_id, "body": entry_body(first)},
+        )
+        connection.execute(text("insert into registry_objects values (:id, 'entry')"), {"id": first.entry_uuid})
+        upgrade(connection)
+    store = SqlStore(f"sqlite:///{tmp_path}/a.db", audit=no_audit)
+    await store.open()
+    second = replace(first, entry_uuid=entry_uuid(), logical_id=first.entry_uuid, version=2, title="second")
+    async with store.unit() as work:
+        newest = DocumentCriteria(logical_ids=(first.entry_uuid,), latest=True)
+        assert [each.title async for each in work.registry.find(newest)] == ["first"]
+        await work.registry.put(submission(second), NOW)
+        assert [each.title async for each in work.registry.find(newest)] == ["second"]
+        assert await work.registry.superseded([first.entry_uuid, second.entry_uuid]) == {first.entry_uuid}
+    await store.close()
 
 
 async def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(
