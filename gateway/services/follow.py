@@ -150,8 +150,10 @@ class Follow:
             if job.kind is Kind.FEED:
                 if not job.texts("todo"):  # nobody is to be told
                     await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+                ruled = any(rule.when is When.CHANGED for rule in self._rules)
                 for uid in dict.fromkeys(uids):
-                    await happened(work, self._clock, uid, job.patient_id, When.CHANGED)
+                    if ruled or await work.publications.of(uid):
+                        await happened(work, self._clock, uid, job.patient_id, When.CHANGED)
 
     # --- after -------------------------------------------------------------------------------------------------------
 

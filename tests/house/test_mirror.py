@@ -76,7 +76,6 @@ PROVED_BY = {
     "gateway/services/documents": "tests/flows/test_documents.py",
     "gateway/services/errand": "tests/flows/test_documents.py",
     "gateway/services/federate": "tests/flows/test_cross_community.py",
-    "gateway/services/follow": "tests/gateway/services/test_synchronise.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
     "gateway/services/inform": "tests/flows/test_inform.py",
     "gateway/services/lookup": "tests/flows/test_lookup.py",
