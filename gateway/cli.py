@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import typer
@@ -111,6 +111,7 @@ class Exit(IntEnum):
 RESTING = frozenset({"held", "done", "failed", "cancelled", "abandoned", "incomplete"})
 WATCH_S = 0.25
 BRING_BYTES = 256 * 1024
+WALK_S = 3600.0  # a chain of many years is walked without a word
 TIMEOUT_S = 60.0  # nothing came for so long; an export may take as long as it likes
 TONES = {
     "done": "green", "stored": "green", "success": "green", "available": "green", "failed": "red", "failure": "red",
@@ -196,17 +197,21 @@ def _settings(config: Path | None, data: Path | None = None) -> "Settings":
 class Running:
     """A running house, asked through its control address."""
 
-    def __init__(self, config: Path | None, data: Path | None) -> None:
-        """Find it."""
+    def __init__(self, config: Path | None, data: Path | None, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Find it; `timeout_s` is how long it may say nothing."""
         folder = data or _settings(config).house.data
+        self._timeout_s = timeout_s
         try:
             found = json.loads((folder / "control.json").read_bytes())
+            self._address, self._token = urlsplit(found["address"]), str(found["token"])
         except FileNotFoundError:
             _fail(Exit.NOT_RUNNING, f"No house is running on {folder}.", "Start it with `radgate serve`.")
         except PermissionError:
             _fail(Exit.REFUSED, f"{folder} is not yours to read.", "Ask as the user that the house runs as.")
-        self._address = urlsplit(found["address"])
-        self._token = found["token"]
+        except (ValueError, KeyError, TypeError):
+            _fail(
+                Exit.NOT_RUNNING, f"control.json in {folder} cannot be read.", "Start the house again; it is made anew."
+            )
 
     def ask(self, method: str, path: str, body: object = None, **query: object) -> Any:
         """Ask it, with a value or an open file; a refusal ends the command with what the house said."""
@@ -257,7 +262,9 @@ class Running:
             (key, each) for key, value in query.items() for each in (value if isinstance(value, list) else [value])
         ]
         sent = urlencode([(key, value) for key, value in named if value not in (None, "")])
-        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(
+            self._address.hostname or "", self._address.port, timeout=self._timeout_s
+        )
         try:
             connection.request(
                 method, f"{path}?{sent}" if sent else path,
@@ -293,6 +300,18 @@ class Running:
         if study is None:
             return 0, None
         return study["instances"], study["instances"] + len(study["missing"])
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of what is there when it is whole, and is nowhere when it is not."""
+    new = path.with_name(path.name + ".part")
+    try:
+        with new.open("wb") as file:
+            yield file
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _refused(response: http.client.HTTPResponse) -> NoReturn:
@@ -998,24 +1017,15 @@ def audit_verify(
 ) -> None:
     """Walk the chain of records: say what was changed, deleted, swapped, cut off or rewritten, and where.
 
-    Ends with 5 if anything was found.
+    Where store.url names a database, the house that runs on it is asked. Ends with 5 if anything was found.
     """
-    from gateway.adapters.audit_verify import verify_database
-    from profiles.errors import MalformedMessage
-
     folder = data or _settings(config).house.data
-    elsewhere = "Name the data folder of a house with --data."
-    if not (folder / "radgate.db").exists():
-        _fail(Exit.REFUSED, f"There is no audit trail in {folder}.", elsewhere)
-    try:
-        with _progress(as_json) as show:
-            show("walking the chain", 0, None)
-            faults = [
-                {"number": fault.number, "kind": fault.kind, "text": fault.text}
-                for fault in verify_database(folder / "radgate.db", folder / "audit")
-            ]
-    except MalformedMessage as error:
-        _fail(Exit.REFUSED, f"There is no audit trail in {folder}: {error.detail}.", elsewhere)
+    with _progress(as_json) as show:
+        show("walking the chain", 0, None)
+        if data is None and _settings(config).store.url is not None:  # a database that only the house can open
+            faults = Running(config, None, timeout_s=WALK_S).ask("GET", "/audit/verify")["faults"]
+        else:
+            faults = _verified(folder)
     table = _table("no.", "fault", "what")
     for fault in faults:
         _row(table, fault["number"], fault["kind"], fault["text"])
@@ -1025,6 +1035,21 @@ def audit_verify(
         _print({"ok": not faults, "faults": faults}, as_json, table)
     if faults:
         raise typer.Exit(Exit.FAULTY)
+
+
+def _verified(folder: Path) -> list[dict[str, Any]]:
+    """What is wrong with the chain in a data folder's own database."""
+    from gateway.adapters.audit_verify import verify_database
+    from profiles.errors import MalformedMessage
+
+    elsewhere = "Name the data folder of a house with --data."
+    if not (folder / "radgate.db").exists():
+        _fail(Exit.REFUSED, f"There is no audit trail in {folder}.", elsewhere)
+    try:
+        found = verify_database(folder / "radgate.db", folder / "audit")
+    except MalformedMessage as error:
+        _fail(Exit.REFUSED, f"There is no audit trail in {folder}: {error.detail}.", elsewhere)
+    return [{"number": fault.number, "kind": fault.kind, "text": fault.text} for fault in found]
 
 
 @audit_cli.command(
@@ -1053,7 +1078,7 @@ def audit_export(
     )  # fmt: skip
     count = size = 0
     try:
-        with path.open("wb") as file, _progress(as_json) as show:
+        with _written(path) as file, _progress(as_json) as show:
             for line in lines:
                 count += 1
                 size += file.write(line)

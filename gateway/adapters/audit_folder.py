@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.adapters.durable import PRIVATE_FILE, Folders, Sync, sync_folder, write_all
+from profiles.errors import MalformedMessage
 from profiles.wire.audit.chain import (
     Checkpoint,
     Fault,
@@ -141,7 +142,25 @@ def vouched(folder: Path) -> tuple[list[Checkpoint], list[Fault]]:
     except (OSError, ValueError):
         told = "the public key of the chain is missing or broken: no checkpoint can be believed"
         return [], [Fault(number=1, kind=FaultKind.REWRITTEN, text=told)]
-    return checked_checkpoints(_read(folder / CHECKPOINTS).splitlines(), public, _read(folder / MARK))
+    lines, mark = _read(folder / CHECKPOINTS).splitlines(), _read(folder / MARK)
+    good, faults = checked_checkpoints(lines, public, mark)
+    if not lines and _is_readable(mark):  # a house makes a checkpoint at each start
+        told = "the checkpoints are missing: only the high-water mark vouches for the chain"
+        faults.append(Fault(number=1, kind=FaultKind.REWRITTEN, text=told))
+    elif lines and not _is_readable(mark):
+        last = max((each.number for each in good), default=0)
+        told = f"the high-water mark is missing: whether records behind {last} were cut off cannot be told"
+        faults.append(Fault(number=last + 1, kind=FaultKind.TRUNCATED, text=told))
+    return good, faults
+
+
+def _is_readable(mark: bytes) -> bool:
+    """Whether it is one at all; a power cut may have torn it, and the next commit writes it anew."""
+    try:
+        decode_checkpoint(mark)
+    except MalformedMessage:
+        return False
+    return True
 
 
 def mark_of(folder: Path) -> Checkpoint | None:

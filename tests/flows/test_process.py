@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from tests.support.house import LOOPBACK, command, serving, start
+from tests.support.postgres import postgresql
 
 
 async def test_a_house_is_ready_tells_where_it_is_and_stops_when_told(tmp_path: Path) -> None:
@@ -124,3 +125,40 @@ async def test_one_audit_record_is_shown_whole_and_looking_is_audited(tmp_path: 
         assert missing["error"]["condition"] == "unknown document"
         sentences = [each["sentence"] for each in await house.ask("GET", "/audit")]
         assert [each for each in sentences if "looked at the audit log" in each]
+
+
+async def test_an_export_that_is_refused_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    async with serving(tmp_path) as house:
+        kept = tmp_path / "march.ndjson"
+        kept.write_bytes(b"last month's\n")
+        code, _, err = await command("audit", "export", str(kept), "--since", "foo", "--data", str(house.data))
+        assert code == 1, err
+        assert kept.read_bytes() == b"last month's\n"
+        code, _, err = await command("audit", "export", str(kept), "--data", str(house.data))
+        assert code == 0, err
+        assert b"Application" in kept.read_bytes()
+        assert not list(tmp_path.glob("*.part"))
+
+
+async def test_a_house_whose_control_file_is_broken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "control.json").write_text("{", encoding="utf-8")
+    code, _, err = await command("exchange", "list", "--data", str(tmp_path))
+    assert code == 4
+    assert "cannot be read" in " ".join(err.split())
+
+
+async def test_a_peer_is_listed_with_lists_and_not_with_words_about_them(tmp_path: Path) -> None:
+    settings = LOOPBACK + '[[peer]]\nname = "A"\nscopes = ["RAD-69", "ITI-18"]\n'
+    async with serving(tmp_path, settings) as house:
+        _, out, _ = await command("peer", "list", "--json", "--data", str(house.data))
+        (peer,) = json.loads(out)
+        assert peer["scopes"] == ["ITI-18", "RAD-69"]
+        assert peer["source_ids"] == []
+
+
+@pytest.mark.judge_program
+async def test_the_chain_of_a_house_on_postgresql_is_verified_by_the_house(tmp_path: Path) -> None:
+    with postgresql() as url:
+        async with serving(tmp_path, LOOPBACK + f'[store]\nurl = "{url}"\n') as house:
+            code, out, err = await command("audit", "verify", "--json", "--config", str(house.folder / "radgate.toml"))
+            assert (code, json.loads(out)) == (0, {"ok": True, "faults": []}), err

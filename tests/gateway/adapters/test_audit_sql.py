@@ -346,13 +346,28 @@ async def test_what_was_done_to_a_copy_is_found_and_located(stopped: Path, attac
 
 
 @pytest.mark.parametrize(
-    ("file", "kind"), [(CHECKPOINTS, None), (MARK, None), (PUBLIC_KEY, "rewritten")], ids=["checkpoints", "mark", "key"]
+    ("file", "kind"),
+    [(CHECKPOINTS, "rewritten"), (MARK, "truncated"), (PUBLIC_KEY, "rewritten")],
+    ids=["checkpoints", "mark", "key"],
 )
-async def test_a_folder_that_lost_a_file_says_what_it_can(stopped: Path, file: str, kind: str | None) -> None:
+async def test_a_folder_that_lost_a_file_says_what_it_can(stopped: Path, file: str, kind: str) -> None:
     copy = copied(stopped)
     (copy / "audit" / file).unlink()
     faults = verify_database(copy / "radgate.db", copy / "audit")
-    assert {fault.kind for fault in faults} == ({kind} if kind else set())
+    assert {fault.kind for fault in faults} == {kind}
+
+
+@pytest.mark.parametrize("left", [b"", b"torn" * 20])
+async def test_a_tail_that_was_cut_with_the_mark_and_its_checkpoints_is_told_as_unknown(
+    stopped: Path, left: bytes
+) -> None:
+    copy = copied(stopped)
+    lines = (copy / "audit" / CHECKPOINTS).read_bytes().splitlines(keepends=True)
+    (copy / "audit" / CHECKPOINTS).write_bytes(lines[0])
+    (copy / "audit" / MARK).write_bytes(left)
+    with sqlite3.connect(copy / "radgate.db") as database:
+        database.execute("DELETE FROM audit_records WHERE number > 2")
+    assert "truncated" in {fault.kind for fault in verify_database(copy / "radgate.db", copy / "audit")}
 
 
 async def test_without_checkpoints_and_mark_nothing_vouches_for_the_chain(stopped: Path) -> None:
