@@ -438,7 +438,8 @@ class Ingest:
         screen = Screen(self._doorkeeper(study_instance_uid, exchange))
         push = _Push(exchange)
         try:
-            async with aclosing(self._archive.store(screen.passing(pour))) as outcomes:  # type: ignore[type-var]
+            outcomes = self._archive.store(screen.passing(pour))
+            async with aclosing(outcomes):  # type: ignore[type-var]  # an async generator it is
                 async for outcome in outcomes:
                     push.take(outcome)
                     if push.is_full:
