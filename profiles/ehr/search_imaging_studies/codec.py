@@ -51,7 +51,7 @@ _DEFINITION = "http://hl7.org/fhir/SearchParameter/"
 PARAMETERS: Mapping[str, SearchParameter] = {
     parameter.name: parameter
     for parameter in (
-        SearchParameter(name="_id", type=ParameterType.TOKEN, definition=f"{_DEFINITION}Resource-id"),
+        SearchParameter(name="_id", type=ParameterType.TOKEN, definition=f"{_DEFINITION}Resource-id", says_whose=True),
         SearchParameter(name="_lastUpdated", type=ParameterType.DATE, definition=f"{_DEFINITION}Resource-lastUpdated"),
         SearchParameter(
             name="identifier",
@@ -59,6 +59,7 @@ PARAMETERS: Mapping[str, SearchParameter] = {
             definition=f"{_DEFINITION}clinical-identifier",
             documentation="Study Instance UID (urn:dicom:uid) or accession number (its issuer, or without a system)",
             modifiers=frozenset({"of-type"}),
+            says_whose=True,
         ),
         SearchParameter(name="instance", type=ParameterType.TOKEN, definition=f"{_DEFINITION}ImagingStudy-instance"),
         SearchParameter(name="modality", type=ParameterType.TOKEN, definition=f"{_DEFINITION}ImagingStudy-modality"),
@@ -69,6 +70,7 @@ PARAMETERS: Mapping[str, SearchParameter] = {
             documentation="Also patient.identifier and patient:identifier",
             modifiers=frozenset({"Patient", "identifier"}),
             chains=frozenset({"identifier"}),
+            says_whose=True,
         ),
         SearchParameter(name="series", type=ParameterType.TOKEN, definition=f"{_DEFINITION}ImagingStudy-series"),
         SearchParameter(name="started", type=ParameterType.DATE, definition=f"{_DEFINITION}ImagingStudy-started"),
@@ -80,6 +82,7 @@ PARAMETERS: Mapping[str, SearchParameter] = {
             documentation="Also subject:Patient.identifier and subject:identifier",
             modifiers=frozenset({"Patient", "identifier"}),
             chains=frozenset({"identifier"}),
+            says_whose=True,
         ),
     )
 }

@@ -33,13 +33,17 @@ KIND = "Patient"
 
 PARAMETERS: Mapping[str, SearchParameter] = {
     "_id": SearchParameter(
-        name="_id", type=ParameterType.TOKEN, definition="http://hl7.org/fhir/SearchParameter/Resource-id"
+        name="_id",
+        type=ParameterType.TOKEN,
+        definition="http://hl7.org/fhir/SearchParameter/Resource-id",
+        says_whose=True,
     ),
     "identifier": SearchParameter(
         name="identifier",
         type=ParameterType.TOKEN,
         definition="http://hl7.org/fhir/SearchParameter/Patient-identifier",
         documentation="urn:oid: of the assigning authority and value, or the value alone",
+        says_whose=True,
     ),
 }
 

@@ -51,6 +51,7 @@ class SearchParameter:
     documentation: str = ""
     modifiers: frozenset[str] = frozenset()
     chains: frozenset[str] = frozenset()
+    says_whose: bool = False  # and so is refused when it is empty: whoever asks of one must not get everybody's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def read(
 
     Raises:
         Unsupported: A known parameter with an unknown modifier or chain; an unknown one where strict.
-        MalformedMessage: Too many alternatives.
+        MalformedMessage: Too many alternatives; a parameter that says whose, and is empty.
     """
     asked = []
     for name, value in pairs:
@@ -101,13 +102,13 @@ def read(
             raise Unsupported("this modifier is not supported on this parameter", location=name)
         if chain and chain not in parameter.chains:
             raise Unsupported("this chain is not supported on this parameter", location=name)
-        if not value.strip():
-            continue  # an empty value is no condition: forms send every field
         alternatives = tuple(each for each in split(value, ",") if each.strip())
         if len(alternatives) > MAX_ALTERNATIVES:
             raise MalformedMessage(f"more than {MAX_ALTERNATIVES} alternatives", location=name, code="too-long")
         if not alternatives:
-            continue
+            if parameter.says_whose:
+                raise MalformedMessage("this parameter says whose, and is empty", location=name, code="value")
+            continue  # an empty value is no condition: forms send every field
         asked.append(Asked(name=base, modifier=modifier, chain=chain, alternatives=alternatives, written=(name, value)))
     return tuple(asked)
 

@@ -239,6 +239,22 @@ async def test_a_summary_lists_no_instances() -> None:
     assert "instance" not in study["series"][0]
 
 
+@pytest.mark.parametrize(
+    "name", ["patient", "subject", "patient.identifier", "subject:identifier", "_id", "identifier"]
+)
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
+def test_a_condition_that_says_whose_is_refused_when_it_is_empty_and_never_means_everybody(
+    name: str, value: str
+) -> None:
+    with pytest.raises(MalformedMessage) as refused:
+        decode((name, value), ("modality", "CT"))
+    assert refused.value.location == name
+
+
+def test_another_condition_that_is_empty_is_none() -> None:
+    assert decode(("modality", ""), ("started", "")).criteria == decode().criteria
+
+
 @pytest.mark.parametrize("pairs", [(), INCLUDING, (("_summary", "true"),), (("_elements", "started"),)])
 async def test_both_syntaxes_say_the_same(pairs: tuple[tuple[str, str], ...]) -> None:
     said = json.loads(await answer(RESPONSE, *pairs, ("_format", "json")))
