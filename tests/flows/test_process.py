@@ -50,6 +50,21 @@ async def test_settings_that_cannot_work_are_refused_with_key_reason_and_cure(tm
         assert "config init" in err
 
 
+async def test_codes_that_cannot_be_used_are_told_together_before_the_house_serves(tmp_path: Path) -> None:
+    path = tmp_path / "radgate.toml"
+    path.write_text(
+        '[affinity_domain]\ncode_sets = "codes.toml"\n[listen]\nhttp_port = 0\nmllp_port = 0\n', encoding="utf-8"
+    )
+    (tmp_path / "codes.toml").write_text(
+        '[codes]\nevent = [["X", "MINE", "x"]]\n[[map]]\nmodality = "CT"\ntype = "Y"\n', encoding="utf-8"
+    )
+    for words in (("serve",), ("config", "check")):
+        code, _, err = await command(*words, "--config", str(path))
+        assert code == 3
+        assert "codes.event.0: 'MINE' is not a code system" in err
+        assert "map.0.type: Y is not among the codes" in err
+
+
 @pytest.mark.parametrize(
     ("key", "value", "reason", "code"),
     [
