@@ -9,16 +9,17 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.model.job import Direction, Kind, State, Step, StepOutcome
+from gateway.model.job import Direction, Event, Kind, State, Step, StepOutcome
 from gateway.model.peer import AssertionPolicy, Peer, SentAssertion
 from gateway.model.study import StudyStatus
 from gateway.ports.studies import ArrivedInstance, Origin
+from gateway.services.backfill import Asked, open_backfill
 from profiles.atna import operator_decision
 from profiles.model.audit import Outcome
 from profiles.model.document import STUDY_INSTANCE_UID, ReferenceId, Submission
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.patient import Patient, PersonName
-from tests.support.clock import NOON
+from tests.support.clock import NOON, FixedClock
 from tests.support.desk_pages import Pages, desk_pages, person
 from tests.support.dicomweb_house import HOUSE
 from tests.support.registered import entry, submission
@@ -252,6 +253,32 @@ async def test_a_study_says_what_is_hidden_by_which_manifest_and_when(desk: Page
     for shown in ("<strong>1 instance hidden</strong>", "by manifest", "1.2.78", NOON.isoformat(), "1.2.3.9.1.2"):
         assert shown in text
     assert 'data-instances="1.2.3.9.1.1"' in text
+
+
+async def test_what_lacks_a_code_asks_for_a_row_and_not_for_a_patient(desk: Pages) -> None:
+    study = await desk.arrive("1.2.3.9", person("P1"))
+    job = await desk.open(
+        State.HELD, study_instance_uid=study.study_instance_uid, patient_id=str(study.patient.identifiers[0]),
+        payload={"held": "codes"}, reason="the table of codes has nothing for: type of modality CT", cure="add a row",
+    )  # fmt: skip
+    for path in ("/inbox", f"/exchanges/{job.id}"):
+        text = await desk.page(path)
+        assert "The table of codes has nothing for: type of modality CT" in text
+        assert "Release publishes it by what the table of codes says now" in text
+        for other in ("Whose study is it?", "Choose the patient", "Find a patient"):
+            assert other not in text
+    assert (await desk.act(f"/exchanges/{job.id}/release"))[0] == 303
+    assert await desk.state(job) is State.READY
+
+
+async def test_a_back_fill_has_a_page_that_says_how_far_it_is(desk: Pages) -> None:
+    async with desk.store.unit() as work:
+        job = await open_backfill(work, FixedClock(), Asked(actions=("register",)))
+        await work.ledger.advance(job.id, Event.TEMPORARY, NOON, reason="3 of 9 studies: 3 published")
+    text = await desk.page(f"/exchanges/{job.id}")
+    assert "Publish what is here" in text
+    assert "3 of 9 studies: 3 published" in text
+    assert "publishing what is here" in await desk.page("/exchanges")
 
 
 # --- deciding whose it is ---------------------------------------------------------------------------------------------
