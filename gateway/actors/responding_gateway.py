@@ -6,17 +6,20 @@ Our home community id stands on every object and document, and every error point
 """
 
 from dataclasses import replace
+from typing import Any
 
 from gateway.actors.answering import answers
 from gateway.actors.document_repository import DocumentRepository
-from gateway.model.cure import cure_of
+from gateway.model.cure import CURES, cure_of
 from gateway.model.house import House
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import refused_at, with_home
 from gateway.services.stored_query import StoredQueries
-from profiles.errors import ExchangeError, UnknownCommunity
+from profiles.errors import Condition, ExchangeError, UnknownCommunity
 from profiles.model.content import Poured
+from profiles.model.identifiers import Oid
+from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse, nothing
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
@@ -30,6 +33,8 @@ from profiles.xcpd.iti55 import (
     deferred_is_not_supported,
 )
 
+FOREIGN = "XDSUnknownCommunity"
+
 
 class RespondingGateway:
     """ITI TF-1 18.1.1.2, 27.1.1.2."""
@@ -42,6 +47,14 @@ class RespondingGateway:
         self._queries = queries
         self._repository = repository
         self._discover = discover
+
+    def refusing(self, transaction: SoapTransaction[Any, Any], error: ExchangeError) -> Any:
+        """What was refused before it came to us points at us too."""
+        home = self._house.home_community_id
+        if transaction is ITI_38:
+            return refused_at(error, home)
+        refused = transaction.refuse(error)
+        return located(refused, home) if transaction is ITI_39 else refused
 
     @answers(ITI_55)
     async def cross_gateway_patient_discovery(self, request: DiscoveryRequest, exchange: Exchange) -> DiscoveryResponse:
@@ -80,17 +93,23 @@ class RespondingGateway:
         strangers = tuple(
             foreign_home(each.document_unique_id) for each in request.documents if each.home_community_id != home
         )
-        errors = tuple(
-            # How id and home stand together is not said (3.39.4.1.3); a space is in neither.
-            replace(each, location=f"{each.location} {home.urn}".strip())
-            for each in (*found.head.errors, *strangers)
-        )
-        return with_errors(found, errors, exchange)
+        whole = replace(found.head, errors=(*found.head.errors, *strangers))
+        found = located(Poured(head=whole, pour=found.pour), home)
+        return with_errors(found, found.head.errors, exchange)
+
+
+def located(found: Poured[RetrieveDocumentSetResponse], home: Oid) -> Poured[RetrieveDocumentSetResponse]:
+    """Every error names its document and the home.
+
+    Source: ITI TF-2 3.39.4.1.3. How the two stand together is not said; a space is in neither.
+    """
+    errors = tuple(replace(each, location=f"{each.location} {home.urn}".strip()) for each in found.head.errors)
+    return Poured(head=replace(found.head, errors=errors), pour=found.pour)
 
 
 def foreign_home(unique_id: str) -> RegistryError:
     """What is said of something that names a home which is not ours."""
-    return RegistryError(code="XDSUnknownCommunity", context="this home community id is not ours", location=unique_id)
+    return RegistryError(code=FOREIGN, context="this home community id is not ours", location=unique_id)
 
 
 def with_errors(
@@ -98,6 +117,9 @@ def with_errors(
 ) -> Poured[RetrieveDocumentSetResponse]:
     """The same answer with this error list, and the status that it adds up to."""
     documents = found.head.documents
+    stranger = next((each for each in errors if each.code == FOREIGN), None)
+    if stranger is not None and not exchange.learned.why:
+        exchange.learned.why, exchange.learned.cure = stranger.context, CURES[Condition.UNKNOWN_COMMUNITY]
     exchange.learned.partial = bool(errors and documents)
     exchange.learned.failed = not documents
     head = replace(found.head, errors=errors, status=status_of(errors, len(documents)))

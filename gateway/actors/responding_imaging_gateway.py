@@ -1,13 +1,16 @@
 """Responding Imaging Gateway: instances of our community for others (RAD-75), from our own imaging source."""
 
 from dataclasses import replace
+from typing import Any
 
 from gateway.actors.answering import answers
 from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.responding_gateway import foreign_home, with_errors
 from gateway.model.house import House
 from gateway.services.exchange import Exchange
+from profiles.errors import ExchangeError
 from profiles.model.content import Poured
+from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse, nothing
 from profiles.xcai.rad75 import RAD_75, RetrieveImagingDocumentSetRequest
 from profiles.xdsi.rad69 import of_instances
@@ -20,6 +23,13 @@ class RespondingImagingGateway:
         """Stand on the source."""
         self._house = house
         self._source = source
+
+    def refusing(self, transaction: SoapTransaction[Any, Any], error: ExchangeError) -> Any:
+        """What was refused before it came to us points at us too (RAD75-004)."""
+        refused: Poured[RetrieveDocumentSetResponse] = transaction.refuse(error)
+        at = self._house.home_community_id.urn
+        errors = tuple(replace(each, location=at) for each in refused.head.errors)
+        return Poured(head=replace(refused.head, errors=errors), pour=refused.pour)
 
     @answers(RAD_75)
     async def cross_gateway_retrieve(

@@ -34,6 +34,7 @@ from profiles.errors import (
     ExchangeError,
     RuleViolation,
     Unauthenticated,
+    UnknownQuery,
     Unsupported,
 )
 from profiles.findings import Decoded, Finding, Severity
@@ -263,12 +264,16 @@ class SoapListener:
         `to` is where it goes, if that is elsewhere.
         """
         transaction, assertion = asked.transaction, post.caller.assertion
-        decoded = False
+        understood = False
 
         def decode() -> Decoded[Any]:
-            nonlocal decoded
-            request = transaction.decode_request(message.to_codec())
-            decoded = True
+            nonlocal understood
+            try:
+                request = transaction.decode_request(message.to_codec())
+            except (RuleViolation, UnknownQuery):
+                understood = True
+                raise
+            understood = True
             return Decoded(request.value, (*message.findings, *request.findings))
 
         async with self._turns.answer(
@@ -283,11 +288,12 @@ class SoapListener:
         ) as answered:
             post.exchange_id = answered.exchange_id
             error = answered.error
-            # A fault until the body is decoded, and for who they are; then the transaction's own words.
-            if error is not None and (not decoded or isinstance(error, Unauthenticated)):
+            # A fault until the body is understood, and for who they are; then the transaction's own words. What can be read
+            # and breaks a rule has a code of its own (XDSUnknownStoredQuery), although it became no request.
+            if error is not None and (not understood or isinstance(error, Unauthenticated)):
                 yield answered, error
                 return
-            value = answered.response if error is None else transaction.refuse(error)
+            value = answered.response if error is None else asked.answering.refuse(error)
             if transaction.stamp is not None:
                 stamp = Stamp(id=self._clock.new_uuid(), at=self._clock.now())
                 value = transaction.stamp(value, message.to_codec(), stamp)

@@ -177,7 +177,7 @@ def retention_of(section: RetentionSection) -> Retention:
 def _at_this_site(answering: Answering[Any, Any], site: Site) -> Answering[Any, Any]:
     """Times without a zone and ids without an OID are the site's."""
     here = {ITI_8.id: iti_8(site), ITI_30.id: iti_30(site)}
-    return Answering(here[answering.transaction.id], answering.method, answering.refine)
+    return Answering(here[answering.transaction.id], answering.method, answering.refine, answering.refusing)
 
 
 def _in_the_words_of(site: Site) -> Callable[[Answering[Any, Any], Caller], Answering[Any, Any]]:

@@ -220,7 +220,7 @@ def decode_query(message: SoapIn, queries: type[AnyQuery]) -> Decoded[StoredQuer
     refusing = errors_of(findings)
     if refusing:
         first = refusing[0]
-        raise RuleViolation(first.text, location=first.location, code=first.code, findings=tuple(findings))
+        raise RuleViolation(first.text, location=first.location, code=first.code, findings=refusing)
     request = _criteria(query, found)
     return Decoded(
         StoredQueryRequest(
