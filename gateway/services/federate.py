@@ -117,7 +117,7 @@ class Federate:
             for task in (*(task for _, task in asked), *((own,) if own is not None else ())):
                 task.cancel()
         for peer, task in asked:
-            answers.append(_settled(task, peer))
+            answers.append(_settled(task, peer, exchange))
         merged = _merged(answers)
         exchange.learned.text = f"{merged.count} registry objects found in {len(answers)} communities"
         exchange.learned.partial = bool(merged.errors) and merged.count > 0
@@ -264,7 +264,7 @@ def with_home(response: StoredQueryResponse, home: Oid) -> StoredQueryResponse:
     )
 
 
-def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer) -> StoredQueryResponse:
+def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer, exchange: Exchange) -> StoredQueryResponse:
     home = peer.home_community_id
     assert home is not None
     error: ExchangeError
@@ -277,6 +277,7 @@ def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer) -> StoredQue
         error = raised
     else:
         error = _late(peer)
+    exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
     return replace(refused_at(error, home), errors=(_unavailable(error, peer, "XDSRegistryError"),))
 
 
