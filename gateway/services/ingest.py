@@ -321,10 +321,10 @@ class Ingest:
             decoded = await self._manifest(entry, content)
             manifest = decoded.value
             found = errors_of((*decoded.findings, *contradictions(entry, manifest)))
-            if found:
+            if found:  # one error for the document, whatever is wrong with it
                 raise RuleViolation(
-                    found[0].text, code=found[0].code or "InvalidDocumentContent", location=entry.unique_id,
-                    findings=found, cure="The sender mends the manifest or its metadata and submits again",
+                    "; ".join(dict.fromkeys(each.text for each in found[:3])), code="InvalidDocumentContent",
+                    location=entry.unique_id, cure="The sender mends the manifest or its metadata and submits again",
                 )  # fmt: skip
         entry = replace(
             entry, hash=content.sha1 or entry.hash, size_bytes=content.size_bytes,
