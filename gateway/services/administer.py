@@ -37,7 +37,7 @@ from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import Facts, Party, SoapTransaction
 from profiles.wire.ebxml.operations import NEW_STATUS, ORIGINAL_STATUS
-from profiles.wire.ebxml.response import RegistryResponse, refusal
+from profiles.wire.ebxml.response import RegistryResponse, refusal, warned
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti62 import ITI_62, RemoveMetadataRequest
@@ -293,7 +293,8 @@ class _There:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
                 raise refused
-            call.learned(patients=patients)
+            why, cure = warned(call.response.errors)
+            call.learned(patients=patients, why=why, cure=cure)
 
 
 async def _everything(registry: _Registry, unique_id: str) -> tuple[Sequence[DocumentEntry], tuple[str, ...]]:

@@ -29,7 +29,7 @@ from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import Facts, Party
 from profiles.wire.cda import read_report
-from profiles.wire.ebxml.response import refusal
+from profiles.wire.ebxml.response import ignores, refusal, warned
 from profiles.wire.ebxml.retrieve import DocumentRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
@@ -267,6 +267,8 @@ class Documents:
                 refused = refusal(call.response.status, call.response.errors)
                 if refused is not None:
                     raise refused
+                why, cure = warned(call.response.errors)
+                call.learned(why=why, cure=cure, partial=ignores(call.response.errors))
         return entry
 
     def _facts(self, peer: Peer, *patients: PatientIdentifier) -> Facts:
