@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from gateway.adapters.carrying import Carried, Carrier
+from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.job import Direction, Step, StepOutcome
 from gateway.model.peer import Peer
@@ -176,7 +177,7 @@ class CallingPeers:
                         text=said.get("text", transaction.name),
                         duration_ms=(time.perf_counter() - started) * 1000,
                         why=error.detail if error is not None else said.get("why", ""),
-                        cure=error.cure if error is not None else said.get("cure", ""),
+                        cure=cure_of(error) if error is not None else said.get("cure", ""),
                     ),
                 )
             CALLS.labels(transaction.id, error.condition.value if error else "success").inc()
