@@ -45,7 +45,10 @@ class StaticDirectory:
         """The same, or a refusal."""
         peer = self._named.get(name)
         if peer is None:
-            raise RuleViolation(f"there is no peer called {name}", cure="Add a [[peer]] of this name")
+            names = ", ".join(self._named) or "none"
+            raise RuleViolation(
+                f"there is no peer called {name}", cure=f"Known peers: {names}; or add a [[peer]] of this name"
+            )
         return peer
 
     def by_certificate(self, sha256: str) -> Peer | None:

@@ -6,6 +6,7 @@ Everything that changes something takes who does it (`person`), notes a step and
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from gateway.model.house import House
 from gateway.model.job import HAS_WORK, Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
@@ -26,7 +27,11 @@ from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Manifest
 from profiles.model.patient import Evidence, IdentityLink, Patient
 from profiles.model.query import StudyCriteria
+from profiles.transaction import Transaction
 from profiles.wire.dicom.kos import decode_kos
+from profiles.xca.iti38 import ITI_38
+from profiles.xds.iti18 import ITI_18
+from profiles.xdsi.rad68 import RAD_68
 
 ALIKE = 5  # candidates shown to a person who decides
 
@@ -131,16 +136,17 @@ class Operations:
 
         Raises:
             UnknownDocument: No such study here.
-            RuleViolation: No such peer.
+            RuleViolation: No such peer, or we know no address of it for this.
         """
         async with self._store.unit() as work:
             record = await work.studies.get(study_instance_uid)
             if record is None:
                 raise UnknownDocument("no such study here", cure="`radgate study list` shows what is here")
-            job = await self._open(
-                work, Kind.SHARE, peer, person, f"Asked to share with {peer}",
-                study_instance_uid=study_instance_uid, patient_id=str(record.study.patient.identifiers[0]),
+            job = replace(
+                self._job(Kind.SHARE, peer, RAD_68), study_instance_uid=study_instance_uid,
+                patient_id=str(record.study.patient.identifiers[0]),
             )  # fmt: skip
+            job = await self._open(work, job, person, f"Asked to share with {peer}")
         self._wake()
         return job
 
@@ -152,7 +158,7 @@ class Operations:
         """
         for action in asked.actions:
             if peer := registry_of(action):
-                self._known_peer(peer)
+                self._directory.known(peer)
         async with self._store.unit() as work:
             for each in await work.ledger.list(kinds=frozenset({Kind.BACKFILL}), states=HAS_WORK, limit=10):
                 if asked_of(each) == asked:
@@ -172,36 +178,42 @@ class Operations:
 
         Raises:
             UnknownPatient: Nobody here has this id.
-            RuleViolation: No such peer.
+            RuleViolation: No such peer, or we know no address of it for this.
         """
         async with self._store.unit() as work:
             known = await work.identity.get(patient)
             if known is None:
                 raise UnknownPatient("nobody here has this id", cure="Register the patient (ADT) first")
-            job = await self._open(
-                work, Kind.COLLECT, registry, person, f"Asked to collect from {registry}",
-                study_instance_uid=study_instance_uid, patient_id=str(known.identifiers[0]),
-                payload={"asked": str(patient)},
+            job = replace(
+                self._job(Kind.COLLECT, registry, ITI_18, ITI_38), study_instance_uid=study_instance_uid,
+                patient_id=str(known.identifiers[0]), payload={"asked": str(patient)},
             )  # fmt: skip
+            job = await self._open(work, job, person, f"Asked to collect from {registry}")
         self._wake()
         return job
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    async def _open(self, work: Work, kind: Kind, peer: str, person: str, text: str, **fields: object) -> ExchangeJob:
-        self._known_peer(peer)
+    def _job(self, kind: Kind, peer: str, *ways: Transaction[Any, Any]) -> ExchangeJob:
+        """A new exchange with a peer that can be asked one of these.
+
+        Raises:
+            RuleViolation: No such peer, or it cannot.
+        """
+        known = self._directory.known(peer)
+        if not any(way.id in known.endpoints for way in ways):
+            names = " or ".join(way.id for way in ways)
+            raise RuleViolation(
+                f"{peer} has no endpoint for {names}", cure="Add it to [peer.endpoint] of this [[peer]]"
+            )
         now = self._clock.now()
-        job = ExchangeJob(
-            id=self._clock.new_uuid(), kind=kind, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer,
-            **fields,  # type: ignore[arg-type]  # the callers above name fields of ExchangeJob
-        )  # fmt: skip
+        return ExchangeJob(
+            id=self._clock.new_uuid(), kind=kind, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer
+        )
+
+    async def _open(self, work: Work, job: ExchangeJob, person: str, text: str) -> ExchangeJob:
         await work.ledger.open(job)
         return await self._advance(work, job, Event.SETTLED, person, text)
-
-    def _known_peer(self, peer: str) -> None:
-        if self._directory.named(peer) is None:
-            names = ", ".join(each.name for each in self._directory.all()) or "none"
-            raise RuleViolation(f"there is no peer called {peer}", cure=f"Known peers: {names}")
 
     async def _advance(
         self, work: Work, job: ExchangeJob, event: Event, person: str, text: str, patient_id: str | None = None
