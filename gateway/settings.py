@@ -93,8 +93,10 @@ class ArchiveSection(Section):
     native_url: str = ""  # Orthanc's own /instances, where there is one: large objects come several times faster
     user: str = ""
     password: SecretStr = SecretStr("")
-    look_again_s: float = Field(default=900.0, gt=0)  # between two walks: how old the index of what others change may be
-    late_s: float = Field(default=600.0, ge=0)  # so long it may not tell of what it was given; after that it has lost it
+    # between two walks: how old the index of what others change may be
+    look_again_s: float = Field(default=900.0, gt=0)
+    # so long it may not tell of what it was given; after that it has lost it
+    late_s: float = Field(default=600.0, ge=0)
 
 
 class ListenSection(Section):
@@ -149,7 +151,8 @@ class LimitsSection(Section):
     idle_timeout_s: float = 30.0  # nothing moved for so long; never a limit on a whole exchange
     results: int = 10_000  # entries in one answer
     community_deadline_s: float = Field(default=20.0, gt=0)  # to the head of its answer; a person waits for all of them
-    correlation_hours: float = Field(default=24.0, ge=0, le=8_760)  # who is who at other communities; 0: never remembered
+    # who is who at other communities; 0: never remembered
+    correlation_hours: float = Field(default=24.0, ge=0, le=8_760)
 
 
 def _file(path: object) -> object:

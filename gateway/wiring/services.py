@@ -80,9 +80,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     operations = Operations(
         house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
     )
-    lookup = Lookup(
-        house=house, store=store, peers=peers, directory=directory, clock=clock, release=operations.release
-    )
+    lookup = Lookup(house=house, store=store, peers=peers, directory=directory, clock=clock, release=operations.release)
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
         codes=codes.current,
