@@ -25,7 +25,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Exit(IntEnum):
 
 
 RESTING = frozenset({"held", "done", "failed", "cancelled", "abandoned", "incomplete"})
+IDS = frozenset({"exchange", "study", "series", "document"})  # columns that a person copies from: never cut
 WATCH_S = 0.25
 BRING_BYTES = 256 * 1024
 WALK_S = 3600.0  # a chain of many years is walked without a word
@@ -133,7 +134,8 @@ def _plain(text: object) -> str:
 
 
 def _table(*names: str) -> Table:
-    return Table(*names, box=None, header_style="bold", pad_edge=False)
+    columns = (Column(name, no_wrap=name in IDS, overflow="fold") for name in names)
+    return Table(*columns, box=None, header_style="bold", pad_edge=False)
 
 
 def _row(table: Table, *cells: object) -> None:

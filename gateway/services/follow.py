@@ -7,6 +7,7 @@ rule shares a study back to where it came from.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from gateway.model.cure import cure_of
 from gateway.model.job import Event, ExchangeJob, Kind, State
@@ -25,7 +26,7 @@ from gateway.services.rewrite import Rewrite
 from gateway.services.rules import OFFER, Rule, When, action_for, happened, registry_of
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
-from profiles.errors import ExchangeError, HouseError, PeerError, UnmappedCode
+from profiles.errors import ExchangeError, HouseError, InternalFault, PeerError, UnmappedCode
 from profiles.model.identifiers import PatientIdentifier
 
 Attempt = Callable[[ExchangeJob], Awaitable[None]]
@@ -72,23 +73,28 @@ class Follow:
         """One attempt."""
         if job.state is State.STORED:
             await self._tell(job)
-        elif job.kind in (Kind.RECEIVE, Kind.COLLECT):
-            if job.kind is Kind.COLLECT and not job.texts("manifests"):
+            return
+        match job.kind:
+            case Kind.COLLECT if not job.texts("manifests"):
                 await self._attempt(job, self._find)
-            else:
+            case Kind.RECEIVE | Kind.COLLECT:
                 await self._transfer.run(job)
-        elif job.kind is Kind.FEED and job.texts(WHOSE):
-            await self._attempt(job, self._whose)
-        elif job.kind is Kind.KEEP:
-            await self._attempt(job, self._whole)
-        elif job.kind is Kind.BACKFILL:
-            await self._turn(job)
-        elif job.kind is Kind.SHARE:
-            await self._attempt(job, self._share)
-        elif job.kind is Kind.INDEX and self._synchronise is not None:
-            await self._attempt(job, self._synchronise.run)
-        else:
-            await self._attempt(job, self._rewrite)
+            case Kind.FEED if job.texts(WHOSE):
+                await self._attempt(job, self._whose)
+            case Kind.STORE | Kind.FEED:
+                await self._attempt(job, self._rewrite)
+            case Kind.SHARE:
+                await self._attempt(job, self._share)
+            case Kind.KEEP:
+                await self._attempt(job, self._whole)
+            case Kind.BACKFILL:
+                await self._publish_some(job)
+            case Kind.INDEX:
+                await self._index(job)
+            case Kind.ASK:
+                raise InternalFault("a question has no work left")
+            case _:
+                assert_never(job.kind)
 
     # --- before it is stored -----------------------------------------------------------------------------------------
 
@@ -100,7 +106,17 @@ class Follow:
         except ExchangeError as error:
             await self._stumble(job, error, ATTEMPTS)
 
-    async def _turn(self, job: ExchangeJob) -> None:
+    async def _index(self, job: ExchangeJob) -> None:
+        """Learn what an archive behind us has; there may be none any more."""
+        if self._synchronise is not None:
+            await self._attempt(job, self._synchronise.run)
+            return
+        async with self._store.unit() as work:
+            await work.ledger.advance(
+                job.id, Event.CANCELLED, self._clock.now(), reason="the archive is this house's own now"
+            )
+
+    async def _publish_some(self, job: ExchangeJob) -> None:
         """One turn of a back-fill, of many: what fails here is this house, and the runner comes back."""
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.STARTED, self._clock.now())

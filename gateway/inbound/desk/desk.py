@@ -148,6 +148,8 @@ class Desk:
             ("GET", "/audit", self._audit_page),
         ):
             app.router.add_route(method, path, self._behind_login(handler))
+        for tab in TABS:  # below a page there is nothing else, and it is said on a page
+            app.router.add_get(f"{tab.path}/{{rest:.+}}", self._behind_login(self._nowhere))
 
     # --- who sees ----------------------------------------------------------------------------------------------------
 
@@ -181,6 +183,9 @@ class Desk:
         return web.Response(
             text=text, content_type="text/html", charset="utf-8", status=status, headers=SECURITY_HEADERS
         )
+
+    async def _nowhere(self, request: web.Request) -> web.StreamResponse:
+        raise UnknownDocument("there is no such page", cure="The tabs above lead to all that there is")
 
     async def _home(self, request: web.Request) -> web.StreamResponse:
         return _see("/inbox")

@@ -97,7 +97,7 @@ async def run(store: MemoryStore, synchronise: Synchronise) -> None:
     await follow_with(store, synchronise, CLOCK).run(job)
 
 
-def follow_with(store: MemoryStore, synchronise: Synchronise, clock: FixedClock) -> Follow:
+def follow_with(store: MemoryStore, synchronise: Synchronise | None, clock: FixedClock) -> Follow:
     nobody: Any = None  # is not asked here
     return Follow(
         store=store, rewrite=nobody, transfer=nobody, collect=nobody, publish=nobody, notify=nobody, backfill=nobody,
@@ -108,6 +108,15 @@ def follow_with(store: MemoryStore, synchronise: Synchronise, clock: FixedClock)
 async def jobs(store: MemoryStore) -> list[ExchangeJob]:
     async with store.view() as work:
         return list(await work.ledger.list(kinds=frozenset({Kind.INDEX})))
+
+
+async def test_a_walk_of_an_archive_that_is_not_behind_us_any_more_is_cancelled() -> None:
+    store = MemoryStore()
+    await keeping(store, Foreign(held("1.2.50.1", OWN))).begin()
+    (job,) = await jobs(store)
+    await follow_with(store, None, CLOCK).run(job)
+    (ended,) = await jobs(store)
+    assert (ended.state, ended.reason) == (State.CANCELLED, "the archive is this house's own now")
 
 
 async def test_what_the_archive_has_is_ours_after_one_walk() -> None:

@@ -600,3 +600,10 @@ async def test_a_document_shows_what_hangs_on_it_and_its_ebxml(desk: Pages) -> N
     assert "&lt;rim:ExtrinsicObject" in page
     assert "looked at document" in repr((await desk.audited())[0])
     assert (await desk.get("/documents/urn:uuid:none"))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/documents/x/y", "/studies/x/y", "/peers/nobody", "/audit/none"])
+async def test_an_address_below_a_tab_that_leads_nowhere_is_a_page_that_says_so(desk: Pages, path: str) -> None:
+    status, page = await desk.get(path)
+    assert status == 404
+    assert "There is no such page" in page
