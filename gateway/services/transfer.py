@@ -42,7 +42,7 @@ from profiles.model.query import StudyCriteria
 from profiles.transaction import Facts, Party, Transaction
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
-from profiles.wire.ebxml.response import refusal
+from profiles.wire.ebxml.response import ResponseStatus, refusal
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xcai.rad75 import RAD_75
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, to_retrieve_requests, unlocated
@@ -232,6 +232,8 @@ class Transfer:
             for error in head.errors:
                 fetched.refused[error.location] = f"{error.code}: {error.context}"
             refused = refusal(head.status, head.errors)
+            if (said := refusal(ResponseStatus.FAILURE, head.errors)) is not None and head.errors:
+                call.learned(why=said.detail, cure=said.cure)  # of what is not among the documents
             if refused is not None and not wanted.keys() & fetched.refused.keys():
                 raise refused
             try:

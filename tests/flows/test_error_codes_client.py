@@ -1,0 +1,233 @@
+"""What becomes of our own work when a peer answers with an error code: tried again, or failed, with the cause and the cure.
+
+The peer is a script. Every code of the table that a registry, a repository or a source may answer us with is answered once,
+and then the peer does what it is asked: what may be better later is done by itself, what is not waits for a person.
+
+Source: ITI TF-3 table 4.2.4.1-2; notes 1.6.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.services import transfer
+from profiles.findings import Severity
+from profiles.wire.ebxml.response import (
+    COME_BACK,
+    CURES,
+    ERROR_CODES,
+    IGNORED,
+    RegistryError,
+    RegistryResponse,
+    ResponseStatus,
+)
+from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.mtom import pack
+from profiles.xds.iti18 import ITI_18, StoredQueryResponse
+from profiles.xdsi.rad68 import RAD_68
+from tests.support.scenario import (
+    DOMAIN_ID,
+    ERROR,
+    FAILURE,
+    RETRIEVE,
+    ZEBEDIAH,
+    Asked,
+    ScriptedSource,
+    World,
+    offer_of,
+    read_soap,
+    whole,
+    world,
+    write_study,
+)
+
+WARNINGS = IGNORED | {"DocumentQueued", "XDSExtraMetadataNotSaved"}
+SECRET = "Quillfeather, Zebediah, DO55218"  # what a peer may write into codeContext
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "FIRST_DELAY", timedelta(milliseconds=10))
+
+
+def column(transaction: str) -> list[str]:
+    """The codes that a transaction may be answered with, and one that is nobody's."""
+    return [*sorted(code for code, those in ERROR_CODES.items() if transaction in those), "XDSIUnknownIdsUid"]
+
+
+def cure_of(code: str) -> str:
+    return CURES.get(code, "The peer says no, in a word of its own: ask it for its log.")
+
+
+class ScriptedPeer:
+    """A registry and repository that refuses with the code at first, and then finds nothing and takes everything."""
+
+    def __init__(self, code: str, severity: Severity = Severity.ERROR) -> None:
+        self.errors: tuple[RegistryError, ...] = (RegistryError(code=code, context=SECRET, severity=severity),)
+        self.status = ResponseStatus.SUCCESS if severity is Severity.WARNING else ResponseStatus.FAILURE
+        self.asked = 0
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        message = await read_soap(request.headers["Content-Type"], await request.read())
+        self.asked += 1
+        transaction: Any = ITI_18 if message.addressing.action == ITI_18.request_action else RAD_68
+        kind: Any = StoredQueryResponse if transaction is ITI_18 else RegistryResponse
+        out = transaction.encode_response(kind(status=self.status, errors=self.errors))
+        self.status, self.errors = ResponseStatus.SUCCESS, ()
+        envelope = encode_envelope(
+            out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
+            relates_to=message.addressing.message_id,
+        )  # fmt: skip
+        packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex)
+        body = b"".join([chunk async for chunk in packed.chunks])
+        return web.Response(body=body, headers={"Content-Type": packed.content_type})
+
+
+@asynccontextmanager
+async def scripted(code: str, severity: Severity = Severity.ERROR) -> AsyncIterator[ScriptedPeer]:
+    peer = ScriptedPeer(code, severity)
+    app = web.Application(client_max_size=1 << 24)
+    app.router.add_post("/{path:.*}", peer.answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    peer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/soap"
+    try:
+        yield peer
+    finally:
+        await runner.cleanup()
+
+
+def calls(job: dict[str, Any], transaction: str) -> list[dict[str, Any]]:
+    """The steps of a transaction, in order."""
+    return [step for step in job["steps"] if step["transaction"] == transaction]
+
+
+def explained(job: dict[str, Any], transaction: str, code: str) -> None:
+    """The call says why it failed and what can be done, and repeats nothing else of the peer's."""
+    first = calls(job, transaction)[0]
+    assert (first["outcome"], first["why"], first["cure"]) == ("failure", f"the peer answered {code}", cure_of(code))
+    assert "Quillfeather" not in str(job)
+
+
+# --- what we submit ---------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def sharing(folder: Path, peer: ScriptedPeer) -> AsyncIterator[World]:
+    region = {"Region": {"endpoint": {"RAD-68": peer.url}}}
+    async with world(folder, peers=region, rules=[{"when": "study.available", "do": ["share:Region"]}]) as here:
+        await here.valley.tell(ZEBEDIAH)
+        study = write_study(folder / "study", series=1, instances=1)
+        status, _ = await here.valley.push([one.path.read_bytes() for one in study.instances], peer="")
+        assert status == 200
+        yield here
+
+
+@pytest.mark.parametrize("code", [code for code in column("ITI-41") if code not in WARNINGS])
+async def test_a_submission_that_is_refused_is_tried_again_or_waits_for_a_person(tmp_path: Path, code: str) -> None:
+    async with scripted(code) as peer, sharing(tmp_path, peer) as here:
+        if code not in COME_BACK:
+            failed = await here.valley.rests("failed", "done", kind="store")
+            assert (failed["state"], failed["reason"]) == ("failed", f"the peer answered {code}")
+            assert failed["cure"] == cure_of(code)
+            assert peer.asked == 1
+            await here.valley.ask("POST", f"/exchanges/{failed['id']}/release", {"person": "ann"})
+        done = await here.valley.rests("done", kind="store")
+        explained(done, "RAD-68", code)
+        assert [step["outcome"] for step in calls(done, "RAD-68")] == ["failure", "success"]
+        assert peer.asked == 2
+
+
+@pytest.mark.parametrize("code", sorted(WARNINGS))
+async def test_a_submission_that_is_taken_with_a_warning_is_done_and_tells_of_it(tmp_path: Path, code: str) -> None:
+    async with scripted(code, Severity.WARNING) as peer, sharing(tmp_path, peer) as here:
+        done = await here.valley.rests("done", "failed", kind="store")
+        assert done["state"] == "done"
+        (step,) = calls(done, "RAD-68")
+        assert (step["why"], step["cure"]) == (f"the peer warns: {code}", cure_of(code))
+        assert step["outcome"] == ("partial" if code in IGNORED else "success")
+        assert "Quillfeather" not in str(done)
+        assert peer.asked == 1
+
+
+# --- what we ask ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", column("ITI-18"))
+async def test_a_question_that_is_refused_is_asked_again_or_waits_for_a_person(tmp_path: Path, code: str) -> None:
+    async with (
+        scripted(code) as peer,
+        world(tmp_path, peers={"Region": {"endpoint": {"ITI-18": peer.url}}}) as here,
+    ):
+        await here.valley.tell(ZEBEDIAH)
+        asked = {"patient": str(DOMAIN_ID), "registry": "Region", "study": "1.2.3", "person": "ann"}
+        assert "error" not in await here.valley.ask("POST", "/collect", asked)
+        failed = await here.valley.rests("failed", kind="collect")
+        explained(failed, "ITI-18", code)
+        if code in COME_BACK:  # the second time the peer has nothing, and says so
+            assert peer.asked == 2
+            assert "knows no manifest" in failed["reason"]
+        else:
+            assert peer.asked == 1
+            assert (failed["reason"], failed["cure"]) == (f"the peer answered {code}", cure_of(code))
+
+
+# --- what we fetch ----------------------------------------------------------------------------------------------------
+
+
+def refusing(code: str, *, located: bool) -> Any:
+    """A source that has nothing, for this reason: said once, or of each instance."""
+
+    async def behave(source: ScriptedSource, asked: Asked) -> web.StreamResponse:
+        of = asked.uids if located else ("",)
+        errors = "".join(ERROR.format(uid=uid).replace("XDSDocumentUniqueIdError", code) for uid in of)
+        errors = f"<r:RegistryErrorList>{errors}</r:RegistryErrorList>"
+        root = RETRIEVE.format(relates=asked.message_id, status=FAILURE, errors=errors, documents="")
+        head = '--bbb\r\nContent-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
+        return whole(f"{head}Content-ID: <root@x>\r\n\r\n{root}\r\n--bbb--\r\n".encode())
+
+    return behave
+
+
+@pytest.mark.parametrize("code", column("ITI-43"))
+async def test_images_that_are_refused_are_asked_for_again_or_wait_for_a_person(tmp_path: Path, code: str) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        here.source.script = [refusing(code, located=False)]
+        offer = offer_of(here.study(series=1, instances=1))
+        assert await (await here.valley.provide(offer)).codes() == ()
+        if code not in COME_BACK:
+            failed = await here.valley.rests("failed", "done")
+            assert (failed["state"], failed["reason"]) == ("failed", f"the peer answered {code}")
+            assert failed["cure"] == cure_of(code)
+            assert len(here.source.asked) == 1
+            await here.valley.ask("POST", f"/exchanges/{failed['id']}/release", {"person": "ann"})
+        done = await here.valley.rests("done")
+        explained(done, "RAD-69", code)
+        assert len(here.source.asked) == 2
+
+
+@pytest.mark.parametrize("code", ["XDSDocumentUniqueIdError", "XDSRepositoryBusy", "XDSUnknownRepositoryId"])
+async def test_an_instance_that_is_refused_by_its_name_is_asked_for_again_and_its_cause_is_told(
+    tmp_path: Path, code: str
+) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        here.source.script = [refusing(code, located=True)]
+        assert await (await here.valley.provide(offer_of(here.study(series=1, instances=1)))).codes() == ()
+        done = await here.valley.rests("done")
+        first = calls(done, "RAD-69")[0]
+        assert (first["outcome"], first["why"], first["cure"]) == (
+            "partial",
+            f"the peer answered {code}",
+            cure_of(code),
+        )
+        assert len(here.source.asked) == 2
