@@ -34,6 +34,7 @@ from profiles.wire.dicom import dictionary
 
 __all__ = ["AlreadyRunning", "running", "serve"]
 
+LINE_BYTES = 64 * 1024  # of an address or a header: a search for a hundred studies by their UIDs has 7,000 characters
 READ_BYTES = 256 * 1024  # of a request at a time: whole chunks, and a turn of the loop between them
 
 
@@ -176,7 +177,7 @@ async def _listening(
     listen, mllp = settings.listen, listeners.mllp
     http = web.AppRunner(
         listeners.http, access_log=None, auto_decompress=False, read_bufsize=READ_BYTES,
-        shutdown_timeout=listen.drain_timeout_s,
+        max_line_size=LINE_BYTES, max_field_size=LINE_BYTES, shutdown_timeout=listen.drain_timeout_s,
     )  # fmt: skip
     addresses: dict[str, str] = {}
     try:

@@ -177,3 +177,15 @@ async def test_the_chain_of_a_house_on_postgresql_is_verified_by_the_house(tmp_p
         async with serving(tmp_path, LOOPBACK + f'[store]\nurl = "{url}"\n') as house:
             code, out, err = await command("audit", "verify", "--json", "--config", str(house.folder / "radgate.toml"))
             assert (code, json.loads(out)) == (0, {"ok": True, "faults": []}), err
+
+
+async def test_a_search_for_many_studies_fits_into_an_address(tmp_path: Path) -> None:
+    async with serving(tmp_path) as house:
+        base = (await house.addresses())["http"] + "/fhir/r4/ImagingStudy?_id="
+        async with aiohttp.ClientSession() as session:
+            uids = ",".join(f"1.2.840.113619.2.55.3.2831868886.{number:032d}" for number in range(90))
+            assert len(uids) > 5_000
+            async with session.get(base + uids + "," + "9" * 4_000) as answer:
+                assert answer.status == 200, await answer.text()
+            async with session.get(base + "9" * 100_000) as answer:
+                assert answer.status == 400
