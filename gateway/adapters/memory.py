@@ -988,7 +988,9 @@ class MemoryIdentity:
         found = [
             each
             for each in self._active()
-            if any(pattern.fits(name_of(each)) for pattern in patterns for name_of in (searched_name, searched_ideographic))
+            if any(
+                pattern.fits(name_of(each)) for pattern in patterns for name_of in (searched_name, searched_ideographic)
+            )
         ]
         check_limit(len(found), limit)
         return [each for each in found if fits(each, criteria)]
