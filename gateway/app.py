@@ -4,11 +4,12 @@ Wiring is functions, read from top to bottom; there is no registry of parts and 
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ssl import SSLContext
 from typing import Any
@@ -38,8 +39,10 @@ LINE_BYTES = 64 * 1024  # of an address or a header: a search for a hundred stud
 READ_BYTES = 256 * 1024  # of a request at a time: whole chunks, and a turn of the loop between them
 
 
-async def serve(settings: Settings, *, port_base: int = 0) -> None:
+async def serve(settings: Settings, *, port_base: int = 0, as_json: bool = False) -> None:
     """Run a house until SIGTERM or SIGINT; then take nothing new, finish what is under way, and stop.
+
+    `as_json`: what it says of itself is one JSON object a line, for programs.
 
     Raises:
         SettingsError: The settings cannot be used on this machine.
@@ -50,18 +53,19 @@ async def serve(settings: Settings, *, port_base: int = 0) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings, port_base=port_base) as addresses:
-        _say(settings, addresses)
+    greet = _say_password_as_json if as_json else _say_password
+    async with running(settings, port_base=port_base, greet=greet) as addresses:
+        (_say_as_json if as_json else _say)(settings, _places(settings, addresses))
         await stop.wait()
         logger().info("stopping", house=settings.house.name)
 
 
-def _say(settings: Settings, addresses: dict[str, str]) -> None:
+def _places(settings: Settings, addresses: dict[str, str]) -> dict[str, str]:
     """Where everything is."""
     data, http = settings.house.data.absolute(), addresses["http"]
     database = "as store.url says" if settings.store.url else str(data / "radgate.db")
     archive = str(data / "archive") if settings.archive.kind == "files" else settings.archive.url
-    places = {
+    return {
         "desk": f"{http}/",
         "SOAP": f"{http}/soap/",
         "FHIR": f"{http}/fhir/r4",
@@ -73,8 +77,21 @@ def _say(settings: Settings, addresses: dict[str, str]) -> None:
         "archive": archive,
         "audit": f"{data / 'audit'}" + (f", and sent to {settings.audit.syslog}" if settings.audit.syslog else ""),
     }
+
+
+def _say(settings: Settings, places: dict[str, str]) -> None:
     lines = [f"{settings.house.name} is ready."] + [f"  {name:<10} {place}" for name, place in places.items()]
     sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _say_as_json(settings: Settings, places: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps({"house": settings.house.name, "ready": True, **places}) + "\n")
+    sys.stdout.flush()
+
+
+def _say_password_as_json(house: House, password: str) -> None:
+    sys.stdout.write(json.dumps({"house": house.name, "user": USER, "password": password}) + "\n")
     sys.stdout.flush()
 
 
@@ -85,8 +102,10 @@ def _say_password(house: House, password: str) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[dict[str, str]]:
-    """A whole house, ready: yields its addresses by name."""
+async def running(
+    settings: Settings, *, port_base: int = 0, greet: Callable[[House, str], None] = _say_password
+) -> AsyncIterator[dict[str, str]]:
+    """A whole house, ready: yields its addresses by name. `greet` is told the desk's first password, once."""
     with writable("house.data", settings.house.data) as data:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
@@ -99,7 +118,7 @@ async def running(settings: Settings, *, port_base: int = 0) -> AsyncIterator[di
         tls = listening_of(settings, adapters.identity)
         login = Login(data=data, clock=adapters.clock, minutes=settings.access.session_minutes, secure=tls is not None)
         if (password := login.first_password()) is not None:
-            _say_password(house, password)
+            greet(house, password)
         listeners = listeners_of(settings, house, adapters, services, login=login, tls=tls)
         addresses = {"http": house.base_url}
         control = Control(

@@ -353,6 +353,7 @@ def serve(
     config: ConfigOption = None,
     data: DataOption = None,
     port_base: Annotated[int, typer.Option(help="Add this to every port: several houses on one machine.")] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the house until it is told to stop (Ctrl-C or SIGTERM: it drains first).
 
@@ -373,7 +374,7 @@ def serve(
     gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
     gc.enable()
     try:
-        asyncio.run(house_app.serve(settings, port_base=port_base))
+        asyncio.run(house_app.serve(settings, port_base=port_base, as_json=as_json))
     except SettingsError as error:
         _complain(error.problems)
     except HouseError as error:

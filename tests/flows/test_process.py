@@ -1,5 +1,6 @@
 """A house as a process: starts without a file's help, refuses a second one, stops when told, says what it needs."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -189,3 +190,20 @@ async def test_a_search_for_many_studies_fits_into_an_address(tmp_path: Path) ->
                 assert answer.status == 200, await answer.text()
             async with session.get(base + "9" * 100_000) as answer:
                 assert answer.status == 400
+
+
+async def test_a_house_tells_programs_where_everything_is(tmp_path: Path) -> None:
+    (tmp_path / "radgate.toml").write_text(LOOPBACK, encoding="utf-8")
+    house = await start(tmp_path, options=("--json",))
+    try:
+        await house.ready()
+        async with asyncio.timeout(10):
+            while '"ready"' not in house.log():
+                await asyncio.sleep(0.02)
+    finally:
+        await house.stop()
+    said = [json.loads(line) for line in house.log().splitlines()]
+    password, places = (next(each for each in said if key in each) for key in ("password", "ready"))
+    assert (password["user"], bool(password["password"])) == ("admin", True)
+    assert places["ready"]
+    assert places["desk"].startswith("http://")

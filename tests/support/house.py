@@ -75,7 +75,9 @@ async def serving(folder: Path, settings: str = LOOPBACK) -> AsyncIterator[House
         await house.process.wait()
 
 
-async def start(folder: Path, wrap: Sequence[str] = (), program: Sequence[str] = ("-m", "gateway")) -> HouseProcess:
+async def start(
+    folder: Path, wrap: Sequence[str] = (), program: Sequence[str] = ("-m", "gateway"), options: Sequence[str] = ()
+) -> HouseProcess:
     """Start it; `wrap` is a program to run it under, `program` what Python runs."""
     (folder / "data" / "control.json").unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(BYTECODE)}
@@ -83,7 +85,7 @@ async def start(folder: Path, wrap: Sequence[str] = (), program: Sequence[str] =
     with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *wrap, sys.executable, *program, "serve", "--config", str(folder / "radgate.toml"),
-            stdout=log, stderr=log, cwd=Path(__file__).resolve().parents[2],
+            *options, stdout=log, stderr=log, cwd=Path(__file__).resolve().parents[2],
             env=environment,
         )  # fmt: skip
     return HouseProcess(folder, process)
