@@ -182,7 +182,8 @@ def _when(text: str) -> str:
 
 
 def _settings(config: Path | None, data: Path | None = None) -> "Settings":
-    from gateway.settings import SettingsError, load
+    from gateway.settings import SettingsError
+    from gateway.settings_reading import load
 
     try:
         settings = load(config)
@@ -420,7 +421,8 @@ def doctor(config: ConfigOption = None, data: DataOption = None, as_json: JsonOp
 def config_check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Say whether the settings and the codes can be used; every problem with its key, the reason and the cure."""
     from gateway.adapters.code_sets import site_codes
-    from gateway.settings import SettingsError, load
+    from gateway.settings import SettingsError
+    from gateway.settings_reading import load
     from profiles.model.identifiers import Oid
 
     problems: tuple[Problem, ...] = ()

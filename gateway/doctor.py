@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.adapters.tls import TlsIdentity, expiry_of_file, fault_of
+from gateway.adapters.tls import expiry_of_file
 from gateway.settings import Settings, SettingsError
 from gateway.wiring.premises import LOCK_FILE, bound, is_running
 
@@ -63,12 +63,8 @@ def _disk(settings: Settings) -> Examined:
 
 
 def _certificates(settings: Settings, now: datetime) -> Iterator[Examined]:
-    """Ours, those that we trust, those of peers: readable, the key fits, and not about to end."""
+    """Ours, those that we trust, those of peers: not about to end."""
     tls = settings.tls
-    if tls.certificate is not None and tls.key is not None:
-        fault = fault_of(TlsIdentity(certificate=tls.certificate, key=tls.key))
-        cure = "Put the key of this certificate there" if fault else ""
-        yield Examined(what="tls.key", good=not fault, state=fault, cure=cure)
     named = {
         "tls.certificate": tls.certificate,
         "assertion.certificate": settings.assertion.certificate,

@@ -1,20 +1,16 @@
-"""Every knob, typed, with its unit and the reason of its default. TOML first, environment over it.
+"""Every knob, typed, with its unit and the reason of its default. Secrets are never printed.
 
-`RADGATE__SECTION__KEY=value` overrides `[section] key`. Unknown keys, missing files and settings that contradict each
-other are refused together, each with its key, the reason and the cure. Secrets are never printed.
+How they are read is `settings_reading`; what is well-formed and cannot work is `settings_checks`. Whatever is wrong is
+refused together, each problem with its key, the reason and the cure.
 """
 
-import os
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from gateway.model.peer import (
     DEFAULT_TOLERANCES,
@@ -25,10 +21,9 @@ from gateway.model.peer import (
 )
 from profiles.model.identifiers import Oid
 
-ENVIRONMENT = "RADGATE__"
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 FAILED_TIMES = 10  # how much longer than the others what failed is kept: somebody may yet have to look into it
-RAW_KEY = re.compile(r"\s*[0-9A-Fa-f]{64}\s*")  # 32 bytes
+LONGEST_S = 86_400.0  # a wait of more than a day is a mistake
+MOST_BYTES = 2**40  # and so is a message of more than 1 TiB
 
 
 def _oid(text: object) -> object:
@@ -50,7 +45,7 @@ def _zone(name: str) -> str:
 class Section(BaseModel):
     """A table of the file: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class HouseSection(Section):
@@ -81,7 +76,7 @@ class AffinityDomainSection(Section):
 class StoreSection(Section):
     """Where rows and documents live."""
 
-    url: SecretStr | None = None  # None: SQLite in the data folder
+    url: SecretStr | None = None  # sqlite:///path or postgresql://; None: SQLite in the data folder
     objects: str | None = None  # file:///path; None: files in the data folder
 
 
@@ -94,9 +89,9 @@ class ArchiveSection(Section):
     user: str = ""
     password: SecretStr = SecretStr("")
     # between two walks: how old the index of what others change may be
-    look_again_s: float = Field(default=900.0, gt=0)
+    look_again_s: float = Field(default=900.0, gt=0, le=30 * LONGEST_S)
     # so long it may not tell of what it was given; after that it has lost it
-    late_s: float = Field(default=600.0, ge=0)
+    late_s: float = Field(default=600.0, ge=0, le=30 * LONGEST_S)
 
 
 class ListenSection(Section):
@@ -107,7 +102,9 @@ class ListenSection(Section):
     mllp_port: int = Field(default=2575, ge=0, le=65535)
     mllp: bool = True
     base_url: str = ""  # as others reach us; "": made from host and port
-    drain_timeout_s: float = Field(default=20.0, gt=0)  # a broken pour costs the peer more than our waiting
+    drain_timeout_s: float = Field(
+        default=20.0, gt=0, le=LONGEST_S
+    )  # a broken pour costs the peer more than our waiting
 
 
 class TlsSection(Section):
@@ -130,27 +127,31 @@ class AuditSection(Section):
     syslog: str = ""  # tls://host:port; "": kept here only
     syslog_trust: tuple[Path, ...] = ()
     enterprise_site_id: str = ""
-    checkpoint_records: int = Field(default=1000, gt=0)
-    checkpoint_s: float = Field(default=60.0, gt=0)
+    checkpoint_records: int = Field(default=1000, gt=0, le=1_000_000)
+    checkpoint_s: float = Field(default=60.0, gt=0, le=LONGEST_S)
 
 
 class AccessSection(Section):
     """Who may ask without a certificate or token."""
 
     anonymous_loopback: bool = False  # only from this machine, only for trying things out
-    session_minutes: int = Field(default=30, gt=0)  # a desk left alone is closed
+    session_minutes: int = Field(default=30, gt=0, le=1_440)  # a desk left alone is closed
 
 
 class LimitsSection(Section):
     """Bounds of what is read. Bytes, unless the name says otherwise."""
 
-    soap_root_bytes: int = 8 * 1024 * 1024  # a SOAP part without inline documents
-    document_bytes: int = 256 * 1024 * 1024  # one submitted document
-    request_bytes: int = 0  # of one upload; 0: no limit, a study has none
-    hl7_message_bytes: int = 64 * 1024 * 1024  # HL7 allows base64 reports
-    idle_timeout_s: float = 30.0  # nothing moved for so long; never a limit on a whole exchange
-    results: int = 10_000  # entries in one answer
-    community_deadline_s: float = Field(default=20.0, gt=0)  # to the head of its answer; a person waits for all of them
+    soap_root_bytes: int = Field(default=8 * 1024 * 1024, gt=0, le=MOST_BYTES)  # a SOAP part without inline documents
+    document_bytes: int = Field(default=256 * 1024 * 1024, gt=0, le=MOST_BYTES)  # one submitted document
+    request_bytes: int = Field(default=0, ge=0)  # of one upload; 0: no limit, a study has none
+    hl7_message_bytes: int = Field(default=64 * 1024 * 1024, gt=0, le=MOST_BYTES)  # HL7 allows base64 reports
+    idle_timeout_s: float = Field(
+        default=30.0, gt=0, le=LONGEST_S
+    )  # nothing moved for so long; never a limit on a whole exchange
+    results: int = Field(default=10_000, gt=0, le=1_000_000)  # entries in one answer
+    community_deadline_s: float = Field(
+        default=20.0, gt=0, le=LONGEST_S
+    )  # to the head of its answer; a person waits for all of them
     # who is who at other communities; 0: never remembered
     correlation_hours: float = Field(default=24.0, ge=0, le=8_760)
 
@@ -167,7 +168,9 @@ class RetentionSection(Section):
     """How long what only operators look at is kept. What failed is kept `FAILED_TIMES` as long; audit is not touched."""
 
     raw_days: int = Field(default=30, gt=0, le=36_500)  # what a partner's complaint about a message takes to arrive
-    raw_bytes: int = Field(default=1024**3, ge=0)  # 16 thousand of 64 KiB; of those that failed, as much again
+    raw_bytes: int = Field(
+        default=1024**3, ge=0, le=2**50
+    )  # 16 thousand of 64 KiB; of those that failed, as much again
     raw_key: KeyFile = None  # a file with 32 bytes, hexadecimal, that encrypts them at rest; None: in the clear
     ask_days: int = Field(default=90, gt=0, le=36_500)  # a quarter's questions, for its report
 
@@ -193,7 +196,7 @@ class AssertionSection(Section):
     key: Path | None = None
     entity_id: str = ""  # who we are as an issuer; "": our home community
     organization: str = ""  # "": the house's name
-    own_lifetime_s: float = Field(default=300.0, gt=0)  # a call that takes longer has begun within it
+    own_lifetime_s: float = Field(default=300.0, gt=0, le=LONGEST_S)  # a call that takes longer has begun within it
     purpose: CodeSetting | None = None  # of calls that the house makes of its own accord; None: treatment
 
 
@@ -209,7 +212,7 @@ class IssuerSection(Section):
 class PeerSection(Section):
     """An organisation or system that we exchange with."""
 
-    name: str
+    name: str = Field(min_length=1, pattern=r"\S")
     home_community_id: OidSetting | None = None
     homes: tuple[OidSetting, ...] = ()  # further communities that it answers for
     repository_unique_ids: tuple[OidSetting, ...] = ()
@@ -229,7 +232,7 @@ class PeerSection(Section):
     hl7_facility: str = ""
     hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # win over the house's: two may say "MPI"
     batch_instances: int = Field(default=100, ge=1, le=1000)
-    idle_timeout_s: float = 30.0
+    idle_timeout_s: float = Field(default=30.0, gt=0, le=LONGEST_S)
     assertion: AssertionPolicy = AssertionPolicy.OFF  # of the person who asks (XUA), in their SOAP requests
     issuers: tuple[str, ...] = ()  # whose assertions they may bring; none: those of any [[issuer]]
     purposes: frozenset[str] = frozenset()  # of use, by their codes; empty: any, and none
@@ -248,11 +251,13 @@ class RuleSection(Section):
     """What is to happen by itself, with studies for which all conditions hold; an empty one is none."""
 
     when: Literal["study.available", "study.changed"]
-    do: tuple[str, ...]  # "announce:PEER", "share:PEER", "register" (our registry), "offer", "offer:PEER" (on demand)
+    do: tuple[str, ...] = Field(
+        min_length=1
+    )  # "announce:PEER", "share:PEER", "register" (our registry), "offer", "offer:PEER" (on demand)
     modality: tuple[str, ...] = ()  # one of them
     institution: tuple[str, ...] = ()  # one of them, with * and ?
     description: tuple[str, ...] = ()  # of the study; the same
-    younger_than_days: int = Field(default=0, ge=0)  # since the study began; 0: however old
+    younger_than_days: int = Field(default=0, ge=0, le=36_500)  # since the study began; 0: however old
 
 
 class Settings(Section):
@@ -295,226 +300,3 @@ class SettingsError(Exception):
         """Keep them all."""
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
-
-
-def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read a file (None: defaults only) and the environment over it; relative paths are relative to the file.
-
-    Raises:
-        SettingsError: With every problem that was found.
-    """
-    tables: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise SettingsError(
-                (Problem(str(path), "there is no such file", "`radgate config init` writes one"),)
-            ) from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError((Problem(str(path), f"cannot be read: {error}", "Mend the file"),)) from None
-    for name, value in environment.items():
-        if name.startswith(ENVIRONMENT):
-            _override(tables, name[len(ENVIRONMENT) :].lower().split("__"), value)
-    try:
-        settings = Settings.model_validate(tables)
-    except ValidationError as error:
-        raise SettingsError(tuple(_problems(error))) from None
-    settings = _anchored(settings, path.parent if path is not None else Path())
-    problems = tuple(contradictions(settings))
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-def _override(tables: dict[str, Any], names: list[str], value: str) -> None:
-    *sections, key = names
-    for section in sections:
-        tables = tables.setdefault(section, {})
-    tables[key] = value
-
-
-def _problems(error: ValidationError) -> Iterator[Problem]:
-    for each in error.errors():
-        key = ".".join(str(part) for part in each["loc"])
-        if each["type"] == "extra_forbidden":
-            yield Problem(key, "is not a setting", "`radgate config init` writes a file with every setting explained")
-        elif each["type"] == "missing":
-            yield Problem(key, "is missing", "Add it")
-        else:
-            yield Problem(key, each["msg"].removeprefix("Value error, "), "Change its value")
-
-
-def _anchored(settings: Settings, folder: Path) -> Settings:
-    """Make relative paths relative to the file that names them."""
-
-    def at(path: Path | None) -> Path | None:
-        return None if path is None else (folder / path).absolute()
-
-    tls = settings.tls.model_copy(
-        update={
-            "certificate": at(settings.tls.certificate),
-            "key": at(settings.tls.key),
-            "trust": tuple(folder / each for each in settings.tls.trust),
-        }
-    )
-    return settings.model_copy(
-        update={
-            "house": settings.house.model_copy(update={"data": at(settings.house.data)}),
-            "affinity_domain": settings.affinity_domain.model_copy(
-                update={"code_sets": at(settings.affinity_domain.code_sets)}
-            ),
-            "tls": tls,
-            "retention": settings.retention.model_copy(update={"raw_key": at(settings.retention.raw_key)}),
-            "assertion": settings.assertion.model_copy(
-                update={"certificate": at(settings.assertion.certificate), "key": at(settings.assertion.key)}
-            ),
-            "issuer": tuple(
-                issuer.model_copy(update={"certificates": tuple(folder / each for each in issuer.certificates)})
-                for issuer in settings.issuer
-            ),
-            "audit": settings.audit.model_copy(
-                update={"syslog_trust": tuple(folder / each for each in settings.audit.syslog_trust)}
-            ),
-            "peer": tuple(peer.model_copy(update={"certificate": at(peer.certificate)}) for peer in settings.peer),
-        }
-    )
-
-
-def contradictions(settings: Settings) -> Iterator[Problem]:
-    """What is well-formed and cannot work."""
-    yield from _missing_files(settings)
-    tls = settings.tls
-    if (tls.certificate is None) != (tls.key is None):
-        yield Problem("tls.key", "certificate and key come together", "Name both, or neither")
-    loopback = settings.listen.host in LOOPBACK
-    if not loopback and not tls.enabled:
-        yield Problem("listen.host", "a network address without TLS would show patients' data", "Configure [tls]")
-    if settings.access.anonymous_loopback and not loopback:
-        yield Problem("access.anonymous_loopback", "only works on loopback", "Set listen.host to 127.0.0.1")
-    objects = settings.store.objects
-    if objects is not None and not objects.startswith("file:///"):
-        yield Problem("store.objects", "only a folder is supported", "Write file:///path, or leave it out")
-    if settings.archive.kind == "dicomweb" and not settings.archive.url:
-        yield Problem(
-            "archive.url", "a DICOMweb archive has an address", "Add it, such as http://localhost:8042/dicom-web"
-        )
-    key = settings.retention.raw_key
-    if key is not None and key.is_file() and not RAW_KEY.fullmatch(key.read_text("utf-8", errors="replace")):
-        yield Problem("retention.raw_key", "is not 32 bytes in hexadecimal", f"`openssl rand -hex 32 > {key.name}`")
-    where = urlsplit(settings.audit.syslog)
-    if settings.audit.syslog and (where.scheme not in {"tls", "tcp"} or not where.hostname):
-        yield Problem("audit.syslog", "is not an address", "Write tls://host:6514")
-    if where.scheme == "tcp" and where.hostname not in LOOPBACK:
-        yield Problem("audit.syslog", "audit records name patients and do not travel in the clear", "Use tls://")
-    names = [peer.name for peer in settings.peer]
-    for index, peer in enumerate(settings.peer):
-        if names.count(peer.name) > 1:
-            yield Problem(f"peer.{index}.name", f"two peers are called {peer.name}", "Names tell peers apart")
-        for service, address in peer.endpoint.items():
-            if "://" not in address:
-                yield Problem(f"peer.{index}.endpoint.{service}", "is not an address", "Write scheme://host:port/path")
-    yield from _about_assertions(settings)
-    for index, rule in enumerate(settings.rule):
-        for action in rule.do:
-            verb, _, name = action.partition(":")
-            if action in {"register", "offer"}:
-                continue
-            if verb not in {"announce", "share", "offer"}:
-                yield Problem(
-                    f"rule.{index}.do", f"{verb} is not something we do",
-                    "Write announce:PEER, share:PEER, offer:PEER, register or offer",
-                )  # fmt: skip
-            elif name not in names:
-                yield Problem(f"rule.{index}.do", f"there is no peer called {name}", "Add a [[peer]] of this name")
-
-
-def _about_assertions(settings: Settings) -> Iterator[Problem]:
-    """XUA: nobody whom we believe, nothing to sign with, keys that are too short."""
-    ours, names = settings.assertion, [issuer.name for issuer in settings.issuer]
-    if (ours.certificate is None) != (ours.key is None):
-        yield Problem("assertion.key", "certificate and key come together", "Name both, or neither")
-    elif ours.certificate is not None and ours.key is not None and ours.certificate.is_file() and ours.key.is_file():
-        fault = signing_fault(ours.certificate, ours.key)
-        if fault:
-            yield Problem("assertion.key", fault, "Put the key of this certificate there, RSA of 2048 bits or a curve")
-    said = [issuer.entity_id or issuer.name for issuer in settings.issuer]
-    for index, issuer in enumerate(settings.issuer):
-        if names.count(issuer.name) > 1 or said.count(said[index]) > 1:
-            yield Problem(f"issuer.{index}.name", f"two issuers are {said[index]}", "Give both certificates to one")
-        for place, path in enumerate(issuer.certificates):
-            fault = certificate_fault(path) if path.is_file() else ""
-            if fault:
-                yield Problem(f"issuer.{index}.certificates.{place}", fault, "Ask the issuer for one with a longer key")
-    for index, peer in enumerate(settings.peer):
-        if peer.assertion is not AssertionPolicy.OFF and not settings.issuer:
-            yield Problem(
-                f"peer.{index}.assertion", "there is nobody whose assertions are believed", "Add an [[issuer]]"
-            )
-        for name in peer.issuers:
-            if name not in names:
-                yield Problem(
-                    f"peer.{index}.issuers", f"there is no issuer called {name}", "Add an [[issuer]] of this name"
-                )
-        if (peer.purposes or peer.roles) and peer.assertion is AssertionPolicy.OFF:
-            key = "purposes" if peer.purposes else "roles"
-            yield Problem(f"peer.{index}.{key}", "only an assertion tells it", 'Set assertion = "required"')
-        if peer.send_assertion is not SentAssertion.OFF and ours.key is None:
-            yield Problem(
-                f"peer.{index}.send_assertion", "there is no key to sign with", "Give [assertion] certificate and key"
-            )
-        if peer.send_assertion is SentAssertion.HOLDER_OF_KEY and not settings.tls.enabled:
-            yield Problem(
-                f"peer.{index}.send_assertion", "there is no key to hold", "Configure [tls], whose certificate is shown"
-            )
-
-
-def certificate_fault(path: Path) -> str:
-    """Why a file has no certificate that a signature can be verified with; "": it has."""
-    from cryptography import x509  # 0.1 s, which a question at the command line need not wait
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    from profiles.wire.signature import key_fault
-
-    try:
-        return key_fault(x509.load_pem_x509_certificate(path.read_bytes()).public_key())
-    except (OSError, ValueError, UnsupportedAlgorithm):
-        return "is not a certificate that can be read"
-
-
-def signing_fault(certificate: Path, key: Path) -> str:
-    """Why nothing can be signed with these; "": it can."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    from profiles.wire.signature import key_fault
-
-    try:
-        loaded = load_pem_private_key(key.read_bytes(), None)
-        public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
-        return "certificate or key cannot be read"
-    return key_fault(loaded) or ("" if loaded.public_key() == public else "the key is not that of the certificate")
-
-
-def _missing_files(settings: Settings) -> Iterator[Problem]:
-    named = {
-        "tls.certificate": settings.tls.certificate,
-        "tls.key": settings.tls.key,
-        "affinity_domain.code_sets": settings.affinity_domain.code_sets,
-        "retention.raw_key": settings.retention.raw_key,
-        "assertion.certificate": settings.assertion.certificate,
-        "assertion.key": settings.assertion.key,
-        **{
-            f"issuer.{index}.certificates.{place}": path
-            for index, issuer in enumerate(settings.issuer)
-            for place, path in enumerate(issuer.certificates)
-        },
-        **{f"tls.trust.{index}": path for index, path in enumerate(settings.tls.trust)},
-        **{f"audit.syslog_trust.{index}": path for index, path in enumerate(settings.audit.syslog_trust)},
-        **{f"peer.{index}.certificate": peer.certificate for index, peer in enumerate(settings.peer)},
-    }
-    for key, path in named.items():
-        if path is not None and not path.is_file():
-            yield Problem(key, f"there is no file {path}", "Put it there, or change the path")

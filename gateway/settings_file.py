@@ -5,6 +5,7 @@ The settings with their defaults; and an affinity domain's codes, which as it st
 
 TEXT = """\
 # radgate settings. Every key can also be given by environment: RADGATE__HOUSE__NAME=Valley.
+# Lists have commas there: RADGATE__TLS__TRUST=a.pem,b.pem. Relative paths are relative to this file, sqlite:/// too.
 # What is commented out shows the default. `radgate config check` reads this file and says what is wrong with it.
 
 [house]
@@ -28,7 +29,7 @@ data = "data"                       # everything that is ours is below this fold
 # shared_authorities = ["1.2.3.99"] # of ids that all communities share (national ones): told to those we ask by ITI-55
 
 [store]
-# url = "postgresql://radgate@localhost/radgate"   # without it: SQLite in the data folder
+# url = "postgresql://radgate@localhost/radgate"   # or "sqlite:///data/radgate.db"; without it: in the data folder
 # objects = "file:///srv/radgate/objects"   # documents; without it: in the data folder
 
 [archive]

@@ -148,20 +148,6 @@ def expiry_of_file(certificate: Path) -> datetime:
     return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
 
 
-def fault_of(identity: TlsIdentity) -> str:
-    """Why a house cannot be this; "": its key is that of its certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(identity.certificate, identity.key, password=lambda: b"")  # never asks on a terminal
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            return "the key is not that of the certificate"
-        return "certificate or key cannot be read"
-    except OSError as error:
-        return f"certificate or key cannot be read: {error.strerror}"
-    return ""
-
-
 def renew(context: ssl.SSLContext, identity: TlsIdentity) -> None:
     """Show another certificate from the next handshake on; connections that are open stay as they are."""
     context.load_cert_chain(identity.certificate, identity.key)

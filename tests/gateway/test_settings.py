@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gateway.settings import Settings, SettingsError, load
+from gateway.settings import Settings, SettingsError
 from gateway.settings_file import annotated
+from gateway.settings_reading import load
 from tests.support.certificates import make_certificate
 
 
@@ -69,7 +70,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("[[rule]]\nwhen = 'study.available'\ndo = ['offer:Nobody']\n", "rule.0.do"),
         ("[[rule]]\nwhen = 'study.lost'\ndo = ['register']\n", "rule.0.when"),
         ("[[rule]]\nwhen = 'study.changed'\ndo = []\nyounger_than_days = -1\n", "rule.0.younger_than_days"),
-        ("[[peer]]\nname = 'A'\n[[peer]]\nname = 'A'\n", "peer.0.name"),
+        ("[[peer]]\nname = 'A'\n[[peer]]\nname = 'A'\n", "peer.1.name"),
         ("[[peer]]\nname = 'A'\n[peer.endpoint]\n'RAD-69' = 'nowhere'\n", "peer.0.endpoint.RAD-69"),
     ],
 )
