@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from profiles.model.document import AvailabilityStatus
@@ -159,16 +160,24 @@ async def test_a_submission_is_done_once_and_its_answer_is_brought_again_until_i
         assert len(here.valley.kept().rows["entries"]) == 1
 
 
-async def test_what_cannot_be_read_is_told_to_the_address_as_a_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"rim:AdhocQuery", b"rim:Nothing", b":Sender"),  # cannot be read: a fault
+        (b"14d4debf-8f97-4251-9a74-a90016b0af0d", b"14d4debf-8f97-4251-9a74-a90016b0afff", b'"XDSUnknownStoredQuery"'),
+    ],
+    ids=["unreadable", "unknown"],
+)
+async def test_what_is_refused_is_told_to_the_address_as_it_would_have_been_at_once(
+    tmp_path: Path, old: bytes, new: bytes, said: bytes
+) -> None:
     async with mailbox() as box, asking(tmp_path, box) as here:
         asked = await message_of(ITI_18, QUERY)
-        spoiled = to(
-            asked.spoiled(b"14d4debf-8f97-4251-9a74-a90016b0af0d", b"14d4debf-8f97-4251-9a74-a90016b0afff"), box.url
-        )
-        assert (await here.valley.post("/soap/registry", spoiled)).status == 202
+        assert (await here.valley.post("/soap/registry", to(asked.spoiled(old, new), box.url))).status == 202
         answer = await box.answer()
         assert answer.addressing.relates_to == message_id(asked)
-        assert answer.fault is not None or b"XDSUnknownStoredQuery" in box.came[0][1]
+        assert (answer.fault is not None) is (said == b":Sender")
+        assert said in box.came[0][1]
 
 
 async def test_an_answer_that_nobody_takes_is_a_failed_step_with_cause_and_cure(tmp_path: Path) -> None:
