@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from ssl import SSLContext
 from typing import Any
 
@@ -27,7 +27,7 @@ from gateway.telemetry import configure, logger
 from gateway.wiring.adapters import Adapters, forwarder_of, listening_of, open_adapters, recover, report_orphans
 from gateway.wiring.identity import house_of
 from gateway.wiring.listeners import Listeners, listeners_of, retention_of
-from gateway.wiring.premises import LOCK_FILE, AlreadyRunning, bound, locked, shifted, writable
+from gateway.wiring.premises import LOCK_FILE, AlreadyRunning, doors, locked, writable
 from gateway.wiring.services import Services, services_of
 from profiles.atna import application_started, application_stopped
 from profiles.errors import HouseError
@@ -110,7 +110,7 @@ async def running(
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(data / LOCK_FILE))
-        http_socket = stack.enter_context(bound(settings.listen.host, settings.listen.http_port, port_base))
+        http_socket, mllp_socket = doors(stack.enter_context(ExitStack()), settings.listen, port_base)
         house = house_of(settings, http_socket.getsockname()[1])
         adapters = await open_adapters(stack, settings, house)
         await recover(adapters)
@@ -130,7 +130,7 @@ async def running(
         async with (
             _audited(settings, house, adapters),
             _working(settings, house, adapters, services) as jobs,
-            _listening(settings, listeners, jobs, http_socket, tls, port_base) as mllp_address,
+            _listening(settings, listeners, jobs, http_socket, mllp_socket, tls) as mllp_address,
             _tidied(settings, adapters),
             _in_background(report_orphans(adapters), "orphans"),
             _in_background(asyncio.to_thread(dictionary.load), "dictionary"),  # else the first search would wait for it
@@ -189,8 +189,8 @@ async def _listening(
     listeners: Listeners,
     jobs: JobRunner,
     http_socket: socket.socket,
+    mllp_socket: socket.socket | None,
     tls: SSLContext | None,
-    port_base: int,
 ) -> AsyncIterator[dict[str, str]]:
     """The doors are open: yields the addresses that are known only now. To close drains doors and jobs side by side."""
     listen, mllp = settings.listen, listeners.mllp
@@ -200,8 +200,8 @@ async def _listening(
     )  # fmt: skip
     addresses: dict[str, str] = {}
     try:
-        if mllp is not None:
-            port = await mllp.start(listen.host, shifted(listen.mllp_port, port_base))
+        if mllp is not None and mllp_socket is not None:
+            port = mllp.accept(mllp_socket)
             addresses["mllp"] = f"{'mllp' if tls is None else 'mllps'}://{listen.host}:{port}"
         await http.setup()
         await web.SockSite(http, http_socket, ssl_context=tls).start()

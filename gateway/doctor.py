@@ -9,11 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.adapters.store_sql import examine_database
 from gateway.adapters.tls import expiry_of_file
 from gateway.settings import Settings, SettingsError
+from gateway.wiring.adapters import SYSLOG_TLS_PORT, database_of
 from gateway.wiring.premises import LOCK_FILE, bound, is_running
+from profiles.errors import HouseError
 
 LEAST_FREE_BYTES = 2 * 1024**3
+DATABASE_S = 5.0
+PORTS = {"https": 443, "http": 80, "tls": SYSLOG_TLS_PORT, "tcp": SYSLOG_TLS_PORT}
 ENDS_SOON = timedelta(days=30)  # time to get a new one signed
 
 
@@ -28,26 +33,48 @@ class Examined:
 
 
 async def examine(settings: Settings) -> list[Examined]:
-    """What a house needs, looked at without starting it: folder, disk, ports, certificates, peers."""
-    found = [_folder(settings), _disk(settings), *_certificates(settings, datetime.now(UTC))]
-    for key, port in (("http_port", settings.listen.http_port), ("mllp_port", settings.listen.mllp_port)):
-        found.append(_port(settings, key, port))
+    """What a house needs: folder, disk, database, archive, ports, certificates, collector of audit, peers."""
+    found = [_folder("data folder", settings.house.data), _disk(settings), await _database(settings)]
+    if settings.archive.kind == "files":
+        found.append(_folder("archive", settings.house.data / "archive"))
+    else:
+        found.append(await _reachable(f"archive {settings.archive.url}", settings.archive.url))
+    found += _certificates(settings, datetime.now(UTC))
+    listen = settings.listen
+    found.append(_port(settings, "http_port", listen.http_port))
+    if listen.mllp:
+        found.append(_port(settings, "mllp_port", listen.mllp_port))
+    if settings.audit.syslog:
+        found.append(await _reachable(f"audit collector {settings.audit.syslog}", settings.audit.syslog))
     for peer in settings.peer:
         for service, address in peer.endpoint.items():
             found.append(await _reachable(f"{peer.name}, {service}", address))
     return found
 
 
-def _folder(settings: Settings) -> Examined:
-    data = settings.house.data.absolute()
-    existing = next(each for each in (data, *data.parents) if each.exists())
-    good = os.access(existing, os.W_OK)
+def _folder(what: str, folder: Path) -> Examined:
+    folder = folder.absolute()
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    good = existing.is_dir() and os.access(existing, os.W_OK)
     return Examined(
-        what=f"data folder {data}",
+        what=f"{what} {folder}",
         good=good,
         state="" if good else "it cannot be written",
         cure="" if good else "Change owner or path",
     )
+
+
+async def _database(settings: Settings) -> Examined:
+    """Whether it can be opened and is not newer than we are; nothing is changed in it."""
+    what = "database of store.url" if settings.store.url else "database"
+    try:
+        async with asyncio.timeout(DATABASE_S):
+            await examine_database(database_of(settings))
+    except HouseError as error:
+        return Examined(what=what, good=False, state=error.detail, cure=error.cure)
+    except TimeoutError:
+        return Examined(what=what, good=False, state="it does not answer", cure="Is it running, and may we reach it?")
+    return Examined(what=what, good=True)
 
 
 def _disk(settings: Settings) -> Examined:
@@ -95,7 +122,7 @@ def _certificate(what: str, path: Path, now: datetime) -> Examined:
 
 def _port(settings: Settings, key: str, port: int) -> Examined:
     try:
-        with bound(settings.listen.host, port, 0):
+        with bound(key, settings.listen.host, port):
             return Examined(what=f"listen.{key} {port}", good=True)
     except SettingsError as error:
         if is_running(settings.house.data / LOCK_FILE):
@@ -107,7 +134,7 @@ def _port(settings: Settings, key: str, port: int) -> Examined:
 
 async def _reachable(what: str, address: str) -> Examined:
     parts = urlsplit(address)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 2575)
+    port = parts.port or PORTS.get(parts.scheme, 2575)
     try:
         await asyncio.get_running_loop().getaddrinfo(parts.hostname, port)
     except OSError:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, func, make_url, select
+from sqlalchemy import URL, Connection, create_engine, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.answers_sql import SqlAnswers
@@ -20,7 +21,7 @@ from gateway.adapters.executor import Executor
 from gateway.adapters.identity_sql import SqlIdentity
 from gateway.adapters.ledger_rules import Turns
 from gateway.adapters.ledger_sql import SqlLedger
-from gateway.adapters.migrations import NewerSchema, upgrade
+from gateway.adapters.migrations import NewerSchema, refuse_newer, upgrade
 from gateway.adapters.publications_sql import SqlPublications
 from gateway.adapters.raw_sql import RawKey, SqlRawMessages
 from gateway.adapters.registry_sql import SqlRegistry
@@ -248,6 +249,40 @@ def _shared(url: URL, committed: Callable[[], None]) -> "PostgresqlStore":
     from gateway.adapters.store_postgresql import PostgresqlStore
 
     return PostgresqlStore(url, committed)
+
+
+async def examine_database(url: str) -> None:
+    """Open the database, look at its schema, and leave it as it is; an SQLite file that is not there yet will be made.
+
+    Raises:
+        NewerSchema: A later version of this program has been here.
+        StoreUnusable: There is no database there that we can use.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        await asyncio.to_thread(_examine_file, Path(parsed.database or ""))
+        return
+    shared = _shared(parsed.set(drivername="postgresql+asyncpg"), lambda: None)
+    try:
+        async with shared.engine.connect() as connection:
+            await connection.run_sync(refuse_newer)
+    except _refusals(shared) as error:
+        raise _unusable(error) from error
+    finally:
+        await shared.close()
+
+
+def _examine_file(path: Path) -> None:
+    if not path.exists():
+        return
+    engine = create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            refuse_newer(connection)
+    except SQLAlchemyError as error:
+        raise _unusable(error) from error
+    finally:
+        engine.dispose()
 
 
 def _refusals(inner: "SqliteStore | PostgresqlStore") -> tuple[type[Exception], ...]:

@@ -126,10 +126,15 @@ class MllpListener:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = found[0]
-        self._socket = socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port)
-        self._socket.setblocking(False)
-        self._accepting = loop.create_task(self._accept(self._socket))
-        return int(self._socket.getsockname()[1])
+        return self.accept(socket.create_server(address[:2], family=family, reuse_port=reuse_port))
+
+    def accept(self, bound: socket.socket) -> int:
+        """The same at a socket that is bound already, and ours from now on."""
+        bound.listen(BACKLOG)
+        bound.setblocking(False)
+        self._socket = bound
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(bound))
+        return int(bound.getsockname()[1])
 
     async def _accept(self, listening: socket.socket) -> None:
         # We accept ourselves, because a server of the loop's keeps a handshake that failed to itself.

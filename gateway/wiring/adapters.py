@@ -96,9 +96,8 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
         checkpoint_records=settings.audit.checkpoint_records, checkpoint_s=settings.audit.checkpoint_s,
     )  # fmt: skip
     committed.heard_by(trail.committed)
-    url = settings.store.url.get_secret_value() if settings.store.url else f"sqlite:///{data.absolute()}/radgate.db"
     store = SqlStore(
-        url, audit=trail.sink, kept=objects, raw_key=raw_key_of(settings.retention),
+        database_of(settings), audit=trail.sink, kept=objects, raw_key=raw_key_of(settings.retention),
         committed=committed.ring, due=due.ring,
     )  # fmt: skip
     await store.open()
@@ -150,6 +149,12 @@ def objects_folder(settings: Settings) -> Path:
     """Where documents are kept: below the data folder, or where `store.objects` says."""
     where = settings.store.objects
     return settings.house.data / "objects" if where is None else Path(where.removeprefix("file://"))
+
+
+def database_of(settings: Settings) -> str:
+    """The address of the database, which may hold a password."""
+    url = settings.store.url
+    return url.get_secret_value() if url else f"sqlite:///{settings.house.data.absolute()}/radgate.db"
 
 
 def raw_key_of(section: RetentionSection) -> bytes | None:

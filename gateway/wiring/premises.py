@@ -1,15 +1,17 @@
-"""What a house holds alone on its machine: the data folder and the listening socket."""
+"""What a house holds alone on its machine: the data folder and the listening sockets."""
 
+import errno
 import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gateway.settings import Problem, SettingsError
+from gateway.settings import ListenSection, Problem, SettingsError
 
 LOCK_FILE = "lock"
+LAST_PORT = 65_535
 
 
 class AlreadyRunning(Exception):
@@ -56,22 +58,54 @@ def is_running(lock: Path) -> bool:
         return True
 
 
-def shifted(port: int, port_base: int) -> int:
-    """The port of one house among several on a machine; 0, any free one, stays 0."""
+def shifted(key: str, port: int, port_base: int) -> int:
+    """The port of one house among several on a machine; 0, any free one, stays 0.
+
+    Raises:
+        SettingsError: It would be no port.
+    """
+    if port and not 1 <= port + port_base <= LAST_PORT:
+        reason = f"{port_base} makes listen.{key} {port + port_base}, and ports are 1 to {LAST_PORT}"
+        raise SettingsError((Problem("--port-base", reason, "Choose another"),))
     return port + port_base if port else 0
 
 
 @contextmanager
-def bound(host: str, port: int, port_base: int) -> Iterator[socket.socket]:
-    """The listening socket, bound before anything else so that port 0 has a number when addresses are made of it."""
+def bound(key: str, host: str, port: int) -> Iterator[socket.socket]:
+    """The listening socket, bound before anything else so that port 0 has a number when addresses are made of it.
+
+    Raises:
+        SettingsError: Somebody else has it, or it is not ours to have.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((host, shifted(port, port_base)))
+            listening.bind((host, port))
         except OSError as error:
-            raise SettingsError(
-                (Problem("listen.http_port", f"port {shifted(port, port_base)} cannot be used: {error.strerror}",
-                         "Stop what uses it, choose another, or use 0 for a free one"),)
-            ) from None  # fmt: skip
+            cure = "Stop what uses it, choose another, or use 0 for a free one"
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                problem = Problem("listen.host", f"{host} is no address of this machine", "Name one of its own")
+            else:
+                problem = Problem(f"listen.{key}", f"port {port} cannot be used: {error.strerror}", cure)
+            raise SettingsError((problem,)) from None
         yield listening
+
+
+def doors(stack: ExitStack, listen: ListenSection, port_base: int) -> tuple[socket.socket, socket.socket | None]:
+    """The sockets of HTTP and MLLP (None: it is off), bound; `stack` closes them.
+
+    Raises:
+        SettingsError: Everything that is wrong with either.
+    """
+    found: list[socket.socket] = []
+    problems: list[Problem] = []
+    wanted = {"http_port": listen.http_port} | ({"mllp_port": listen.mllp_port} if listen.mllp else {})
+    for key, port in wanted.items():
+        try:
+            found.append(stack.enter_context(bound(key, listen.host, shifted(key, port, port_base))))
+        except SettingsError as error:
+            problems += [each for each in error.problems if each not in problems]
+    if problems:
+        raise SettingsError(tuple(problems))
+    return found[0], found[1] if listen.mllp else None

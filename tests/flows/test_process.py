@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 
 import aiohttp
@@ -49,6 +50,22 @@ async def test_settings_that_cannot_work_are_refused_with_key_reason_and_cure(tm
         assert code == 3
         assert "house.nmae" in err
         assert "config init" in err
+
+
+@pytest.mark.parametrize(
+    ("port_base", "told"), [(0, "listen.mllp_port"), (65_000, "--port-base"), (-65_000, "--port-base")]
+)
+async def test_ports_that_cannot_be_had_are_refused_before_anything_is_opened(
+    tmp_path: Path, port_base: int, told: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        path = tmp_path / "radgate.toml"
+        path.write_text(f"[listen]\nhttp_port = 0\nmllp_port = {other.getsockname()[1]}\n", encoding="utf-8")
+        code, _, err = await command("serve", "--config", str(path), "--port-base", str(port_base))
+    assert code == 3
+    assert told in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "data" / "radgate.db").exists()
 
 
 async def test_codes_that_cannot_be_used_are_told_together_before_the_house_serves(tmp_path: Path) -> None:

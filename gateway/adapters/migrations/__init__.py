@@ -54,23 +54,36 @@ def _there(connection: Connection) -> frozenset[str]:
     return frozenset(connection.scalars(select(column("version_num")).select_from(table("alembic_version"))))
 
 
+def refuse_newer(connection: Connection) -> None:
+    """Nothing where we know the database's schema, or can bring it to ours; only looks.
+
+    Raises:
+        NewerSchema: It is newer than we are.
+    """
+    there = _there(connection)
+    if there == heads():
+        return
+    from alembic.script import ScriptDirectory
+
+    unknown = there - {
+        step.revision for step in ScriptDirectory.from_config(configuration(connection)).walk_revisions()
+    }
+    if unknown:
+        raise NewerSchema(
+            f"the database has schema {', '.join(sorted(unknown))}, which this version does not know",
+            cure="Start the version that made it, or restore the backup from before the upgrade",
+        )
+
+
 def upgrade(connection: Connection) -> None:
     """Bring the database up to date, inside the caller's transaction.
 
     Raises:
         NewerSchema: It is newer than we are; nothing was changed.
     """
-    there = _there(connection)
-    if there == heads():
+    if _there(connection) == heads():
         return
+    refuse_newer(connection)
     from alembic import command
-    from alembic.script import ScriptDirectory
 
-    config = configuration(connection)
-    unknown = there - {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
-    if unknown:
-        raise NewerSchema(
-            f"the database has schema {', '.join(sorted(unknown))}, which this version does not know",
-            cure="Start the version that made it, or restore the backup from before the upgrade",
-        )
-    command.upgrade(config, "heads")
+    command.upgrade(configuration(connection), "heads")
