@@ -395,7 +395,7 @@ def demo(context: typer.Context) -> None:
     epilog=_examples("radgate doctor --config radgate.toml", "radgate doctor --json | jq '.[] | select(.good | not)'")
 )
 def doctor(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Check what a house needs before it is started: folder, disk, ports, certificates, peers.
+    """Check what a house needs before it is started: folder, disk, database, archive, ports, certificates, peers and more.
 
     Ends with 5 if anything is not good.
     """

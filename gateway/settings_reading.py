@@ -8,7 +8,7 @@ import copy
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -29,14 +29,13 @@ GIVEN_BY_KUBERNETES = re.compile(
 )  # to every pod beside a service that is called radgate
 LISTS_OF_TABLES = frozenset({"issuer", "peer", "rule"})
 
-CONSEQUENCES: Mapping[str, frozenset[str]] = {
-    "tls": frozenset({"listen", "peer"}),
-    "listen": frozenset({"access"}),
-    "issuer": frozenset({"peer"}),
-    "assertion": frozenset({"peer"}),
-    "peer": frozenset({"rule"}),
-}
-"""Where a table cannot be read, what seems to contradict these may only follow from that."""
+CONSEQUENCES = (
+    (r"tls\.(certificate|key)", r"listen\.(host|base_url)|peer\.\d+\.send_assertion"),
+    (r"listen\.host", r"access\."),
+    (r"issuer|assertion", r"peer\.\d+\.(assertion|issuers|send_assertion)"),
+    (r"peer\.\d+\.(name|endpoint)", r"rule\."),
+)
+"""Where a key (left) cannot be read, what seems wrong with others (right) may only follow from that."""
 
 WORDS: Mapping[str, tuple[str, str]] = {
     "extra_forbidden": ("is not a setting", "`radgate config init` writes a file with every setting explained"),
@@ -81,16 +80,19 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
     problems += unread
     if settings is not None:
         settings = _anchored(settings, path.parent if path is not None else Path())
-        damaged = {_section(each) for each in unread}
-        damaged.update(*(CONSEQUENCES.get(each, frozenset()) for each in damaged))
-        problems += [each for each in contradictions(settings) if _section(each) not in damaged]
+        problems += [each for each in contradictions(settings) if not _follows(each.key, unread)]
     if settings is None or problems:
         raise SettingsError(tuple(problems))
     return settings
 
 
-def _section(problem: Problem) -> str:
-    return problem.key.partition(".")[0]
+def _follows(key: str, unread: Iterable[Problem]) -> bool:
+    """Whether it may be only because others of its table, or those on which it depends, could not be read."""
+    return any(
+        key.startswith(re.sub(r"^(\w+(?:\.\d+)?).*", r"\1.", each.key))
+        or any(re.match(cause, each.key) and re.match(effect, key) for cause, effect in CONSEQUENCES)
+        for each in unread
+    )
 
 
 def _tables(path: Path | None) -> dict[str, Any]:
@@ -156,6 +158,8 @@ def _validated(tables: dict[str, Any]) -> tuple[Settings | None, list[Problem]]:
 
 def _take_out(tables: Any, way: tuple[int | str, ...]) -> None:
     *steps, key = way
+    if len(way) == 2 and isinstance(key, int):
+        raise LookupError("the tables behind it would have other numbers")
     for step in steps:
         tables = tables[step]
     del tables[key]

@@ -248,7 +248,12 @@ def _shared(url: URL, committed: Callable[[], None]) -> "PostgresqlStore":
     # The asynchronous half of SQLAlchemy takes some 50 ms to load, and an embedded house never needs it.
     from gateway.adapters.store_postgresql import PostgresqlStore
 
-    return PostgresqlStore(url, committed)
+    try:
+        return PostgresqlStore(url, committed)
+    except SQLAlchemyError as error:
+        raise StoreUnusable(
+            "the address of store.url cannot be read", cure="Write postgresql://user@host/database"
+        ) from error
 
 
 async def examine_database(url: str) -> None:

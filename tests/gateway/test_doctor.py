@@ -60,6 +60,13 @@ async def test_a_database_server_that_is_not_there_is_told_without_its_password(
     assert "s3cret" not in repr(found)
 
 
+async def test_an_address_that_the_driver_cannot_read_is_told(tmp_path: Path) -> None:
+    url = "postgresql://u:s3cret@/d?port=x"
+    found = (await examined(tmp_path, store={"url": url}))["database of store.url"]
+    assert found.state == "the address of store.url cannot be read"
+    assert "s3cret" not in repr(found)
+
+
 async def test_an_archive_and_a_collector_that_nobody_serves_are_told(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -145,6 +145,14 @@ def test_what_is_wrong_in_many_tables_is_told_at_once(folder: Path) -> None:
     assert refused(folder, text) == ["house.nmae", "limits.results", "store.url", "peer.0.token_sha256"]
 
 
+def test_a_value_that_cannot_be_read_hides_nothing_elsewhere(folder: Path) -> None:
+    text = "[tls]\ntrust = 'a.pem'\n[listen]\nhttp_port = 2575\n" + A + "batch_instances = 0\n" + B
+    assert refused(folder, text + "token_sha256 = 'x'\n" + RULE + "do = ['share:A']\n") == [
+        "tls.trust", "peer.0.batch_instances", "listen.mllp_port", "peer.1.token_sha256", "rule.0.do"
+    ]  # fmt: skip
+    assert refused(folder, "peer = [5, { name = 'B', token_sha256 = 'x' }]\n") == ["peer.0"]
+
+
 def test_what_follows_from_what_cannot_be_read_is_not_told(folder: Path) -> None:
     assert refused(folder, "[listen]\nhost = '0.0.0.0'\n[tls]\ncertificate = 5\nkey = 6\n") == [
         "tls.certificate", "tls.key"
