@@ -51,7 +51,7 @@ class Section(BaseModel):
 class HouseSection(Section):
     """Who we are. Ids that are not given are made once, at the first start, and kept in the data folder."""
 
-    name: str = "radgate"
+    name: str = Field(default="radgate", min_length=1, pattern=r"\S")
     data: Path = Path("data")  # everything that is ours is below this folder
     home_community_id: OidSetting | None = None
     repository_unique_id: OidSetting | None = None

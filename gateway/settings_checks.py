@@ -75,6 +75,8 @@ def _about_listening(settings: Settings) -> Iterator[Problem]:
 
 
 def _about_storing(settings: Settings) -> Iterator[Problem]:
+    if "\0" in str(settings.house.data):
+        yield Problem("house.data", "has a NUL in it", "Name a folder")
     url = settings.store.url.get_secret_value() if settings.store.url is not None else None
     fault = database_fault(url) if url is not None else ""
     if fault:
@@ -189,7 +191,9 @@ def _about_assertions(settings: Settings) -> Iterator[Problem]:
     ours, names = settings.assertion, [issuer.name for issuer in settings.issuer]
     if (ours.certificate is None) != (ours.key is None):
         yield Problem("assertion.key", "certificate and key come together", "Name both, or neither")
-    elif ours.certificate is not None and ours.key is not None and ours.certificate.is_file() and ours.key.is_file():
+    elif (
+        ours.certificate is not None and ours.key is not None and not any(map(unreadable, (ours.certificate, ours.key)))
+    ):
         fault = signing_fault(ours.certificate, ours.key)
         if fault:
             yield Problem("assertion.key", fault, "Put the key of this certificate there, RSA of 2048 bits or a curve")
