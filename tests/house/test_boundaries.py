@@ -69,7 +69,7 @@ def test_whoever_looks_inside_is_still_there() -> None:
 
 def test_only_command_lines_print() -> None:
     for module in modules("profiles", "gateway"):
-        if module.below == "gateway/cli.py":
+        if module.below.startswith("gateway/cli/"):
             continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -1,0 +1,127 @@
+"""`radgate document`: documents here and elsewhere."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from gateway.cli import asking, saying
+from gateway.cli.options import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+)
+
+document_cli = typer.Typer(no_args_is_help=True, help="Documents here and elsewhere: find, get, submit a report.")
+
+
+AtOption = Annotated[str, typer.Option("--at", help="A peer that has a registry; without it, our own.")]
+
+
+@document_cli.command(
+    "find",
+    epilog=saying.examples(
+        "radgate document find --patient 'D55^^^&1.2.3.9&ISO'",
+        "radgate document find --patient 'D55^^^&1.2.3.9&ISO' --at Region --study 1.2.840.1",
+    ),
+)
+def document_find(
+    patient: Annotated[str, typer.Option(help="Whose, as ID^^^&OID&ISO, in the registry's own domain.")],
+    study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
+    at: AtOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for a patient's documents; who looked stands in the audit."""
+    found = asking.Running(config, data).ask(
+        "GET", "/documents", patient=patient, study=study, at=at, person=getpass.getuser()
+    )
+    table = saying.table_of("document", "type", "title", "created", "form", "bytes")
+    for each in found:
+        size = f"{each['size_bytes']:,}" if each["size_bytes"] is not None else ""
+        saying.row(table, each["unique_id"], each["type"], each["title"], each["created"], each["mime_type"], size)
+    saying.show(found, as_json, table)
+
+
+@document_cli.command("get", epilog=saying.examples("radgate document get 1.2.826.0.1.99 --to report.pdf --at Region"))
+def document_get(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    to: Annotated[Path, typer.Option(help="The file that it becomes.")],
+    at: AtOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a document into a file, and compare it with the hash of its entry; who took it stands in the audit."""
+    path = f"/documents/{quote(document, safe='')}/content"
+    size = asking.Running(config, data).bring(path, to, at=at, person=getpass.getuser())
+    saying.show({"file": str(to), "size_bytes": size}, as_json, saying.facts((("file", to), ("bytes", f"{size:,}"))))
+
+
+@document_cli.command(
+    "submit",
+    epilog=saying.examples(
+        "radgate document submit report.pdf --study 1.2.840.1 --to Region --class 'REPORTS^1.2.3.8^Reports'",
+        "radgate document submit better.pdf --study 1.2.840.1 --to Region --class … --replaces urn:uuid:…",
+    ),
+)
+def document_submit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A report: PDF or CDA.")],
+    study: Annotated[str, typer.Option(help="Study Instance UID of the study that it reports on.")],
+    to: Annotated[str, typer.Option(help="The peer that takes it.")],
+    class_code: Annotated[str, typer.Option("--class", help="Its class, as VALUE^SYSTEM^DISPLAY.")],
+    type_code: Annotated[str, typer.Option("--type", help="Its type; without it, the table's default.")] = "",
+    title: Annotated[str, typer.Option(help="Without it, the title in it, or the study's description.")] = "",
+    replaces: Annotated[str, typer.Option(help="entryUUID of the report that it takes the place of.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Provide a report of a study to a peer, and wait for the answer."""
+    with file.open("rb") as content:
+        entry = asking.Running(config, data).ask(
+            "POST", "/documents", content, study=study, to=to, title=title, replaces=replaces,
+            person=getpass.getuser(), **{"class": class_code, "type": type_code},
+        )  # fmt: skip
+    pairs = (("document", entry["unique_id"]), ("entry", entry["entry_uuid"]), ("form", entry["format"]))
+    saying.show(entry, as_json, saying.facts(pairs))
+
+
+@document_cli.command("deprecate", epilog=saying.examples("radgate document deprecate 1.2.826.0.1.99 --at Region"))
+def document_deprecate(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    at: AtOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a document out of force (ITI-57): who looks for what is approved finds it no more; it is kept."""
+    done = asking.Running(config, data).ask(
+        "POST", f"/documents/{quote(document, safe='')}/deprecate", at=at, person=getpass.getuser()
+    )
+    saying.show(done, as_json, saying.facts((("document", document), ("deprecated entries", done["entries"]))))
+
+
+@document_cli.command(
+    "remove",
+    epilog=saying.examples(
+        "radgate document remove 1.2.826.0.1.99", "radgate document remove 1.2.826.0.1.99 --at Region --metadata-only"
+    ),
+)
+def document_remove(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    at: AtOption = "",
+    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Its bytes stay in the repository.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a document with all that the registry says of it (ITI-62, ITI-86). There is no way back."""
+    done = asking.Running(config, data).ask(
+        "DELETE", f"/documents/{quote(document, safe='')}", at=at, person=getpass.getuser(),
+        **({"metadata_only": "true"} if metadata_only else {}),
+    )  # fmt: skip
+    saying.show(done, as_json, saying.facts((("document", document), ("removed objects", done["objects"]))))
