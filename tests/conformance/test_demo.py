@@ -54,4 +54,4 @@ async def test_houses_that_cannot_start_are_the_step_that_failed_with_their_reas
     (step,) = result["steps"]
     assert (step["name"], step["ok"]) == ("start", False)
     assert "did not start" in step["detail"]
-    assert "Cannot assign" in step["detail"]
+    assert "no address of this machine" in step["detail"]
