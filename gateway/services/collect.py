@@ -1,7 +1,7 @@
 """Collect: an operator wants a patient's studies from elsewhere. Ask a registry (ITI-18), take the manifests (ITI-43).
 
-A peer that is another community is asked as one (ITI-38, ITI-39): about the patient by the id that it knows, if we know
-that. What the manifests name is then fetched as for any other exchange, by `transfer`.
+A peer that is another community is asked as one (ITI-38, ITI-39), by the id by which it knows the patient (ITI-55). What
+the manifests name is then fetched as for any other exchange, by `transfer`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
+from gateway.services.discover import Discover
 from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
 from gateway.services.reconcile import whoever_is
 from profiles.errors import PeerProtocolError, UnknownDocument, UnknownPatient, UnknownRepository
@@ -45,6 +46,7 @@ class Collect:
         objects: Objects,
         peers: Peers,
         directory: Directory,
+        discover: Discover,
         compute: Compute,
         clock: Clock,
     ) -> None:
@@ -54,6 +56,7 @@ class Collect:
         self._objects = objects
         self._peers = peers
         self._directory = directory
+        self._discover = discover
         self._compute = compute
         self._clock = clock
 
@@ -70,7 +73,7 @@ class Collect:
         if patient is None:
             raise UnknownPatient("the patient was merged away or is gone", cure="Ask again with the surviving id")
         registry = self._directory.known(job.peer)
-        entries = await self._query(job, registry, await self._as_known_there(registry, asked))
+        entries = await self._query(job, registry, await self._as_known_there(job, registry, asked))
         if not entries:
             raise UnknownDocument(
                 f"{registry.name} knows no manifest of this patient" + (" and study" if job.study_instance_uid else ""),
@@ -85,6 +88,15 @@ class Collect:
                 job.id, Event.TEMPORARY, now, payload={**job.payload, **_found(entries)},
                 study_instance_uid=studies[0].study_instance_uid, due_at=now, reason="the manifests are here",
             )  # fmt: skip
+
+    async def _as_known_there(self, job: ExchangeJob, registry: Peer, asked: PatientIdentifier) -> PatientIdentifier:
+        """A registry of our domain knows our ids; another community says by which id it knows the patient."""
+        if ITI_18.id in registry.endpoints or registry.home_community_id is None:
+            return asked
+        there = await self._discover.id_at(registry, asked, job.id)
+        if there is None:
+            raise UnknownPatient(f"{registry.name} does not know the patient", cure="Ask them by which id they do")
+        return there
 
     async def _query(self, job: ExchangeJob, registry: Peer, patient: PatientIdentifier) -> list[DocumentEntry]:
         criteria = DocumentCriteria(
@@ -157,19 +169,6 @@ class Collect:
             cure="Add the id to repository_unique_ids of the [[peer]] that keeps the documents, or an endpoint for"
             " ITI-39 to that of its community",
         )
-
-    async def _as_known_there(self, registry: Peer, asked: PatientIdentifier) -> PatientIdentifier:
-        """The id by which a community knows the patient, where it gave one or told it; else the one that was asked."""
-        home = registry.home_community_id
-        if home is None or ITI_18.id in registry.endpoints:
-            return asked
-        async with self._store.view() as work:
-            patient = await work.identity.get(asked)
-            ours = None if patient is None else patient.identifier_of(self._house.domain_authority)
-            told = None if ours is None else await work.correlations.get(ours, home, self._clock.now())
-        authority = registry.patient_authority
-        theirs = None if patient is None or authority is None else patient.identifier_of(authority)
-        return told or theirs or asked
 
     def _facts(self, peer: Peer, patient: PatientIdentifier) -> Facts:
         return Facts(

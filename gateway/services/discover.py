@@ -33,6 +33,7 @@ from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Precision
 from profiles.model.patient import Patient, Sex
 from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
+from profiles.transaction import User
 from profiles.wire.hl7v3.datatypes import InstanceIdentifier, address_parts
 from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Device, Transmission
@@ -131,31 +132,44 @@ class Discover:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def id_at(self, peer: Peer, identifier: PatientIdentifier, exchange: Exchange) -> PatientIdentifier | None:
+    async def id_at(
+        self, peer: Peer, identifier: PatientIdentifier, exchange_id: str, user: User | None = None
+    ) -> PatientIdentifier | None:
         """By which id a community knows the patient who has this id here; None: it does not know one.
 
-        A patient whom we do not know ourselves is asked about by the id as it is: nobody could say anything else.
+        One that answers ITI-55 is asked, unless what it said is remembered; of one that does not, we know the id that it
+        gave, if anybody told us. A patient whom we do not know ourselves is asked about by the id as it is: nobody could
+        say anything else.
 
         Raises:
             PeerError: The community could not be asked, or its answer is no answer.
         """
-        home = peer.home_community_id
+        home, authority = peer.home_community_id, peer.patient_authority
         assert home is not None
         async with self._store.view() as work:
             patient = await work.identity.get(identifier)
+            if ITI_55.id not in peer.endpoints:
+                given = None if patient is None or authority is None else patient.identifier_of(authority)
+                return given or identifier
             ours = None if patient is None else patient.identifier_of(self._house.domain_authority)
             known = None if ours is None else await work.correlations.get(ours, home, self._clock.now())
         if patient is None or ours is None:
             return identifier
         if known is not None:
             return known
-        return await self._ask(peer, home, patient, ours, exchange)
+        return await self._ask(peer, home, patient, ours, exchange_id, user)
 
     async def _ask(
-        self, peer: Peer, home: Oid, patient: Patient, ours: PatientIdentifier, exchange: Exchange
+        self,
+        peer: Peer,
+        home: Oid,
+        patient: Patient,
+        ours: PatientIdentifier,
+        exchange_id: str,
+        user: User | None,
     ) -> PatientIdentifier | None:
         request = self._question(peer, patient, ours)
-        async with self._peers.call(ITI_55, peer, request, exchange_id=exchange.id, user=exchange.user) as call:
+        async with self._peers.call(ITI_55, peer, request, exchange_id=exchange_id, user=user) as call:
             response = call.response
             if not response.acknowledgement.accepted:
                 details = response.acknowledgement.details

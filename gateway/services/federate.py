@@ -23,7 +23,6 @@ from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.peer import Peer
 from gateway.ports.peers import Directory, Peers
-from gateway.ports.store import Store
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
@@ -33,7 +32,6 @@ from profiles.transaction import Transaction
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
-from profiles.xcpd.iti55 import ITI_55
 
 CHUNKS_AHEAD = 2  # of each community, while another one's part goes out
 
@@ -46,12 +44,11 @@ class Federate:
     """The other communities, as one."""
 
     def __init__(
-        self, *, house: House, store: Store, peers: Peers, directory: Directory, discover: Discover, deadline_s: float
+        self, *, house: House, peers: Peers, directory: Directory, discover: Discover, deadline_s: float
     ) -> None:
         """`deadline_s`: how long a community may take to answer, to the head of a retrieval."""
         self._discover = discover
         self._house = house
-        self._store = store
         self._peers = peers
         self._directory = directory
         self._deadline_s = deadline_s
@@ -134,18 +131,11 @@ class Federate:
     async def _as_known_there(
         self, request: StoredQueryRequest, peer: Peer, exchange: Exchange
     ) -> StoredQueryRequest | None:
-        """With the patient ids that the community knows; None: it knows none of the patients.
-
-        One that answers ITI-55 is asked whom it knows, unless that is remembered; of one that does not, we know the id
-        that it gave, if anybody told us, else the patient is asked about as we were.
-        """
+        """With the patient ids that the community knows; None: it knows none of the patients."""
         named = (request.criteria.patient_ids, request.submission_sets.patient_ids, request.folders.patient_ids)
         there: dict[PatientIdentifier, PatientIdentifier | None] = {}
         for identifier in dict.fromkeys(each for ids in named for each in ids):
-            if ITI_55.id in peer.endpoints:
-                there[identifier] = await self._discover.id_at(peer, identifier, exchange)
-            else:
-                there[identifier] = await self._given_by(peer, identifier)
+            there[identifier] = await self._discover.id_at(peer, identifier, exchange.id, exchange.user)
         known = [tuple(found for each in ids if (found := there[each]) is not None) for ids in named]
         if any(named) and not any(known):
             return None
@@ -156,13 +146,6 @@ class Federate:
             submission_sets=replace(request.submission_sets, patient_ids=sets),
             folders=replace(request.folders, patient_ids=folders),
         )
-
-    async def _given_by(self, peer: Peer, identifier: PatientIdentifier) -> PatientIdentifier:
-        if peer.patient_authority is None:
-            return identifier
-        async with self._store.view() as work:
-            patient = await work.identity.get(identifier)
-        return (None if patient is None else patient.identifier_of(peer.patient_authority)) or identifier
 
     # --- retrievals ---------------------------------------------------------------------------------------------------
 

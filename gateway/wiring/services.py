@@ -110,13 +110,14 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,
         rewrite=rewrite,
     )  # fmt: skip
-    collect = Collect(
-        house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock
-    )
     discover = Discover(
         house=house, store=store, peers=peers, clock=clock,
         shared=frozenset(settings.affinity_domain.shared_authorities),
         keep_for=timedelta(hours=settings.limits.correlation_hours),
+    )  # fmt: skip
+    collect = Collect(
+        house=house, store=store, objects=objects, peers=peers, directory=directory, discover=discover, compute=compute,
+        clock=clock,
     )  # fmt: skip
     update, removal = Update(house=house, clock=clock), Removal(house=house, compute=compute)
     return Services(
@@ -130,7 +131,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         ),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
-            house=house, store=store, peers=peers, directory=directory, discover=discover,
+            house=house, peers=peers, directory=directory, discover=discover,
             deadline_s=settings.limits.community_deadline_s,
         ),
         update=update,

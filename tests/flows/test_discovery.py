@@ -178,6 +178,33 @@ async def test_documents_are_found_by_the_id_that_each_community_told(tmp_path: 
         assert b'csd-code="ITI-55"' in b"".join(here["Valley"].kept().audit)
 
 
+async def collected(here: Homes, patient: Patient) -> dict[str, Any]:
+    """An operator of Region fetches what Valley has of its patient; the exchange as it fails: ITI-39 has no address here."""
+    asked = {"patient": str(patient.identifiers[0]), "registry": "Valley", "person": "ann"}
+    assert "error" not in await here["Region"].ask("POST", "/collect", asked)
+    return await here["Region"].rests("failed", kind="collect")
+
+
+async def test_a_community_is_collected_from_by_the_id_that_it_told(tmp_path: Path) -> None:
+    async with homes(tmp_path) as here:
+        ours, theirs = known_at("Region"), known_at("Valley")
+        await here["Region"].tell(ours)
+        await here["Valley"].tell(theirs)
+        await here.has("Valley", theirs)
+        await collected(here, ours)
+        assert here.asked("ITI-55") == [("Valley", "success", "Valley knows the patient")]
+        assert here.asked("ITI-38") == [("Valley", "success", "1 manifest(s) found")]
+
+
+async def test_a_community_that_does_not_know_the_patient_is_not_asked_for_documents(tmp_path: Path) -> None:
+    async with homes(tmp_path) as here:
+        await here["Region"].tell(known_at("Region"))
+        failed = await collected(here, known_at("Region"))
+        assert (failed["state"], failed["reason"]) == ("failed", "Valley does not know the patient")
+        assert failed["cure"]
+        assert here.asked("ITI-38") == []
+
+
 async def test_who_is_who_is_remembered_and_not_asked_again(tmp_path: Path) -> None:
     async with homes(tmp_path) as here:
         ours, theirs = known_at("Region"), known_at("Valley")
