@@ -179,7 +179,7 @@ async def test_documents_are_found_by_the_id_that_each_community_told(tmp_path: 
 
 
 async def collected(here: Homes, patient: Patient) -> dict[str, Any]:
-    """An operator of Region fetches what Valley has of its patient; the exchange as it fails: ITI-39 has no address here."""
+    """An operator of Region fetches what Valley has of its patient; its exchange fails, for ITI-39 has no address."""
     asked = {"patient": str(patient.identifiers[0]), "registry": "Valley", "person": "ann"}
     assert "error" not in await here["Region"].ask("POST", "/collect", asked)
     return await here["Region"].rests("failed", kind="collect")
