@@ -172,6 +172,12 @@ def decode_registry_response(message: SoapIn) -> Decoded[RegistryResponse]:
     return Decoded(response, tuple(findings))
 
 
+def refuse_registration(error: ExchangeError) -> RegistryResponse:
+    """An error as the registry's answer: nothing was registered, changed or removed."""
+    errors = errors_of(error, Speaker.REGISTRY)
+    return RegistryResponse(status=status_of(errors), errors=errors)
+
+
 def refuse_provide_request(error: ExchangeError) -> RegistryResponse:
     """An error as the repository's answer: nothing was stored."""
     errors = errors_of(error, Speaker.REPOSITORY)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from profiles.errors import MalformedMessage, RuleViolation
-from profiles.findings import Finding
+from profiles.findings import Decoded, Finding
 from profiles.model.document import Association, AssociationType, DocumentEntry, Folder, Submission, SubmissionSet
 from profiles.model.identifiers import Oid
 from profiles.wire.ebxml import rim
@@ -26,7 +26,8 @@ from profiles.wire.ebxml.entry import (
     version,
 )
 from profiles.wire.ebxml.rim import LCM, RIM, Read, odd, wrong
-from profiles.wire.ebxml.xml import elements
+from profiles.wire.ebxml.xml import elements, pieces
+from profiles.wire.soap.message import SoapIn, SoapOut
 from profiles.wire.xml import attribute as escape
 
 _PACKAGE_TYPE = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:RegistryPackage"
@@ -150,6 +151,24 @@ class RegistryObjects:
     associations: list[Association] = field(default_factory=list)
     references: list[ObjectRef] = field(default_factory=list)
     unreadable: list[Finding] = field(default_factory=list)
+
+
+def encode_submission(submission: Submission) -> SoapOut:
+    """`lcm:SubmitObjectsRequest` as a body of its own: metadata without documents (ITI-42, 57, 61, 92)."""
+    return SoapOut(body=pieces(submit_objects_request(submission)))
+
+
+def decode_submission(message: SoapIn) -> Decoded[Submission]:
+    """The same, read.
+
+    Raises:
+        MalformedMessage: It is another element.
+        RuleViolation: The metadata cannot be read as registry objects.
+    """
+    if message.body.tag != SUBMIT_OBJECTS_REQUEST:
+        raise MalformedMessage("no lcm:SubmitObjectsRequest", location="Body")
+    findings: list[Finding] = []
+    return Decoded(read_submission(message.body, findings), tuple(findings))
 
 
 def read_objects(parent: etree._Element, findings: list[Finding]) -> RegistryObjects:

@@ -5,7 +5,7 @@ Source: ITI TF-2 3.62.4; OASIS ebRS 3.0 5.8.
 
 from collections.abc import Iterator
 
-from profiles.errors import ExchangeError, MalformedMessage, Unsupported
+from profiles.errors import MalformedMessage, Unsupported
 from profiles.findings import Decoded
 from profiles.wire.ebxml.provide import (
     decode_registry_response as decode_response,
@@ -13,7 +13,9 @@ from profiles.wire.ebxml.provide import (
 from profiles.wire.ebxml.provide import (
     encode_registry_response as encode_response,
 )
-from profiles.wire.ebxml.response import RegistryResponse, Speaker, errors_of, status_of
+from profiles.wire.ebxml.provide import (
+    refuse_registration as refuse,
+)
 from profiles.wire.ebxml.rim import LCM, RIM, uuid_urn
 from profiles.wire.ebxml.submission import MAX_OBJECTS, object_ref
 from profiles.wire.ebxml.xml import pieces
@@ -57,12 +59,6 @@ def decode_request(message: SoapIn) -> Decoded[RemoveMetadataRequest]:
     if len(named) > MAX_OBJECTS:
         raise MalformedMessage(f"more than {MAX_OBJECTS} objects", location="ObjectRefList")
     return Decoded(RemoveMetadataRequest(entry_uuids=named))
-
-
-def refuse(error: ExchangeError) -> RegistryResponse:
-    """An error as the registry's answer: nothing was removed."""
-    errors = errors_of(error, Speaker.REGISTRY)
-    return RegistryResponse(status=status_of(errors), errors=errors)
 
 
 __all__ = ["decode_request", "decode_response", "encode_request", "encode_response", "refuse"]
