@@ -9,7 +9,6 @@ Source: ITI TF-2 3.18, 3.43; RAD TF-2 4.68 (reports).
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gateway.model.house import House
 from gateway.model.peer import Peer
@@ -279,11 +278,10 @@ class Documents:
 
 
 def _default(codes: SiteCodes, of: CodeSet) -> Code:
-    found: Any = codes.defaults.get(of, ())
+    found = codes.defaults.get(of, ())
     if not found:
         raise RuleViolation(
             f"the table of codes has no default for {of.value}",
             cure="Add one to the file of affinity_domain.code_sets, or name the code",
         )
-    code: Code = found[0]
-    return code
+    return found[0]
