@@ -16,7 +16,7 @@ from lxml import etree
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.http import HttpSessions
-from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.memory.archive import MemoryObjects
 from gateway.adapters.peers_soap import SoapCarrier
 from gateway.model.peer import Peer
 from profiles.model.content import Content

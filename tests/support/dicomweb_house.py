@@ -15,7 +15,7 @@ from gateway.actors.image_server import ImageServer
 from gateway.adapters.arrival import Reading
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory_archive import MemoryArchive, MemoryObjects
+from gateway.adapters.memory.archive import MemoryArchive, MemoryObjects
 from gateway.adapters.policy_table import TablePolicy
 from gateway.inbound.http import HttpListener
 from gateway.inbound.turn import Turn

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.memory.archive import MemoryObjects
 from gateway.model.job import ExchangeJob
 from gateway.model.study import StudyStatus
 from gateway.services.backfill import Asked, Backfill, open_backfill

@@ -11,7 +11,7 @@ from gateway.actors.document_registry import DocumentRegistry
 from gateway.actors.document_repository import DocumentRepository
 from gateway.adapters.arrival import Reading
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory_archive import MemoryArchive, MemoryObjects
+from gateway.adapters.memory.archive import MemoryArchive, MemoryObjects
 from gateway.adapters.policy_table import TablePolicy
 from gateway.inbound.turn import Turn
 from gateway.model.peer import Caller, Peer

@@ -26,7 +26,7 @@ from lxml import etree
 
 from conformance.samples import SampleStudy, write_ct_study
 from conformance.simulators.hl7_sender import send_message
-from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.memory.archive import MemoryObjects
 from gateway.app import running
 from gateway.settings import Settings
 from gateway.telemetry import configure

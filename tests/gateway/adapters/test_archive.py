@@ -28,7 +28,7 @@ from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
-from gateway.adapters.memory_archive import MemoryArchive
+from gateway.adapters.memory.archive import MemoryArchive
 from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Archive, Stored, Wanted
 from gateway.services.screen import Screen

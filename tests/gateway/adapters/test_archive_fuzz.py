@@ -9,7 +9,7 @@ from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 from conformance.samples import SampleStudy, write_us_study
 from gateway.adapters.archive_files import FilesArchive
 from gateway.adapters.compute import ThreadCompute
-from gateway.adapters.memory_archive import MemoryArchive
+from gateway.adapters.memory.archive import MemoryArchive
 from gateway.ports.archive import Archive, Stored, StoreOutcome
 from profiles.errors import RequestError
 from tests.gateway.adapters.archives import COERCION, PATIENT, READING, pour_of, poured, stored, wanted

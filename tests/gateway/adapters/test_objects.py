@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.compute import ThreadCompute
-from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.memory.archive import MemoryObjects
 from gateway.adapters.objects_files import FileObjects
 from gateway.ports.objects import INLINE_BYTES
 from profiles.errors import InternalFault, OutOfResources

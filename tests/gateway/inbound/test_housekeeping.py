@@ -14,7 +14,7 @@ import pytest
 
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.memory.archive import MemoryObjects
 from gateway.adapters.objects_files import FileObjects
 from gateway.adapters.store_sql import SqlStore
 from gateway.inbound import housekeeping as room

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory_archive import MemoryObjects
+from gateway.adapters.memory.archive import MemoryObjects
 from gateway.model.job import State
 from gateway.model.peer import Peer
 from gateway.services.administer import Administer

@@ -11,7 +11,7 @@ from conformance.samples import SampleStudy, write_mr_study
 from gateway.adapters.arrival import Reading
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory_archive import MemoryArchive, MemoryObjects
+from gateway.adapters.memory.archive import MemoryArchive, MemoryObjects
 from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.peer import Caller, Peer, UnknownPatientPolicy
 from gateway.ports.store import Work
