@@ -1,0 +1,86 @@
+"""What the house remembers of its dealings: answers it gave, ids elsewhere, what registries have of its studies."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from gateway.adapters.memory.state import Reader
+from gateway.ports.answers import Given, MessageName
+from gateway.ports.correlations import Correlation
+from gateway.ports.publications import Publication
+from profiles.model.identifiers import Oid, PatientIdentifier
+
+
+class MemoryAnswers:
+    """`Answers` over a state."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, given: Given, *, replace: bool = False) -> bool:
+        """Keep it."""
+        state = self._reader.change()
+        if given.name in state.answers and not replace:
+            return False
+        state.answers[given.name] = given
+        return True
+
+    async def get(self, name: MessageName) -> Given | None:
+        """What was answered."""
+        return self._reader.state.answers.get(name)
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Let go of the oldest."""
+        state = self._reader.change()
+        old = sorted((each for each in state.answers.values() if each.at < before), key=lambda each: each.at)[:limit]
+        for each in old:
+            del state.answers[each.name]
+        return len(old)
+
+
+class MemoryCorrelations:
+    """`Correlations` over a state."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, correlation: Correlation) -> None:
+        """Put it in the place of what was known."""
+        self._reader.change().correlations[correlation.patient, correlation.home] = correlation
+
+    async def get(self, patient: PatientIdentifier, home: Oid, now: datetime) -> PatientIdentifier | None:
+        """By which id this community knows the patient."""
+        found = self._reader.state.correlations.get((patient, home))
+        return found.identifier if found is not None and found.until > now else None
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget at most `limit` of those that ended before."""
+        kept = self._reader.change().correlations
+        ended = sorted((each.until, key) for key, each in kept.items() if each.until < before)[:limit]
+        for _, key in ended:
+            del kept[key]
+        return len(ended)
+
+
+class MemoryPublications:
+    """`Publications` over a state."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, publication: Publication) -> None:
+        """Put it in the place of what was known."""
+        self._reader.change().publications[publication.study_instance_uid, publication.peer] = publication
+
+    async def get(self, study_instance_uid: str, peer: str) -> Publication | None:
+        """What this registry has of the study."""
+        return self._reader.state.publications.get((study_instance_uid, peer))
+
+    async def on_demand(self, unique_id: str) -> Publication | None:
+        """The on-demand entry in force whose document has this uniqueId."""
+        kept = self._reader.state.publications.values()
+        return next((each for each in kept if each.on_demand and each.in_force and each.unique_id == unique_id), None)
+
+    async def of(self, study_instance_uid: str) -> Sequence[Publication]:
+        """What every registry has of the study."""
+        kept = self._reader.state.publications
+        return [kept[study, peer] for study, peer in sorted(kept) if study == study_instance_uid]
