@@ -1,34 +1,96 @@
-"""`python -m conformance`: the demonstration of the main job."""
+"""`python -m conformance`: the demonstration of the main job, and the suite that proves any house."""
 
 import argparse
 import asyncio
 import sys
+import tempfile
 from pathlib import Path
-
-from conformance.demo.show import show
 
 
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(prog="radgate", description="Proofs by the wire.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    demo = verbs.add_parser("demo", help="the main job with three houses on this machine")
+    _demo(verbs.add_parser("demo", help="the main job with three houses on this machine"))
+    suite = verbs.add_parser("conformance", help="prove any house, ours too").add_subparsers(dest="noun", required=True)
+    _list(suite.add_parser("list", help="the cases"))
+    _run(suite.add_parser("run", help="try cases on a system"))
+    suite.add_parser("coverage", help="each requirement, and what proves it").add_argument(
+        "--json", action="store_true", dest="as_json", help="as JSON"
+    )
+    asked = parser.parse_args()
+    try:
+        return _do(asked)
+    except KeyboardInterrupt:
+        return 0 if asked.verb == "demo" else 130
+
+
+def _demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--once", action="store_true", help="stop after the last step instead of serving")
     demo.add_argument("--json", type=Path, dest="json_file", metavar="FILE", help="write the result of every step")
     demo.add_argument("--sabotage", default="", metavar="STEP", help="break this step on purpose: the run must fail")
     demo.add_argument("--study", type=Path, metavar="DIR", help="your own DICOM folder instead of the synthetic study")
     demo.add_argument("--folder", type=Path, metavar="DIR", help="keep the houses' folders here")
-    asked = parser.parse_args()
-    try:
-        ok = asyncio.run(
-            show(
-                once=asked.once, json_file=asked.json_file, sabotage=asked.sabotage, study=asked.study,
-                folder=asked.folder,
+
+
+def _choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--actor", help="only of this actor under test, such as 'Imaging Document Source'")
+    parser.add_argument("--transaction", help="only of this transaction, such as RAD-69")
+    parser.add_argument("--case", help="only those whose id has this in it")
+
+
+def _list(listing: argparse.ArgumentParser) -> None:
+    _choice(listing)
+    listing.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    which = run.add_mutually_exclusive_group(required=True)
+    which.add_argument("--target", metavar="FILE|PRESET", help="the system's description, or a preset's name")
+    which.add_argument("--self", action="store_true", dest="own", help="radgate, started on scratch data")
+    _choice(run)
+    run.add_argument("--store", default="", metavar="URL", help="with --self: an empty database instead of SQLite")
+    run.add_argument(
+        "--fault", default="", metavar="NAME", help="with --self: edit its messages so, on purpose: cases must fail"
+    )
+    run.add_argument("--strict", action="store_true", help="what a tolerant reader warns of fails a case too")
+    run.add_argument("--evidence", type=Path, metavar="DIR", help="where every exchange is kept (a new folder)")
+    run.add_argument("--json", type=Path, dest="json_file", metavar="FILE", help="write the results as JSON")
+    run.add_argument("--junit", type=Path, metavar="FILE", help="write them as JUnit XML")
+    run.add_argument("--html", type=Path, metavar="FILE", help="write them as a page, with links to the evidence")
+
+
+def _do(asked: argparse.Namespace) -> int:
+    if asked.verb == "demo":
+        from conformance.demo.show import show
+
+        return _code(
+            asyncio.run(
+                show(
+                    once=asked.once, json_file=asked.json_file, sabotage=asked.sabotage, study=asked.study,
+                    folder=asked.folder,
+                )
             )
         )  # fmt: skip
-    except KeyboardInterrupt:
+    from conformance.judge import Asked, Files, covered, judged, listed
+
+    if asked.noun == "coverage":
+        covered(as_json=asked.as_json)
         return 0
-    return 0 if ok else 1
+    wanted = Asked(actor=asked.actor, transaction=asked.transaction, case=asked.case)
+    if asked.noun == "list":
+        listed(wanted, as_json=asked.as_json)
+        return 0
+    evidence = asked.evidence or Path(tempfile.mkdtemp(prefix="radgate-evidence-"))
+    print(f"Evidence: {evidence}")
+    files = Files(evidence=evidence, json=asked.json_file, junit=asked.junit, html=asked.html)
+    return _code(
+        asyncio.run(judged(asked.target, wanted, files, strict=asked.strict, store_url=asked.store, fault=asked.fault))
+    )
+
+
+def _code(good: bool) -> int:
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

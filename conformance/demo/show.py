@@ -13,8 +13,10 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from conformance.demo.houses import CommandFailed, HouseFailed, Neighbourhood, build
+from conformance.demo.houses import Neighbourhood, build
 from conformance.demo.steps import STEPS, Scene, Step, StepFailed
+from conformance.house import CommandFailed, HouseFailed
+from conformance.provide import NotTaken
 from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
 from conformance.simulators.hl7_listener import Hl7Receiver
 from profiles.errors import ExchangeError
@@ -113,7 +115,7 @@ async def _run(scene: Scene, name: str, transaction: str, step: Step) -> Line:
         detail, size, ok = seen.detail, seen.size_bytes, True
     except TimeoutError:
         detail = "nothing happened for too long"
-    except (StepFailed, CommandFailed, ExchangeError, aiohttp.ClientError, OSError) as error:
+    except (StepFailed, NotTaken, CommandFailed, ExchangeError, aiohttp.ClientError, OSError) as error:
         detail = str(error)
     return _line(name, transaction, started, ok=ok, size=size, detail=detail)
 

@@ -5,10 +5,8 @@ that cannot fail is found out.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,14 @@ from PIL import Image
 
 from conformance.demo import tamper
 from conformance.demo.compare import Comparer, files_of
-from conformance.demo.houses import House, Neighbourhood, run
+from conformance.demo.houses import Neighbourhood
+from conformance.house import House, run
+from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy
 from conformance.simulators.hl7_listener import Hl7Receiver
-from conformance.simulators.hl7_sender import send_message
-from profiles.model.content import Part, Pour
 from profiles.model.identifiers import PatientIdentifier
-from profiles.model.moment import Moment
 from profiles.model.patient import Patient
-from profiles.pix.iti8 import ITI_8, FeedEvent, PatientFeedRequest
-from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
-from profiles.wire.multipart import parts_of, poured
+from profiles.wire.multipart import parts_of
 
 DICOM_PARTS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 REST_S = 90.0  # the longest that a step waits for an exchange to rest
@@ -306,48 +301,18 @@ STEPS: tuple[tuple[str, str, Step], ...] = (
 
 
 async def _tell(scene: Scene, house: House, patient: Patient) -> None:
-    address = Hl7Address(
-        sending_application="EHR",
-        sending_facility="VALLEY",
-        receiving_application="RADGATE",
-        receiving_facility=house.name,
-    )
-    now = datetime.now(UTC)
-    out = Hl7Out(address=address, control_id=f"{time.time_ns()}"[-16:], at=now)
-    request = PatientFeedRequest(event=FeedEvent.REGISTER, patient=patient, recorded=Moment(now))
-    answer = await send_message(
-        "127.0.0.1", house.mllp_port, ITI_8.encode_request(request, out), ssl=scene.houses.client_context()
-    )
-    acknowledgement = ITI_8.decode_response(answer).value
-    if not acknowledgement.accepted:
-        raise StepFailed(f"{house.name} answered the ADT with {acknowledgement.code}: {acknowledgement.errors}")
+    await tell_patient("127.0.0.1", house.mllp_port, patient, receiver=house.name, ssl=scene.houses.client_context())
 
 
 async def _store(scene: Scene, house: House, study: SampleStudy) -> int:
-    boundary = "scanner"
-    paths = files_of(study)
-    headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}'}
-    async with scene.session.post(
-        f"{house.base_url}/dicomweb/studies", data=poured(_files(paths), boundary), headers=headers
-    ) as answer:
-        body = await answer.read()
-        if answer.status != 200:
-            raise StepFailed(f"STOW-RS to {house.name}: HTTP {answer.status} {body[:200]!r}")
+    size = await push_study(scene.session, f"{house.base_url}/dicomweb", study)
     await _resting(house, study, "store", ("done",))
-    return sum(path.stat().st_size for path in paths)
+    return size
 
 
 def _cut_short(path: Path) -> None:
     body = path.read_bytes()
     path.write_bytes(body[: len(body) // 2])
-
-
-async def _files(paths: tuple[Path, ...]) -> Pour:
-    async def chunks(path: Path) -> AsyncIterator[bytes]:
-        yield await asyncio.to_thread(path.read_bytes)
-
-    for path in paths:
-        yield Part(key=path.name, media_type="application/dicom", chunks=chunks(path))
 
 
 async def _offer(scene: Scene, study: SampleStudy, peer: str = "Valley") -> Seen:

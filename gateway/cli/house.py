@@ -63,6 +63,12 @@ def demo(context: typer.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "conformance", "demo", *context.args])
 
 
+@house_cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def conformance(context: typer.Context) -> None:
+    """Prove any house, ours too: list the cases, run them on a system, see what is covered."""
+    os.execv(sys.executable, [sys.executable, "-m", "conformance", "conformance", *context.args])
+
+
 @house_cli.command(
     epilog=saying.examples(
         "radgate doctor --config radgate.toml", "radgate doctor --json | jq '.[] | select(.good | not)'"

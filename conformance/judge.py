@@ -1,0 +1,182 @@
+"""`list`, `run` and `coverage`: which cases there are, what a system makes of them, and what no case proves."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from conformance import report
+from conformance.case import Case
+from conformance.faults import FAULTS, Sabotage
+from conformance.house import HouseFailed
+from conformance.own import own_house
+from conformance.provide import NotTaken
+from conformance.rows import coverage, requirements
+from conformance.runner import Result, Run, run
+from conformance.suites import cases
+from conformance.system import BadDescription, System, read_system
+from conformance.verdict import Verdict
+
+COLOURS = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "red",
+    Verdict.ERROR: "red",
+    Verdict.SKIP: "yellow",
+    Verdict.OMIT: "dim",
+}
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What of all cases is wanted: each condition None for any."""
+
+    actor: str | None = None
+    transaction: str | None = None
+    case: str | None = None
+
+    def wants(self, case: Case) -> bool:
+        """Whether a case is of it; a case's id may be given by any part of it."""
+        return (
+            (self.actor is None or self.actor.casefold() == case.actor.casefold())
+            and (self.transaction is None or self.transaction.casefold() == case.transaction.casefold())
+            and (self.case is None or self.case in case.id)
+        )
+
+    def of(self, all_cases: Iterable[Case]) -> tuple[Case, ...]:
+        """Those that are wanted.
+
+        Raises:
+            SystemExit: There are none.
+        """
+        found = tuple(case for case in all_cases if self.wants(case))
+        if not found:
+            raise SystemExit("no case is so; `radgate conformance list` shows all")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Where reports go; None: they are not written."""
+
+    evidence: Path
+    json: Path | None = None
+    junit: Path | None = None
+    html: Path | None = None
+
+
+def listed(asked: Asked, *, as_json: bool) -> None:
+    """Print the cases."""
+    found = asked.of(cases())
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {
+                        "id": case.id, "title": case.title, "actor": case.actor, "transaction": case.transaction,
+                        "requirements": case.requirements,
+                    }
+                    for case in found
+                ]
+            )
+        )  # fmt: skip
+        return
+    for case in found:
+        print(f"{case.transaction:<8} {case.actor:<32} {case.id}\n{'':<8} {case.title}")
+    print(f"{len(found)} cases")
+
+
+def covered(*, as_json: bool) -> None:
+    """Print each requirement with the cases that prove it, or why none does."""
+    rows = coverage(cases(), requirements())
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {
+                        "id": each.requirement.id, "transaction": each.requirement.transaction,
+                        "level": each.requirement.level, "actor": each.requirement.actor,
+                        "section": each.requirement.section, "text": each.requirement.text,
+                        "cases": each.cases, "not_tested": each.requirement.not_tested,
+                    }
+                    for each in rows
+                ]
+            )
+        )  # fmt: skip
+        return
+    print("| requirement | level | actor | says | proved by |\n|---|---|---|---|---|")
+    for each in rows:
+        row = each.requirement
+        proof = f"{len(each.cases)} cases" if len(each.cases) > 1 else "".join(each.cases)
+        print(f"| {row.id} | {row.level} | {row.actor} | {row.text} | {proof or f'not tested: {row.not_tested}'} |")
+    proved = sum(bool(each.cases) for each in rows)
+    print(f"\n{proved} of {len(rows)} requirements are proved by a case.")
+
+
+async def judged(
+    target: str | None, asked: Asked, files: Files, *, strict: bool, store_url: str = "", fault: str = ""
+) -> bool:
+    """Try the cases on a system, telling of each; whether all is good.
+
+    Args:
+        target: A description's file, or a preset's name; None: our own house on scratch data.
+        asked: Which cases.
+        files: Where evidence and reports go.
+        strict: Whether warnings fail.
+        store_url: The database of our own house.
+        fault: What is done to its messages, so that cases must fail; "": nothing.
+    """
+    if fault and fault not in FAULTS:
+        raise SystemExit(f"there is no fault {fault}; there are {', '.join(FAULTS)}")
+    console = Console(highlight=False, soft_wrap=True)
+    chosen = asked.of(cases())
+    try:
+        if target is None:
+            console.print("Starting a house on scratch data.", style="dim")
+            async with own_house(store_url=store_url) as system:
+                done = await _run(console, chosen, system, files, strict=strict, fault=fault)
+        else:
+            done = await _run(console, chosen, read_system(_described(target)), files, strict=strict)
+    except (BadDescription, HouseFailed, NotTaken) as error:
+        raise SystemExit(str(error)) from error
+    await asyncio.to_thread(_write, done, files)
+    counts = ", ".join(f"{done.count(verdict)} {verdict}" for verdict in report.ORDER if done.count(verdict))
+    console.print(f"{done.system}: {counts} in {done.seconds:.1f} s", style="bold green" if done.good else "bold red")
+    return done.good
+
+
+def _described(target: str) -> Path:
+    path = Path(target)
+    return path if path.suffix or path.exists() else PRESETS / f"{target}.toml"
+
+
+async def _run(
+    console: Console, chosen: tuple[Case, ...], system: System, files: Files, *, strict: bool, fault: str = ""
+) -> Run:
+    rows = requirements()
+
+    def told(result: Result) -> None:
+        verdict = f"[{COLOURS[result.verdict]}]{result.verdict.upper():<5}[/]"
+        console.print(f"{verdict} {result.case.id:<48} {result.case.title}")
+        if result.verdict not in (Verdict.PASS, Verdict.OMIT):
+            console.print(f"      {result.detail}", style=COLOURS[result.verdict], markup=False)
+            for line in report.explained(result, rows):
+                console.print(f"      {line}", markup=False, style="dim")
+
+    in_flight = Sabotage(FAULTS[fault], system) if fault else None
+    return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight)
+
+
+def _write(done: Run, files: Files) -> None:
+    rows = requirements()
+    if files.json is not None:
+        report.write(files.json, report.as_json(done, rows))
+    if files.junit is not None:
+        report.write(files.junit, report.as_junit(done, rows))
+    if files.html is not None:
+        evidence = Path(os.path.relpath(files.evidence.resolve(), files.html.resolve().parent)).as_posix()
+        report.write(files.html, report.as_html(done, rows, evidence))

@@ -1,0 +1,132 @@
+"""Our own house on scratch data, told of patients and studies, as a system under test: `run --self`."""
+
+import asyncio
+import shutil
+import tempfile
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from conformance.certificates import Authority, Identity
+from conformance.house import House, HouseFailed, free_ports
+from conformance.provide import push_study, tell_patient
+from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
+from conformance.system import KnownStudy, System, claims_of, tls_of
+
+CLAIMS = Path(__file__).parent / "claims.toml"
+STORED_S = 60.0
+SOAP = {
+    "RAD-69": "imaging-source",
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def own_house(*, store_url: str = "", folder: Path | None = None) -> AsyncIterator[System]:
+    """A house that serves, holds two studies of one patient, and knows the tester.
+
+    Args:
+        store_url: A database of its own, empty; "": SQLite in the folder.
+        folder: Where everything goes; None: a scratch folder that is gone afterwards.
+
+    Raises:
+        HouseFailed: It does not start, or does not say that it holds the studies.
+    """
+    place = folder or Path(tempfile.mkdtemp(prefix="radgate-conformance-"))
+    try:
+        certificates = Authority(place / "certificates", "radgate conformance root")
+        http_port, mllp_port = free_ports(2)
+        house = House(
+            name="House", folder=place / "house", identity=certificates.issue("House"), number=9,
+            http_port=http_port, mllp_port=mllp_port,
+        )  # fmt: skip
+        tester = certificates.issue("Tester")
+        _settings(house, tester, store_url)
+        await house.start()
+        try:
+            yield await _provided(house, tester, place)
+        finally:
+            await house.stop()
+    finally:
+        if folder is None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _settings(house: House, tester: Identity, store_url: str) -> None:
+    house.folder.mkdir(parents=True, exist_ok=True)
+    store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
+    house.config.write_text(
+        f"""[house]
+name = "{house.name}"
+data = "data"
+home_community_id = "{house.oid(1).urn}"
+repository_unique_id = "{house.oid(2)}"
+retrieve_location_uid = "{house.oid(3)}"
+patient_authority = "{house.patient_authority}"
+{store}
+[listen]
+http_port = {house.http_port}
+mllp_port = {house.mllp_port}
+
+[tls]
+certificate = "{house.identity.certificate}"
+key = "{house.identity.key}"
+trust = ["{house.identity.authority}"]
+
+[[peer]]
+name = "Tester"
+certificate = "{tester.certificate}"
+hl7_application = "EHR"
+hl7_facility = "VALLEY"
+""",
+        encoding="utf-8",
+    )
+
+
+async def _provided(house: House, tester: Identity, place: Path) -> System:
+    """Tell it of a patient, give it studies, and describe it."""
+    tls = tls_of(trust=tester.authority, certificate=tester.certificate, key=tester.key)
+    patient = sample_patient(3, house.patient_authority, prefix="C")
+    studies = await asyncio.to_thread(
+        lambda: [
+            write_ct_study(place / "ct", seed=41, patient=patient, series=2, instances=6, rows=128),
+            write_us_study(place / "us", seed=42, patient=patient),
+        ]
+    )
+    await tell_patient("127.0.0.1", house.mllp_port, patient, receiver=house.name, ssl=tls)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), trust_env=False) as session:
+        for study in studies:
+            await push_study(session, f"{house.base_url}/dicomweb", study)
+        for study in studies:
+            await _stored(house, study)
+    return System(
+        name="radgate, on scratch data",
+        endpoints={
+            **{id: f"{house.base_url}/soap/{path}" for id, path in SOAP.items()},
+            "FHIR": f"{house.base_url}/fhir/r4",
+            "DICOMWEB": f"{house.base_url}/dicomweb",
+            "MLLP": f"mllps://127.0.0.1:{house.mllp_port}",
+        },
+        claims=claims_of(tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claims"], CLAIMS),
+        home_community_id=house.oid(1),
+        repository_unique_id=house.oid(2),
+        retrieve_location_uid=house.oid(3),
+        patient_authority=house.patient_authority,
+        studies=tuple(KnownStudy(study=study, patient=patient.identifiers[0]) for study in studies),
+        tls=tls,
+    )
+
+
+async def _stored(house: House, study: SampleStudy) -> None:
+    """Wait until it says that all of a study is available."""
+    try:
+        async with asyncio.timeout(STORED_S):
+            while True:
+                shown = await house.command("study", "show", str(study.study_instance_uid))
+                if shown["status"] == "available" and shown["instances"] == len(study.instances):
+                    return
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise HouseFailed(f"the house did not store its study within {STORED_S:.0f} s") from None

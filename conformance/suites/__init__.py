@@ -1,0 +1,20 @@
+"""Every suite, listed by hand. A suite is a module of cases for one transaction and one actor."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+from conformance.case import Case
+from conformance.suites.xdsi import source_retrieve as xdsi_source_retrieve
+
+SUITES: tuple[ModuleType, ...] = (xdsi_source_retrieve,)
+
+
+def cases() -> tuple[Case, ...]:
+    """All cases, in the order in which they stand in their suites."""
+    return tuple(each for suite in SUITES for each in _of(suite))
+
+
+def _of(suite: ModuleType) -> Iterator[Case]:
+    for value in vars(suite).values():
+        if isinstance(value, Case):
+            yield value

@@ -1,0 +1,1 @@
+"""XDS-I.b: imaging document source and consumer."""

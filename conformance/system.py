@@ -1,0 +1,177 @@
+"""The system under test, as a file describes it: where it is asked, by which certificate, and what it is known to hold.
+
+```toml
+name = "Our archive"
+[claims]                                     # actor -> transactions; what is not here is omitted
+"Imaging Document Source" = ["RAD-69"]
+[endpoint]
+"RAD-69" = "https://archive.example.org/xds/imaging-source"
+[tls]
+certificate = "tester.pem"                   # who we are to it
+key = "tester.key"
+trust = "root.pem"                           # whom we believe
+[known]
+retrieve_location_uid = "1.2.3"
+[[study]]                                    # a study that it holds, as DICOM files that we can read too
+folder = "studies/ct"
+patient = "P1^^^&1.2.3.9&ISO"                # by the id that it knows the patient by
+```
+
+Paths are relative to the file.
+"""
+
+import ssl
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from conformance.samples import SampleStudy, read_study
+from profiles.catalogue import transaction
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.transaction import Actor
+
+SERVICES = frozenset({"FHIR", "DICOMWEB", "MLLP"})
+
+
+class BadDescription(Exception):
+    """The description cannot be used; the text names the key, the reason and the cure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownStudy:
+    """A study that the system holds, and the patient's id there."""
+
+    study: SampleStudy
+    patient: PatientIdentifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """`endpoints` are by transaction id, or FHIR, DICOMWEB and MLLP; `claims` are (actor, transaction id)."""
+
+    name: str
+    endpoints: Mapping[str, str]
+    claims: frozenset[tuple[Actor, str]]
+    home_community_id: Oid | None = None
+    repository_unique_id: Oid | None = None
+    retrieve_location_uid: Oid | None = None
+    patient_authority: Oid | None = None
+    studies: tuple[KnownStudy, ...] = ()
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def claims_to(self, actor: Actor, transaction_id: str) -> bool:
+        """Whether it says that it is this actor in this transaction."""
+        return (actor, transaction_id) in self.claims
+
+
+def read_system(path: Path) -> System:
+    """Read a description.
+
+    Raises:
+        BadDescription: It cannot be read, or says what cannot be.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadDescription(f"{path} cannot be read: {error}") from error
+    extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "study"}
+    if extra:
+        raise BadDescription(f"{path}: nothing is called {sorted(extra)[0]}")
+    known = _table(told, "known")
+    try:
+        oids = {key: Oid.from_urn(str(value)) for key, value in known.items()}
+    except ValueError as error:
+        raise BadDescription(f"{path}: [known] has what is no OID") from error
+    names = {"home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority"}
+    if oids.keys() - names:
+        raise BadDescription(f"{path}: [known] takes {', '.join(sorted(names))}")
+    return System(
+        name=str(told.get("name", path.stem)),
+        endpoints=_endpoints(_table(told, "endpoint"), path),
+        claims=claims_of(_table(told, "claims"), path),
+        studies=tuple(_study(each, path) for each in told.get("study", ())),
+        tls=_tls(_table(told, "tls"), path),
+        **oids,
+    )
+
+
+def claims_of(told: Mapping[str, Any], path: Path) -> frozenset[tuple[Actor, str]]:
+    """Actor -> transaction ids, as pairs.
+
+    Raises:
+        BadDescription: There is no such actor, or no such transaction.
+    """
+    claims = set()
+    for name, ids in told.items():
+        try:
+            actor = Actor(name)
+        except ValueError:
+            raise BadDescription(f"{path}: no actor is called {name!r}; {', '.join(Actor)}") from None
+        for id in ids:
+            try:
+                claims.add((actor, transaction(str(id)).id))
+            except KeyError:
+                raise BadDescription(f"{path}: no transaction is called {id!r}") from None
+    return frozenset(claims)
+
+
+def _table(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = told.get(key, {})
+    if not isinstance(value, dict):
+        raise BadDescription(f"[{key}] must be a table")
+    return value
+
+
+def _endpoints(told: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+    for key in told:
+        if key not in SERVICES:
+            try:
+                transaction(key)
+            except KeyError:
+                raise BadDescription(
+                    f"{path}: [endpoint] {key!r} is neither a transaction nor one of {', '.join(sorted(SERVICES))}"
+                ) from None
+    return {key: str(value).rstrip("/") if key in SERVICES else str(value) for key, value in told.items()}
+
+
+def _study(told: Mapping[str, Any], path: Path) -> KnownStudy:
+    folder = path.parent / str(told.get("folder", ""))
+    studies = read_study(folder)
+    if len(studies) != 1:
+        raise BadDescription(f"{path}: [[study]] folder {folder} holds {len(studies)} studies; one is asked for")
+    try:
+        patient = patient_of(str(told.get("patient", "")))
+    except ValueError as error:
+        raise BadDescription(f"{path}: [[study]] patient: {error}") from error
+    return KnownStudy(study=studies[0], patient=patient)
+
+
+def patient_of(cx: str) -> PatientIdentifier:
+    """`value^^^&oid&ISO`, as a person writes it.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    value, _, authority = cx.partition("^^^&")
+    return PatientIdentifier(value=value, authority=Oid(authority.partition("&")[0]))
+
+
+def tls_of(*, trust: Path | None = None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """Our side of a connection: whom we believe (None: whom this machine does), and who we are (None: nobody)."""
+    context = ssl.create_default_context(cafile=str(trust) if trust is not None else None)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def _tls(told: Mapping[str, Any], path: Path) -> ssl.SSLContext | None:
+    if not told:
+        return None
+    if told.keys() - {"trust", "certificate", "key"}:
+        raise BadDescription(f"{path}: [tls] takes trust, certificate and key")
+    try:
+        return tls_of(**{key: path.parent / str(value) for key, value in told.items()})
+    except (OSError, ssl.SSLError) as error:
+        raise BadDescription(f"{path}: [tls] {error}") from error

@@ -1,0 +1,343 @@
+"""The target: the system under test as a case sees it. It is asked over real wires, and every exchange is evidence.
+
+What a newcomer gets wrong: a decoder that tolerates is no judge. What decoders and the wire notice (`Answer.findings`)
+is kept for the verdict, so that a case need not ask for it: an error fails it, a warning does when the run is strict.
+"""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Any, Generic, Protocol, TypeVar
+
+import aiohttp
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from conformance.evidence import Evidence, Recorder
+from conformance.samples import pixels_sha256
+from conformance.system import KnownStudy, System
+from conformance.verdict import Failed, Unreachable
+from profiles.errors import ExchangeError
+from profiles.findings import Finding
+from profiles.model.content import Content, Part, Poured
+from profiles.transaction import SoapTransaction
+from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.fault import PeerFault
+from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of, read_message
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+IDLE_S = 30.0
+MAX_INSTANCE_BYTES = 64 * 1024 * 1024
+LIMITS = SoapLimits(parts=100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """What is changed of a message on its way out, so that it is wrong on purpose: headers, and the body's bytes."""
+
+    headers: Callable[[dict[str, str]], dict[str, str]] = lambda headers: headers
+    body: Callable[[bytes], bytes] = lambda body: body
+
+
+RIGHT = Wrong()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A document or an instance that came, and was not kept.
+
+    `dicom` is what its file says of itself, None where it is none; `pixels_sha256` is "" where it has no pixels.
+    """
+
+    key: str
+    media_type: str
+    size_bytes: int
+    sha1: str
+    sop_instance_uid: str = ""
+    transfer_syntax_uid: str = ""
+    pixels_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[Response]):
+    """What came back: exactly one of `response` and `fault`, unless nothing that is SOAP came (`http_status` tells)."""
+
+    http_status: int
+    content_type: str
+    action: str = ""
+    relates_to: str = ""
+    asked: str = ""  # wsa:MessageID of the request
+    packaging: Packaging | None = None
+    message: SoapMessage | None = field(default=None, repr=False)
+    fault: PeerFault | None = None
+    received: tuple[Received, ...] = ()
+    decoded: Response | None = None
+
+    @property
+    def response(self) -> Response:
+        """The transaction's own answer.
+
+        Raises:
+            Failed: It was refused with a fault, or came as something else.
+        """
+        if self.decoded is not None:
+            return self.decoded
+        if self.fault is not None:
+            raise Failed(f"expected an answer; a SOAP fault came: {self.fault.reason}")
+        raise Failed(f"expected an answer; HTTP {self.http_status} {self.content_type or 'without Content-Type'} came")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An HTTP answer before anybody reads it."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class InFlight(Protocol):
+    """Changes messages between the tester and the system, as a proxy would. How the tester itself is tested."""
+
+    def request(self, transaction: str, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        """A request on its way out: so a house looks that overlooks something."""
+        ...
+
+    def response(
+        self, transaction: str, status: int, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """An answer on its way in; header names are lower-case."""
+        ...
+
+
+class Target:
+    """One run's view of the system. `notice` collects what decoders and wires found odd."""
+
+    def __init__(
+        self, system: System, session: aiohttp.ClientSession, evidence: Evidence, *, in_flight: InFlight | None = None
+    ) -> None:
+        """`evidence` is the case's own; a target lives as long as its case."""
+        self.system = system
+        self.findings: list[Finding] = []
+        self._session = session
+        self._evidence = evidence
+        self._in_flight = in_flight
+
+    # --- what it is known to be ---------------------------------------------------------------------------------------
+
+    def endpoint(self, name: str) -> str:
+        """Where it is asked.
+
+        Raises:
+            Unreachable: Nobody told us.
+        """
+        address = self.system.endpoints.get(name)
+        if address is None:
+            raise Unreachable(f"no endpoint {name}: name it below [endpoint]")
+        return address
+
+    def study(self, *, series: int = 1, instances: int = 1) -> KnownStudy:
+        """A study that it holds, with at least so many series and instances.
+
+        Raises:
+            Unreachable: It is known to hold none.
+        """
+        for known in self.system.studies:
+            if len(known.study.series) >= series and len(known.study.instances) >= instances:
+                return known
+        raise Unreachable(f"no study of {series} series and {instances} instances is known: add one as [[study]]")
+
+    def known(self, name: str) -> str:
+        """One of the ids of `[known]`.
+
+        Raises:
+            Unreachable: Nobody told us.
+        """
+        value = getattr(self.system, name)
+        if value is None:
+            raise Unreachable(f"{name} is not known: name it below [known]")
+        return str(value)
+
+    # --- SOAP ---------------------------------------------------------------------------------------------------------
+
+    async def call(
+        self, transaction: SoapTransaction[Request, Response], request: Request, *, wrong: Wrong = RIGHT
+    ) -> Answer[Response]:
+        """Ask by SOAP and read the answer whole; documents that come are counted and looked at, not kept."""
+        message_id = f"urn:uuid:{uuid.uuid4()}"
+        address = self.endpoint(transaction.id)
+        out = transaction.encode_request(request)
+        envelope = encode_envelope(
+            out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True,
+            blocks=out.header,
+        )  # fmt: skip
+        packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex, action=transaction.request_action)
+        body = wrong.body(b"".join([chunk async for chunk in packed.chunks]))
+        headers = wrong.headers({"Content-Type": packed.content_type})
+        answer = await self.post(transaction, address, headers, body, asked=message_id)
+        self._judge(answer, transaction)
+        return answer
+
+    async def post(
+        self,
+        transaction: SoapTransaction[Any, Response],
+        address: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        asked: str = "",
+    ) -> Answer[Response]:
+        """Send these very bytes, and read what comes as SOAP if it is any."""
+        arrived, close = await self._send(transaction.id, "POST", address, headers, body)
+        content_type = arrived.headers.get("content-type", "")
+        try:
+            if not content_type.lower().startswith(("application/soap+xml", "multipart/related")):
+                async for _ in arrived.chunks:
+                    pass
+                return Answer(http_status=arrived.status, content_type=content_type, asked=asked)
+            message = await read_message(
+                arrived.chunks, content_type, limits=LIMITS, new_sink=_Held, as_pour=True
+            )  # fmt: skip
+            self.findings += message.findings
+            answer: Answer[Response] = Answer(
+                http_status=arrived.status, content_type=content_type, action=message.addressing.action,
+                relates_to=message.addressing.relates_to, asked=asked, packaging=packaging_of(content_type),
+                message=message, fault=message.fault,
+            )  # fmt: skip
+            if message.fault is not None:
+                return answer
+            decoded = transaction.decode_response(message.to_codec())
+            self.findings += decoded.findings
+            received = await _looked_at(decoded.value)
+            return replace(answer, decoded=decoded.value, received=received)
+        except ExchangeError as error:
+            raise Failed(f"the answer cannot be read: {error.detail} ({error.location or 'as a whole'})") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Failed(f"the answer broke off: {_named(error)}") from error
+        finally:
+            close()
+
+    def _judge(self, answer: Answer[Any], transaction: SoapTransaction[Any, Any]) -> None:
+        """What ITI TF-2 Appendix V asks of every answer."""
+        if answer.message is None:
+            return
+        # Of what could not be read nobody knows the MessageID: its fault may relate to nothing.
+        if answer.asked and answer.relates_to != answer.asked and (answer.fault is None or answer.relates_to):
+            self.findings.append(_finding("IHE-WSA/relates-to", "wsa:RelatesTo is not the request's wsa:MessageID"))
+        if answer.fault is None:
+            if answer.action != transaction.response_action:
+                self.findings.append(
+                    _finding(
+                        "IHE-WSA/action", f"wsa:Action is {answer.action[:120]}, not {transaction.response_action}"
+                    )
+                )
+            if answer.packaging is not transaction.packaging:
+                self.findings.append(_finding("V.8/packaging", f"the answer is not packed as {transaction.packaging}"))
+            if answer.http_status != 200:
+                self.findings.append(_finding("V.3/status", f"an answer came with HTTP {answer.http_status}"))
+
+    # --- the wire -----------------------------------------------------------------------------------------------------
+
+    async def _send(
+        self, name: str, method: str, address: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[Arrived, Callable[[], None]]:
+        if self._in_flight is not None:
+            headers, body = self._in_flight.request(name, dict(headers), body)
+        exchange, request, response = self._evidence.begin(name, address)
+        exchange.request.head = _head(f"{method} {address} HTTP/1.1", headers)
+        request.take(body)
+        request.close()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            answer = await self._session.request(
+                method, address, data=body, headers=headers, allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_S),
+            )  # fmt: skip
+        except aiohttp.ClientConnectorError as error:
+            exchange.broke = _named(error)
+            raise Unreachable(f"{address} cannot be reached: {_named(error)}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            exchange.broke = _named(error)
+            raise Failed(f"no answer: {_named(error)}") from error
+        exchange.first_byte_ms = (loop.time() - began) * 1000
+        head = {key.lower(): value for key, value in answer.headers.items()}
+        exchange.response.head = _head(f"HTTP/1.1 {answer.status} {answer.reason}", answer.headers)
+
+        def close() -> None:
+            exchange.ms = (loop.time() - began) * 1000
+            response.close()
+            answer.release() if answer.content.at_eof() else answer.close()
+
+        chunks = _recorded(answer, response)
+        if self._in_flight is None:
+            return Arrived(status=answer.status, headers=head, chunks=chunks), close
+        whole = b"".join([chunk async for chunk in chunks])
+        status, head, whole = self._in_flight.response(name, answer.status, head, whole)
+        return Arrived(status=status, headers=head, chunks=_once(whole)), close
+
+
+class _Held:
+    """A sink in memory: what a target sends inline is small, or it is the target's fault."""
+
+    def __init__(self) -> None:
+        self._body = bytearray()
+
+    def write(self, chunk: bytes) -> None:
+        self._body += chunk
+
+    def finish(self, media_type: str) -> Content:
+        return Content.of(bytes(self._body), media_type)
+
+
+async def _looked_at(value: object) -> tuple[Received, ...]:
+    """Read a pour to its end."""
+    if not isinstance(value, Poured):
+        return ()
+    return tuple([await _received(part) async for part in value.pour])
+
+
+async def _received(part: Part) -> Received:
+    sha1, body, size = hashlib.sha1(usedforsecurity=False), bytearray(), 0
+    async for chunk in part.chunks:
+        sha1.update(chunk)
+        size += len(chunk)
+        if size <= MAX_INSTANCE_BYTES:
+            body += chunk
+    received = Received(key=part.key, media_type=part.media_type, size_bytes=size, sha1=sha1.hexdigest())
+    with suppress(InvalidDicomError, AttributeError, ValueError, EOFError):
+        dataset = dcmread(BytesIO(bytes(body)))
+        return replace(
+            received, sop_instance_uid=str(dataset.SOPInstanceUID),
+            transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID), pixels_sha256=pixels_sha256(dataset),
+        )  # fmt: skip
+    return received
+
+
+async def _recorded(answer: aiohttp.ClientResponse, recorder: Recorder) -> AsyncIterator[bytes]:
+    async for chunk in answer.content.iter_any():
+        recorder.take(chunk)
+        yield chunk
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def _head(line: str, headers: Mapping[str, str]) -> str:
+    return "\r\n".join([line, *(f"{key}: {value}" for key, value in headers.items())])
+
+
+def _finding(rule: str, text: str) -> Finding:
+    return Finding(rule=rule, text=text, location="/Envelope")
+
+
+def _named(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,21 @@
+"""Verdicts, and how a case ends before its end."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What became of a case."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"  # the target does otherwise
+    SKIP = "skip"  # the target does not let us get there, or we were not told enough of it
+    OMIT = "omit"  # nobody claims that the target does this
+    ERROR = "error"  # the tester broke
+
+
+class Failed(Exception):
+    """The target did not do what the case says; the text is what came instead."""
+
+
+class Unreachable(Exception):
+    """The case cannot be tried here; the text is why, and what would help."""

@@ -1,0 +1,185 @@
+"""The suite as a program: what it lists, what it says of a house, and which reports it leaves behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from conformance.case import Case, case
+from conformance.expect import expect
+from conformance.report import as_html, as_json, as_junit
+from conformance.rows import coverage, requirements
+from conformance.runner import run
+from conformance.suites import cases
+from conformance.system import BadDescription, System, read_system
+from conformance.target import Target
+from conformance.verdict import Failed, Unreachable, Verdict
+from profiles.catalogue import transaction
+from profiles.findings import Finding, Severity
+from profiles.transaction import Actor
+
+SOURCE = Actor.IMAGING_DOCUMENT_SOURCE
+ROWS = requirements()
+CLAIMED = System(name="<nobody>", endpoints={}, claims=frozenset({(SOURCE, "RAD-69")}))
+
+
+def of(body: object, actor: Actor = SOURCE) -> Case:
+    return case("RAD69-fault", transaction="RAD-69", actor=actor, title="A case & its <title>")(body)  # type: ignore[arg-type]
+
+
+async def passing(target: Target) -> None:
+    expect(1, "one").equals(1)
+
+
+async def failing(target: Target) -> None:
+    expect("came \x00 so", "the answer").equals("otherwise")
+
+
+async def breaking(target: Target) -> None:
+    raise ZeroDivisionError("the tester's own")
+
+
+async def nowhere(target: Target) -> None:
+    target.endpoint("RAD-69")
+
+
+async def warned(target: Target) -> None:
+    target.findings.append(Finding(rule="a/rule", text="odd", severity=Severity.WARNING))
+
+
+async def noticed(target: Target) -> None:
+    target.findings.append(Finding(rule="a/rule", text="wrong"))
+
+
+async def test_each_end_of_a_case_has_its_verdict(tmp_path: Path) -> None:
+    bodies = (passing, failing, breaking, nowhere, warned, noticed)
+    done = await run([*map(of, bodies), of(passing, Actor.FHIR_SERVER)], CLAIMED, tmp_path)
+    assert [result.verdict for result in done.results] == [
+        Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.SKIP, Verdict.PASS, Verdict.FAIL, Verdict.OMIT,
+    ]  # fmt: skip
+    assert done.results[1].detail.startswith("expected the answer to be otherwise; it is came")
+    assert done.results[5].detail == "a/rule: wrong"
+    assert not done.good
+
+
+async def test_a_warning_fails_where_the_run_is_strict(tmp_path: Path) -> None:
+    done = await run([of(warned)], CLAIMED, tmp_path, strict=True)
+    assert done.results[0].verdict is Verdict.FAIL
+
+
+async def test_a_claimed_case_that_cannot_be_tried_is_not_good(tmp_path: Path) -> None:
+    assert not (await run([of(nowhere)], CLAIMED, tmp_path)).good
+    assert (await run([of(nowhere, Actor.FHIR_SERVER)], CLAIMED, tmp_path)).good
+
+
+async def test_reports_hold_every_verdict_whatever_is_in_it(tmp_path: Path) -> None:
+    done = await run([of(passing), of(failing), of(nowhere), of(breaking)], CLAIMED, tmp_path)
+    told = json.loads(as_json(done, ROWS))
+    assert told["verdicts"] == {"pass": 1, "fail": 1, "skip": 1, "omit": 0, "error": 1}
+    junit = etree.fromstring(as_junit(done, ROWS))
+    suite = junit.find("testsuite")
+    assert suite is not None
+    assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "1", "1", "1"]
+    page = as_html(done, ROWS, "evidence")
+    assert "&lt;nobody&gt;" in page
+    assert "<title>A case" not in page
+
+
+def test_every_requirement_has_a_case_or_a_reason_and_not_both() -> None:
+    for each in coverage(cases(), ROWS):
+        assert bool(each.cases) is not bool(each.requirement.not_tested), each.requirement.id
+
+
+def test_every_case_is_of_a_known_transaction_and_proves_rows_of_its_actor() -> None:
+    ids = [each.id for each in cases()]
+    assert len(set(ids)) == len(ids)
+    for each in cases():
+        transaction(each.transaction)
+        for id in each.requirements:
+            assert (ROWS[id].transaction, ROWS[id].actor) == (each.transaction, each.actor), each.id
+
+
+def test_an_expectation_says_what_is_missing_and_what_is_too_much() -> None:
+    expect(["a", "b"], "letters").has_same(["b", "a"])
+    with pytest.raises(Failed, match=r"letters to be the 2 that were asked for: 1 missing \(b\), 1 extra \(c\)"):
+        expect(["a", "c"], "letters").has_same(["a", "b"])
+    with pytest.raises(Failed, match="it is nothing"):
+        expect("", "the status").is_there()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name = ", "cannot be read"),
+        ("nome = 'x'", "nothing is called nome"),
+        ("[claims]\n'Imaging Source' = ['RAD-69']", "no actor is called 'Imaging Source'"),
+        ("[claims]\n'Imaging Document Source' = ['RAD-690']", "no transaction is called 'RAD-690'"),
+        ("[endpoint]\n'RAD-690' = 'http://localhost/'", "neither a transaction"),
+        ("[known]\nhome_community_id = 'x'", "no OID"),
+        ("[known]\nhome = '1.2'", r"\[known\] takes"),
+        ("[[study]]\nfolder = 'nothing'", "holds 0 studies"),
+        ("[tls]\ntrust = 'nothing.pem'", r"\[tls\]"),
+        ("[tls]\nroot = 'nothing.pem'", r"\[tls\] takes"),
+    ],
+)
+def test_a_description_that_cannot_be_used_says_why(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "system.toml"
+    path.write_text(text)
+    with pytest.raises(BadDescription, match=complaint):
+        read_system(path)
+
+
+def test_a_description_gives_a_system(tmp_path: Path) -> None:
+    path = tmp_path / "system.toml"
+    path.write_text(
+        "name = 'Theirs'\n[claims]\n'Imaging Document Source' = ['RAD-69']\n"
+        "[endpoint]\n'RAD-69' = 'https://theirs.example/ids'\nDICOMWEB = 'https://theirs.example/web/'\n"
+        "[known]\nretrieve_location_uid = 'urn:oid:1.2.3'\n"
+    )
+    system = read_system(path)
+    assert (system.name, system.retrieve_location_uid) == ("Theirs", "1.2.3")
+    assert system.endpoints["DICOMWEB"] == "https://theirs.example/web"
+    assert system.claims_to(SOURCE, "RAD-69")
+
+
+def radgate(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "conformance", *words],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_the_command_line_lists_cases_and_coverage() -> None:
+    told = json.loads(radgate("list", "--transaction", "rad-69", "--json").stdout)
+    assert {each["id"] for each in told} == {each.id for each in cases() if each.transaction == "RAD-69"}
+    assert {each["id"] for each in json.loads(radgate("coverage", "--json").stdout)} == set(ROWS)
+    refused = radgate("list", "--case", "no such case")
+    assert refused.returncode == 1
+    assert "no case is so" in refused.stderr
+
+
+def test_a_run_that_fails_says_so_with_its_evidence(tmp_path: Path) -> None:
+    """A house whose messages are edited, and the files that tell of it."""
+    done = radgate(
+        "run", "--self", "--case", "missing_instance", "--fault", "partial-as-success",
+        "--evidence", str(tmp_path / "evidence"), "--json", str(tmp_path / "result.json"),
+        "--junit", str(tmp_path / "junit.xml"), "--html", str(tmp_path / "page" / "index.html"),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    told = json.loads((tmp_path / "result.json").read_text())
+    (result,) = told["results"]
+    assert result["verdict"] == "fail"
+    assert [line.partition(":")[0] for line in result["explained"]] == ["sent", "came", "asked", "asked", "look at"]
+    assert b"PartialSuccess" in (tmp_path / "evidence" / result["evidence"] / "1-response.txt").read_bytes()
+    assert "../evidence/" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_unreachable_is_a_skip_with_what_would_help() -> None:
+    with pytest.raises(Unreachable, match=r"name it below \[endpoint\]"):
+        Target(CLAIMED, None, None).endpoint("RAD-69")  # type: ignore[arg-type]
