@@ -77,6 +77,10 @@ PROVED_BY = {
     "gateway/adapters/store_postgresql": "tests/gateway/adapters/test_store_sql.py",
     "gateway/adapters/store_sqlite": "tests/gateway/adapters/test_store_sql.py",
     "gateway/adapters/stored": "tests/gateway/adapters/test_registry.py",
+    "gateway/adapters/studies_headers": "tests/gateway/adapters/test_studies.py",
+    "gateway/adapters/studies_rows": "tests/gateway/adapters/test_studies.py",
+    "gateway/adapters/studies_search": "tests/gateway/adapters/test_studies.py",
+    "gateway/adapters/studies_told_sql": "tests/gateway/adapters/test_studies.py",
     # --- services and actors: use cases, proved by whole conversations ---
     "gateway/services/collect": "tests/conformance/test_demo.py",
     "gateway/services/demand": "tests/gateway/services/test_publish.py",
@@ -85,6 +89,7 @@ PROVED_BY = {
     "gateway/services/errand": "tests/flows/test_documents.py",
     "gateway/services/federate": "tests/flows/test_cross_community.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
+    "gateway/services/forward": "tests/flows/test_cross_provide.py",
     "gateway/services/inform": "tests/flows/test_inform.py",
     "gateway/services/lookup": "tests/flows/test_lookup.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",

@@ -865,7 +865,7 @@ async def test_a_page_that_nobody_gave_is_refused(store: Store) -> None:
 async def test_every_instance_of_the_index_is_named_once_for_the_archive_to_compare(
     sqlite: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.adapters.studies_sql.PAGE", 2)
+    monkeypatch.setattr("gateway.adapters.studies_told_sql.PAGE", 2)
     await add(sqlite, WHOLE)
     await add(sqlite, SMALL)
     assert [uid async for uid in sqlite.instances()] == [
