@@ -171,11 +171,11 @@ class SqlStudies(ToldStudies):
         """A manifest named these instances; they are on their way."""
         there = await self._open(study, study.patient, source, StudyStatus.REGISTERED, at)
         uid = str(study.study_instance_uid)
-        known = Known(uid, await self._series(uid))
+        known = Known(uid, await self.series(uid))
         here: dict[str, list[tuple[int, int | None]]] = {}
         for _, series_key, count, _ in known.there.values():
             if count:
-                for sop, chain in await self._db.rows(_HERE, {"series_key": series_key}):
+                for sop, chain in await self.db.rows(_HERE, {"series_key": series_key}):
                     here.setdefault(sop, []).append((series_key, chain))
         named: dict[str, int] = {}
         for learned in study.series:
@@ -190,13 +190,13 @@ class SqlStudies(ToldStudies):
             if chain is not None and chain not in ours
         ]
         for start in range(0, len(shared), PAGE):
-            await self._db.run_many(_OF_NO_CHAIN, shared[start : start + PAGE])
+            await self.db.run_many(_OF_NO_CHAIN, shared[start : start + PAGE])
         shown = await self._show(named.keys() - here.keys(), known, ours)
         await self._await({sop: key for sop, key in named.items() if sop not in here and sop not in shown}, uid, ours)
         await self._write_series(known)
         for each in chains:
             key = {"study_instance_uid": uid, "kind": "chain", "value": str(each), "authority": ""}
-            await self._db.run(_INSERT_KEY, key)
+            await self.db.run(_INSERT_KEY, key)
         if there.status is StudyStatus.CANCELLED and named:
             there, known.changed = replace(there, status=StudyStatus.REGISTERED), True
         await self._touch(there, merged_study(there.study, study), at, changed=known.changed)
@@ -205,22 +205,22 @@ class SqlStudies(ToldStudies):
     async def _show(self, sops: AbstractSet[str], known: Known, ours: Sequence[int]) -> set[str]:
         """Those of these that are withdrawn are seen again; answers them."""
         rows = []
-        for series_key, sop, chain, _, _ in await self._db.rows(WITHDRAWN, {"study": known.study_uid}):
+        for series_key, sop, chain, _, _ in await self.db.rows(WITHDRAWN, {"study": known.study_uid}):
             if sop in sops:
                 known.arrived(known.uid_of(series_key))
                 rows.append(
                     {"series_key": series_key, "sop": sop, "chain_now": first_of(ours) if chain not in ours else chain}
                 )
         for start in range(0, len(rows), PAGE):
-            await self._db.run_many(_SHOW, rows[start : start + PAGE])
-            await self._db.run_many(_DELETE_INSTANCE[withdrawn_instances], rows[start : start + PAGE])
+            await self.db.run_many(_SHOW, rows[start : start + PAGE])
+            await self.db.run_many(_DELETE_INSTANCE[withdrawn_instances], rows[start : start + PAGE])
             await asyncio.sleep(0)
         known.changed = known.changed or bool(rows)
         return {row["sop"] for row in rows}
 
     async def _await(self, missing: Mapping[str, int], uid: str, ours: Sequence[int]) -> None:
         """These are on their way. What another chain awaits too is no chain's."""
-        awaited = {sop: chain for sop, _, chain in await self._db.rows(EXPECTED, {"study": uid})} if missing else {}
+        awaited = {sop: chain for sop, _, chain in await self.db.rows(EXPECTED, {"study": uid})} if missing else {}
         shared = [
             {"study": uid, "sop": sop}
             for sop in missing
@@ -232,9 +232,9 @@ class SqlStudies(ToldStudies):
             if sop not in awaited
         ]
         for start in range(0, len(shared), PAGE):
-            await self._db.run_many(_EXPECTED_OF_NO_CHAIN, shared[start : start + PAGE])
+            await self.db.run_many(_EXPECTED_OF_NO_CHAIN, shared[start : start + PAGE])
         for start in range(0, len(new), PAGE):
-            await self._db.run_many(_INSERT_EXPECTED, new[start : start + PAGE])
+            await self.db.run_many(_INSERT_EXPECTED, new[start : start + PAGE])
             await asyncio.sleep(0)
 
     async def add(
@@ -252,11 +252,11 @@ class SqlStudies(ToldStudies):
         for uid, of_study in by_study.items():
             there = await self._open(of_study[0].study, patient, source, StudyStatus.AVAILABLE, at)
             learned = there.study
-            known = Known(uid, await self._series(uid))
-            known.awaits = bool(await self._db.rows(_ANY_EXPECTED, {"study": uid}))
+            known = Known(uid, await self.series(uid))
+            known.awaits = bool(await self.db.rows(_ANY_EXPECTED, {"study": uid}))
             known.withdrawn = {
                 (key, sop): withdrawn_row(uid, chain, since, by)
-                for key, sop, chain, since, by in await self._db.rows(WITHDRAWN, {"study": uid})
+                for key, sop, chain, since, by in await self.db.rows(WITHDRAWN, {"study": uid})
             }
             for start in range(0, len(of_study), SLICE):
                 some = of_study[start : start + SLICE]
@@ -282,14 +282,14 @@ class SqlStudies(ToldStudies):
                 if (before := rows.get(place) or hidden.get(place)) is not None:
                     before |= row
                     continue
-                found = await self._db.rows(_INSTANCE, {"series_key": series_key, "sop": place[1]})
+                found = await self.db.rows(_INSTANCE, {"series_key": series_key, "sop": place[1]})
                 if found:
                     *compared, chain = found[0]
                     row["chain"] = None if origin is Origin.PUSHED else chain
                     if compared != [row[name] for name in COMPARED]:
                         rows[place] = row
                     elif row["chain"] != chain:
-                        await self._db.run(_OF_NO_CHAIN, {"of_series": series_key, "sop": place[1]})
+                        await self.db.run(_OF_NO_CHAIN, {"of_series": series_key, "sop": place[1]})
                 else:
                     row |= await self._belonging(place, known, origin, at)
                     if "withdrawn_at" in row:
@@ -298,15 +298,15 @@ class SqlStudies(ToldStudies):
                     known.arrived(one_series.series_instance_uid)
                     rows[place] = row
         if hidden:
-            await self._db.run_many(_INSERT_WITHDRAWN, list(hidden.values()))
+            await self.db.run_many(_INSERT_WITHDRAWN, list(hidden.values()))
         if not rows:
             return
         known.changed = True
-        await self._db.run_many(_INSERT_INSTANCE, list(rows.values()))
+        await self.db.run_many(_INSERT_INSTANCE, list(rows.values()))
         if seen := [{"series_key": key, "sop": sop} for key, sop in rows.keys() & known.withdrawn.keys()]:
-            await self._db.run_many(_DELETE_INSTANCE[withdrawn_instances], seen)
+            await self.db.run_many(_DELETE_INSTANCE[withdrawn_instances], seen)
         if known.awaits:
-            await self._db.run_many(_DELETE_EXPECTED, [{"study": known.study_uid, "sop": sop} for _, sop in rows])
+            await self.db.run_many(_DELETE_EXPECTED, [{"study": known.study_uid, "sop": sop} for _, sop in rows])
 
     async def _belonging(self, place: Place, known: Known, origin: Origin, at: datetime) -> Mapping[str, Any]:
         """What brought an instance that was not to be seen until now; and, if it stays so, the columns that say why."""
@@ -315,7 +315,7 @@ class SqlStudies(ToldStudies):
         if (gone := known.withdrawn.get(place)) is not None:
             return gone
         asked = {"study": known.study_uid, "sop": place[1]}
-        if known.awaits and (awaited := await self._db.rows(_EXPECTED_INSTANCE, asked)):
+        if known.awaits and (awaited := await self.db.rows(_EXPECTED_INSTANCE, asked)):
             return {"chain": awaited[0][0]}
         if origin is Origin.KNOWN:
             return {"chain": None}
@@ -329,7 +329,7 @@ class SqlStudies(ToldStudies):
         for study in named:
             uids = (str(instance.sop_instance_uid) for _, instance in study.instances())
             kept.setdefault(str(study.study_instance_uid), set()).update(uids)
-        of_chains = {uid for each in chains for (uid,) in await self._db.rows(_OF_CHAIN, {"value": str(each)})}
+        of_chains = {uid for each in chains for (uid,) in await self.db.rows(_OF_CHAIN, {"value": str(each)})}
         ours = frozenset(chain_key(each) for each in chains)
         hidden: dict[str, int] = {}
         for uid in sorted(of_chains):
@@ -341,13 +341,13 @@ class SqlStudies(ToldStudies):
     async def _withdraw(
         self, uid: str, ours: AbstractSet[int], kept: AbstractSet[str], manifest: str, at: datetime
     ) -> int | None:
-        there = await self._record(uid, lock=True)
+        there = await self.record(uid, lock=True)
         if there is None:
             return None
-        known = Known(uid, await self._series(uid))
+        known = Known(uid, await self.series(uid))
         rows: list[dict[str, Any]] = []
         for series_uid, (_, series_key, count, _) in known.there.items():
-            of_series = await self._db.rows(_HERE, {"series_key": series_key}) if count else ()
+            of_series = await self.db.rows(_HERE, {"series_key": series_key}) if count else ()
             going = [sop for sop, chain in of_series if chain in ours and sop not in kept]
             known.left(series_uid, len(going))
             rows += (
@@ -355,15 +355,15 @@ class SqlStudies(ToldStudies):
                 for sop in going
             )
         for start in range(0, len(rows), PAGE):
-            await self._db.run_many(_HIDE, rows[start : start + PAGE])
-            await self._db.run_many(_DELETE_INSTANCE[instances], rows[start : start + PAGE])
+            await self.db.run_many(_HIDE, rows[start : start + PAGE])
+            await self.db.run_many(_DELETE_INSTANCE[instances], rows[start : start + PAGE])
             await asyncio.sleep(0)
-        awaited = await self._db.rows(EXPECTED, {"study": uid})
+        awaited = await self.db.rows(EXPECTED, {"study": uid})
         dropped = {sop for sop, _, chain in awaited if chain in ours and sop not in kept}
         if not rows and not dropped:
             return None
         if dropped:
-            await self._db.run_many(_DELETE_EXPECTED, [{"study": uid, "sop": sop} for sop in sorted(dropped)])
+            await self.db.run_many(_DELETE_EXPECTED, [{"study": uid, "sop": sop} for sop in sorted(dropped)])
         still = {series_key for sop, series_key, _ in awaited if sop not in dropped}
         touched = {row["series_key"] for row in rows} | {key for sop, key, _ in awaited if sop in dropped}
         for series_uid, (_, series_key, count, _) in known.there.items():
@@ -379,28 +379,28 @@ class SqlStudies(ToldStudies):
     async def lose(self, study_instance_uid: str, sop_instance_uids: Collection[str], at: datetime) -> int:
         """These are in the archive no more."""
         uid, lost = study_instance_uid, frozenset(map(str, sop_instance_uids))
-        there = await self._record(uid, lock=True)
+        there = await self.record(uid, lock=True)
         if there is None:
             return 0
-        known = Known(uid, await self._series(uid))
+        known = Known(uid, await self.series(uid))
         seen: list[dict[str, Any]] = []
         for series_uid, (_, series_key, count, _) in known.there.items():
-            of_series = await self._db.rows(_HERE, {"series_key": series_key}) if count else ()
+            of_series = await self.db.rows(_HERE, {"series_key": series_key}) if count else ()
             going = [{"series_key": series_key, "sop": sop} for sop, _ in of_series if sop in lost]
             known.left(series_uid, len(going))
             seen += going
         hidden = [
             {"series_key": key, "sop": sop}
-            for key, sop, *_ in await self._db.rows(WITHDRAWN, {"study": uid})
+            for key, sop, *_ in await self.db.rows(WITHDRAWN, {"study": uid})
             if sop in lost
         ]
         for rows, table in ((seen, instances), (hidden, withdrawn_instances)):
             for start in range(0, len(rows), PAGE):
-                await self._db.run_many(_DELETE_INSTANCE[table], rows[start : start + PAGE])
+                await self.db.run_many(_DELETE_INSTANCE[table], rows[start : start + PAGE])
                 await asyncio.sleep(0)
         if not seen:
             return 0
-        awaited = {series_key for _, series_key, _ in await self._db.rows(EXPECTED, {"study": uid})}
+        awaited = {series_key for _, series_key, _ in await self.db.rows(EXPECTED, {"study": uid})}
         for series_uid, (_, series_key, count, _) in known.there.items():
             if not count and not {series_key, None} & awaited and any(row["series_key"] == series_key for row in seen):
                 known.hide(series_uid)
@@ -415,7 +415,7 @@ class SqlStudies(ToldStudies):
         rows = known.rows()
         if rows:
             known.changed = known.changed or not all(row["withdrawn"] for row in rows)
-            await self._db.run_many(_INSERT_SERIES, rows)
+            await self.db.run_many(_INSERT_SERIES, rows)
 
     async def _open(
         self, study: Study, patient: Patient, source: str, status: StudyStatus, at: datetime
@@ -424,10 +424,10 @@ class SqlStudies(ToldStudies):
         bare = replace(study, series=(), patient=patient)
         record = StudyRecord(study=bare, status=status, updated_at=at, version=0, source=source)
         row = study_row(record, at) | {"study_instance_uid": study.study_instance_uid, "source": source}
-        if await self._db.run(_INSERT_STUDY, row):
+        if await self.db.run(_INSERT_STUDY, row):
             await self._write_keys(bare)
             return record
-        there = await self._record(study.study_instance_uid, lock=True)
+        there = await self.record(study.study_instance_uid, lock=True)
         assert there is not None
         check_patient(there.study, patient)
         return there
@@ -440,13 +440,13 @@ class SqlStudies(ToldStudies):
 
     async def _write(self, record: StudyRecord, before: Study) -> None:
         uid = record.study.study_instance_uid
-        await self._db.run(_UPDATE_STUDY, study_row(record, record.updated_at) | {"of_study": uid})
+        await self.db.run(_UPDATE_STUDY, study_row(record, record.updated_at) | {"of_study": uid})
         if keys_of(record.study) != keys_of(before):
-            await self._db.run(_DELETE_TOLD_KEYS, {"study": uid})
+            await self.db.run(_DELETE_TOLD_KEYS, {"study": uid})
             await self._write_keys(record.study)
 
     async def _write_keys(self, study: Study) -> None:
-        await self._db.run_many(
+        await self.db.run_many(
             _INSERT_KEY,
             [
                 {"study_instance_uid": study.study_instance_uid, "kind": kind, "value": value, "authority": authority}
@@ -456,7 +456,7 @@ class SqlStudies(ToldStudies):
 
     async def set_status(self, study_instance_uid: str, status: StudyStatus, at: datetime) -> None:
         """Tell what can be had of it now."""
-        there = await self._record(study_instance_uid, lock=True)
+        there = await self.record(study_instance_uid, lock=True)
         if there is None:
             raise UnknownDocument("no such study", location=study_instance_uid)
         if there.status is not status:
@@ -474,11 +474,11 @@ class SqlStudies(ToldStudies):
     async def _give(self, identifiers: Sequence[PatientIdentifier], patient: Patient, at: datetime) -> Sequence[str]:
         uids: dict[str, None] = {}
         for each in identifiers:
-            found = await self._db.rows(_OF_PATIENT, {"value": each.value, "authority": each.authority})
+            found = await self.db.rows(_OF_PATIENT, {"value": each.value, "authority": each.authority})
             uids.update(dict.fromkeys(uid for (uid,) in found))
         given = []
         for uid in uids:
-            there = await self._record(uid, lock=True)
+            there = await self.record(uid, lock=True)
             if there is None or there.study.patient == patient:
                 continue
             study = replace(there.study, patient=patient)
@@ -488,11 +488,11 @@ class SqlStudies(ToldStudies):
 
     async def forget_patient(self, study_instance_uid: str) -> None:
         """Undo `expect` of a study of which nothing has come; where something has, only nothing is expected any more."""
-        known = await self._series(study_instance_uid)
-        await self._db.run(_DELETE_ALL_EXPECTED, {"study": study_instance_uid})
+        known = await self.series(study_instance_uid)
+        await self.db.run(_DELETE_ALL_EXPECTED, {"study": study_instance_uid})
         if any(count for _, _, count, _ in known.values()):
             return
-        if await self._db.rows(_ANY_WITHDRAWN, {"study": study_instance_uid}):
+        if await self.db.rows(_ANY_WITHDRAWN, {"study": study_instance_uid}):
             return
         for statement in (_DELETE_KEYS, _DELETE_SERIES, _DELETE_STUDY):
-            await self._db.run(statement, {"study": study_instance_uid})
+            await self.db.run(statement, {"study": study_instance_uid})

@@ -122,27 +122,27 @@ def _record(row: Row, uid: str) -> StudyRecord:
 class ToldStudies:
     """The reading half of `Studies` over one executor."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("db",)
 
     def __init__(self, executor: Executor) -> None:
-        self._db = executor
+        self.db = executor  # whoever writes as well goes by the same
 
     async def get(self, study_instance_uid: str, *, everything: bool = False) -> StudyRecord | None:
         """The study with all series and those instances that are here."""
-        record = await self._record(study_instance_uid)
+        record = await self.record(study_instance_uid)
         if record is None:
             return None
         asked = (_INSTANCES, _WITHDRAWN_INSTANCES) if everything else (_INSTANCES,)
         filled: list[Series] = []
         for one, series_key, _, withdrawn in sorted(
-            (await self._series(study_instance_uid)).values(), key=lambda each: shown_order(each[0])
+            (await self.series(study_instance_uid)).values(), key=lambda each: shown_order(each[0])
         ):
             if withdrawn and not everything:
                 continue
             found = [
                 instance_of(row)
                 for statement in asked
-                for row in await self._db.rows(statement, {"series_key": series_key})
+                for row in await self.db.rows(statement, {"series_key": series_key})
             ]
             found.sort(key=_instance_order)
             filled.append(replace(one, instances=tuple(found)))
@@ -156,12 +156,12 @@ class ToldStudies:
 
     async def expected(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs that a manifest named and that have not arrived."""
-        return frozenset(uid for uid, _, _ in await self._db.rows(EXPECTED, {"study": study_instance_uid}))
+        return frozenset(uid for uid, _, _ in await self.db.rows(EXPECTED, {"study": study_instance_uid}))
 
     async def withdrawn(self, study_instance_uid: str) -> Sequence[Withdrawn]:
         """What of a study is kept and hidden."""
-        rows = await self._db.rows(WITHDRAWN, {"study": study_instance_uid})
-        names = {key: uid for uid, (_, key, _, _) in (await self._series(study_instance_uid)).items()} if rows else {}
+        rows = await self.db.rows(WITHDRAWN, {"study": study_instance_uid})
+        names = {key: uid for uid, (_, key, _, _) in (await self.series(study_instance_uid)).items()} if rows else {}
         found = [
             Withdrawn(series_instance_uid=names[key], sop_instance_uid=sop, manifest=by, at=time_of(since))
             for key, sop, _, since, by in rows
@@ -172,7 +172,7 @@ class ToldStudies:
         """SOP Instance UID of every instance that is kept: a file that is not among them belongs to nobody."""
         for statement in _UIDS.values():
             after = ""
-            while rows := await self._db.rows(statement, {"after": after, "many": PAGE}):
+            while rows := await self.db.rows(statement, {"after": after, "many": PAGE}):
                 for (uid,) in rows:
                     yield uid
                 after = rows[-1][0]
@@ -180,7 +180,7 @@ class ToldStudies:
 
     async def locate(self, sop_instance_uid: str) -> tuple[str, str] | None:
         """Study and Series Instance UID of an instance that is here."""
-        rows = await self._db.rows(_LOCATE, {"sop": sop_instance_uid})
+        rows = await self.db.rows(_LOCATE, {"sop": sop_instance_uid})
         return (rows[0][0], rows[0][1]) if rows else None
 
     async def metadata(
@@ -192,7 +192,7 @@ class ToldStudies:
         everything: bool = False,
     ) -> AsyncIterator[bytes]:
         """Stored DICOM JSON objects, in series and instance number order."""
-        known = await self._series(study_instance_uid)
+        known = await self.series(study_instance_uid)
         asked = (instances, withdrawn_instances) if everything else (instances,)
         for one, series_key, _, _ in sorted(known.values(), key=lambda each: shown_order(each[0])):
             if series_instance_uid is not None and one.series_instance_uid != series_instance_uid:
@@ -200,7 +200,7 @@ class ToldStudies:
             if sop_instance_uid is not None:
                 for table in asked:
                     place = {"series_key": series_key, "sop": sop_instance_uid}
-                    for (deflated,) in await self._db.rows(_METADATA[table], place):
+                    for (deflated,) in await self.db.rows(_METADATA[table], place):
                         yield inflate(deflated)
                 continue
             kept = sorted([each for table in asked for each in await self._deflated(table, series_key)])
@@ -214,7 +214,7 @@ class ToldStudies:
         kept: list[tuple[bool, int, str, bytes]] = []
         after = ""
         while True:
-            rows = await self._db.rows(_METADATA_PAGE[table], {"series_key": series_key, "after": after, "many": PAGE})
+            rows = await self.db.rows(_METADATA_PAGE[table], {"series_key": series_key, "after": after, "many": PAGE})
             kept += ((number is None, number or 0, uid, deflated) for uid, number, deflated in rows)
             if len(rows) < PAGE:
                 return kept
@@ -223,7 +223,7 @@ class ToldStudies:
 
     async def search(self, criteria: StudyCriteria, count: bool = True) -> StudyPage:
         """A page of studies with their series, without instances."""
-        where = conditions(criteria, self._db.dialect)
+        where = conditions(criteria, self.db.dialect)
         slow = not selective(criteria)
         if criteria.limit <= 0:
             total = await self._total(where, slow=slow) if count else None
@@ -243,7 +243,7 @@ class ToldStudies:
         statement = statement.order_by(order, studies.c.study_instance_uid).limit(criteria.limit + 1)
         if criteria.offset:
             statement = statement.offset(criteria.offset)
-        rows = await self._db.rows(statement, slow=slow)
+        rows = await self.db.rows(statement, slow=slow)
         records = await self._with_series([_record(row, row[5]) for row in rows[: criteria.limit]])
         more = len(rows) > criteria.limit
         total = None
@@ -254,7 +254,7 @@ class ToldStudies:
         return StudyPage(records=tuple(records), total=total, more=more)
 
     async def _total(self, where: Sequence[ColumnElement[bool]], *, slow: bool) -> int:
-        ((total,),) = await self._db.rows(select(func.count()).select_from(studies).where(*where), slow=slow)
+        ((total,),) = await self.db.rows(select(func.count()).select_from(studies).where(*where), slow=slow)
         return int(total)
 
     async def _with_series(self, records: list[StudyRecord]) -> list[StudyRecord]:
@@ -274,26 +274,28 @@ class ToldStudies:
     async def _series_of(self, uids: Sequence[str]) -> dict[str, list[tuple[Series, int]]]:
         """Series and how many of their instances are here, by study."""
         found: dict[str, list[tuple[Series, int]]] = {}
-        if self._db.dialect == SQLITE:  # nothing travels: a short question for each is quicker than one made for all
+        if self.db.dialect == SQLITE:  # nothing travels: a short question for each is quicker than one made for all
             for uid in uids:
                 found[uid] = [
-                    (one, held) for one, _, held, withdrawn in (await self._series(uid)).values() if not withdrawn
+                    (one, held) for one, _, held, withdrawn in (await self.series(uid)).values() if not withdrawn
                 ]
             return found
         for start in range(0, len(uids), PAGE):
             statement = select(
                 series.c.study_instance_uid, series.c.body, series.c.series_instance_uid, series.c.instances
             ).where(series.c.study_instance_uid.in_(uids[start : start + PAGE]), series.c.withdrawn == 0)
-            for uid, body, series_uid, held in await self._db.rows(statement):
+            for uid, body, series_uid, held in await self.db.rows(statement):
                 found.setdefault(uid, []).append((series_of(body, series_uid), held))
         return found
 
-    async def _record(self, uid: str, *, lock: bool = False) -> StudyRecord | None:
-        rows = await self._db.rows(_STUDY_TO_CHANGE if lock else _STUDY, {"study": uid})
+    async def record(self, uid: str, *, lock: bool = False) -> StudyRecord | None:
+        """The study without its series; locked until the unit ends, if it is to be changed."""
+        rows = await self.db.rows(_STUDY_TO_CHANGE if lock else _STUDY, {"study": uid})
         return _record(rows[0], uid) if rows else None
 
-    async def _series(self, uid: str) -> "dict[str, Kept]":
+    async def series(self, uid: str) -> dict[str, Kept]:
+        """All series of a study, by their UIDs."""
         return {
             series_uid: (series_of(body, series_uid), series_key, count, bool(withdrawn))
-            for body, series_uid, series_key, count, withdrawn in await self._db.rows(_SERIES, {"study": uid})
+            for body, series_uid, series_key, count, withdrawn in await self.db.rows(_SERIES, {"study": uid})
         }
