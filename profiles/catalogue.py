@@ -16,6 +16,7 @@ from profiles.transaction import Hl7Transaction, SoapTransaction, Transaction
 from profiles.wia import profile as wia
 from profiles.xca import profile as xca
 from profiles.xcai import profile as xcai
+from profiles.xcdr import profile as xcdr
 from profiles.xcpd import profile as xcpd
 from profiles.xds import profile as xds
 from profiles.xdsi import profile as xdsi
@@ -26,6 +27,7 @@ PROFILES: Mapping[str, tuple[Transaction[Any, Any], ...]] = {
     "XDS-I.b": xdsi.TRANSACTIONS,
     "XCA": xca.TRANSACTIONS,
     "XCA-I": xcai.TRANSACTIONS,
+    "XCDR": xcdr.TRANSACTIONS,
     "WIA": wia.TRANSACTIONS,
     "PIX": pix.TRANSACTIONS,
     "PIXV3": pixv3.TRANSACTIONS,

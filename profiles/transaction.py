@@ -100,6 +100,7 @@ class SoapTransaction(Transaction[Request, Response]):
     `request_element` and `response_element` are the first children of the SOAP bodies, as `{namespace}name`.
     `brings_documents`: the request carries them (a submission), and not only the answer.
     `stamp` completes an answer that says in its body whose answer it is; None: only the envelope does (wsa:RelatesTo).
+    `headers` are SOAP headers (`{namespace}name`) that it really processes, so that they may have to be understood.
     `variants` are the same transaction under further actions: an identity feed has one for each event, a query one to
     be continued.
     """
@@ -115,6 +116,7 @@ class SoapTransaction(Transaction[Request, Response]):
     request_element: str = ""
     response_element: str = ""
     brings_documents: bool = False
+    headers: frozenset[str] = frozenset()
     stamp: Callable[[Response, SoapIn, Stamp], Response] | None = None
     variants: tuple["SoapTransaction[Any, Any]", ...] = ()
 

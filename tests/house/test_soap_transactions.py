@@ -14,12 +14,13 @@ from profiles.wire.soap.message import Packaging
 from profiles.wire.soap.names import DOCUMENT
 from profiles.xca.profile import TRANSACTIONS as XCA
 from profiles.xcai.profile import TRANSACTIONS as XCAI
+from profiles.xcdr.profile import TRANSACTIONS as XCDR
 from profiles.xcpd.profile import TRANSACTIONS as XCPD
 from profiles.xds.profile import TRANSACTIONS as XDS
 from profiles.xdsi.profile import TRANSACTIONS as XDSI
 from tests.support.judges import standards
 
-SOAP: list[SoapTransaction[Any, Any]] = [*XDS, *XDSI, *XCA, *XCAI]
+SOAP: list[SoapTransaction[Any, Any]] = [*XDS, *XDSI, *XCA, *XCAI, *XCDR]
 V3: list[SoapTransaction[Any, Any]] = [
     variant for each in (*PIXV3, *PDQV3, *XCPD) for variant in (each, *each.variants)
 ]

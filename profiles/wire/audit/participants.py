@@ -118,7 +118,7 @@ ROLE_QUERY = 24
 
 REPOSITORY_OF_DOCUMENT = "Repository Unique ID"  # ITI TF-2 3.43.6; some write "Id": compare without case
 REPOSITORY_OF_INSTANCES = "Repository Unique Id"  # RAD-69
-HOME_OF_DOCUMENT = "ihe:homeCommunityID"  # ITI-43, RAD-69
+HOME_OF_DOCUMENT = "ihe:homeCommunityID"  # ITI-43, RAD-69; of a submission set ITI-80
 HOME_OF_QUERY = "urn:ihe:iti:xca:2010:homeCommunityId"  # ITI-18, ITI-38: differs from ITI-43's on purpose
 QUERY_ENCODING = "QueryEncoding"
 DOCUMENT_UNIQUE_ID = "ihe:DocumentUniqueId"
@@ -229,12 +229,15 @@ def patient_object(
     )
 
 
-def submission_set_object(unique_id: str) -> ParticipantObject:
-    """The submission set, by its uniqueId and not by its entryUUID.
+def submission_set_object(unique_id: str, home: Oid | None = None) -> ParticipantObject:
+    """The submission set, by its uniqueId and not by its entryUUID; and the community that it is for, if it names one.
 
-    Source: ITI TF-2 3.41.5.1, 3.42.5.1.
+    Source: ITI TF-2 3.41.5.1, 3.42.5.1, 3.80.5.
     """
-    return ParticipantObject(type_code=SYSTEM, role=ROLE_JOB, id_type=SUBMISSION_SET, id=unique_id)
+    return ParticipantObject(
+        type_code=SYSTEM, role=ROLE_JOB, id_type=SUBMISSION_SET, id=unique_id,
+        details=_details((HOME_OF_DOCUMENT, home.urn if home else "")),
+    )  # fmt: skip
 
 
 def metadata_object(entry_uuid: str) -> ParticipantObject:

@@ -13,6 +13,8 @@ from profiles.findings import Decoded, Finding
 from profiles.model.codes import KOS_SOP_CLASS
 from profiles.model.content import Content, Part
 from profiles.model.document import DocumentEntry, Submission
+from profiles.model.identifiers import Oid
+from profiles.wire.ebxml.entry import from_home
 from profiles.wire.ebxml.response import (
     RegistryResponse,
     Speaker,
@@ -23,7 +25,12 @@ from profiles.wire.ebxml.response import (
 )
 from profiles.wire.ebxml.rim import XDS, wrong
 from profiles.wire.ebxml.rules import submission_findings
-from profiles.wire.ebxml.submission import SUBMIT_OBJECTS_REQUEST, read_submission, submit_objects_request
+from profiles.wire.ebxml.submission import (
+    SUBMIT_OBJECTS_REQUEST,
+    read_submission,
+    submit_objects_request,
+    target_of,
+)
 from profiles.wire.ebxml.xml import pieces
 from profiles.wire.ebxml.xop import attached, content_id, content_id_of, include, inline
 from profiles.wire.soap.message import SoapIn, SoapOut
@@ -31,14 +38,22 @@ from profiles.wire.soap.names import DOCUMENT
 from profiles.wire.xml import attribute as escape
 
 _REQUEST = f"{{{XDS}}}ProvideAndRegisterDocumentSetRequest"
+XDR = "urn:ihe:iti:xdr:2014"
+HOME_BLOCK = f"{{{XDR}}}homeCommunityBlock"
+"""The SOAP header that names the community that a submission is for."""
+_HOME = f"{{{XDR}}}homeCommunityId"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvideAndRegisterRequest:
-    """A submission and its documents, 0..n, keyed by `entry_uuid` as the sender wrote it."""
+    """A submission and its documents, 0..n, keyed by `entry_uuid` as the sender wrote it.
+
+    `home_community_id` is the community that it is for; None: whoever is asked.
+    """
 
     submission: Submission
     documents: Mapping[str, Content] = field(default_factory=dict)
+    home_community_id: Oid | None = None
 
 
 def is_manifest(entry: DocumentEntry) -> bool:
@@ -63,11 +78,18 @@ def encode_provide_request(request: ProvideAndRegisterRequest) -> SoapOut:
         for position, (entry_uuid, content) in enumerate(request.documents.items(), 1)
         if content.size_bytes is not None
     )
+    home = request.home_community_id
     return SoapOut(
         body=pieces(_request(request)),
+        header=_home_block(home) if home is not None else b"",
         parts=_parts(request),
         sizes=sizes if len(sizes) == len(request.documents) else None,
     )
+
+
+def _home_block(home: Oid) -> bytes:
+    named = f"<xdr:homeCommunityId>{home.urn}</xdr:homeCommunityId>"
+    return f'<xdr:homeCommunityBlock xmlns:xdr="{XDR}">{named}</xdr:homeCommunityBlock>'.encode()
 
 
 def _media_type(request: ProvideAndRegisterRequest, entry_uuid: str) -> str:
@@ -78,7 +100,7 @@ def _media_type(request: ProvideAndRegisterRequest, entry_uuid: str) -> str:
 
 def _request(request: ProvideAndRegisterRequest) -> Iterator[str]:
     yield f'<xds:ProvideAndRegisterDocumentSetRequest xmlns:xds="{XDS}">'
-    yield from submit_objects_request(request.submission)
+    yield from submit_objects_request(request.submission, request.home_community_id)
     for position, entry_uuid in enumerate(request.documents, 1):
         yield f'<xds:Document id="{escape(entry_uuid)}">{include(content_id(position))}</xds:Document>'
     yield "</xds:ProvideAndRegisterDocumentSetRequest>"
@@ -126,7 +148,22 @@ def decode_provide_request(message: SoapIn) -> Decoded[ProvideAndRegisterRequest
         if not error.findings:
             error.findings = tuple(findings)
         raise
-    return Decoded(ProvideAndRegisterRequest(submission=submission, documents=documents), tuple(findings))
+    home = _community(metadata, message.header, findings)
+    return Decoded(
+        ProvideAndRegisterRequest(submission=submission, documents=documents, home_community_id=home), tuple(findings)
+    )
+
+
+def _community(metadata: etree._Element, header: etree._Element | None, findings: list[Finding]) -> Oid | None:
+    """Whom the submission is for: a slot of the request says it, or a header block, or both alike."""
+    said = target_of(metadata, findings)
+    written = "" if header is None else header.findtext(f"{HOME_BLOCK}/{_HOME}") or ""
+    carried = from_home(written, "homeCommunityBlock", findings)
+    if None not in (said, carried) and said != carried:
+        findings.append(
+            wrong("one-community", "the header names another community than the request", "homeCommunityBlock")
+        )
+    return said or carried
 
 
 def _documents(

@@ -119,13 +119,14 @@ CODES: Mapping[Condition, Codes] = {
 
 _P, _R, _SQ, _RS = "ITI-41", "ITI-42", "ITI-18", "ITI-43"
 _U, _RU, _RM, _RD = "ITI-57", "ITI-92", "ITI-62", "ITI-86"
+_X = "ITI-80"
 _UPDATE = frozenset({_U, _RU})
 _SUBMIT = frozenset({_P, _R, _U, _RU})
 _ALL = frozenset({_P, _R, _SQ, _RS, _U, _RU, _RM, _RD})
 
 ERROR_CODES: Mapping[str, frozenset[str]] = {
     # The Framework's table and its supplements', cut to the transactions of this house; RAD-68 is in ITI-41's column,
-    # RAD-69 in ITI-43's, ITI-51 in ITI-18's, ITI-61 in ITI-42's.
+    # RAD-69 in ITI-43's, ITI-51 in ITI-18's, ITI-61 in ITI-42's. ITI-80 is in ITI-41's, and has some that go beyond it.
     "DocumentQueued": frozenset({_P}),
     "InvalidDocumentContent": frozenset({_P}),
     "LocalPolicyRestrictionError": frozenset({_RU}),
@@ -138,6 +139,8 @@ ERROR_CODES: Mapping[str, frozenset[str]] = {
     "PartialTransformReplaceContentNotProcessed": frozenset({_P}),  # as well
     "PartialTransformReplaceNotProcessed": frozenset({_P}),
     "ReferencesExistException": frozenset({_RM}),
+    "UnavailableRecipient": frozenset({_X}),
+    "UnknownRecipient": frozenset({_X}),
     "UnmodifiableMetadataError": frozenset({_RU}),
     "UnresolvedReferenceException": _SUBMIT | {_RM},
     "XDSDocumentUniqueIdError": frozenset({_RS, _RD}),
@@ -151,7 +154,7 @@ ERROR_CODES: Mapping[str, frozenset[str]] = {
     "XDSMetadataVersionError": _UPDATE,
     "XDSMissingDocument": frozenset({_P}),
     "XDSMissingDocumentMetadata": frozenset({_P}),
-    "XDSMissingHomeCommunityId": frozenset({_SQ, _RS}),
+    "XDSMissingHomeCommunityId": frozenset({_SQ, _RS, _X}),
     "XDSNonIdenticalHash": _SUBMIT,
     "XDSNonIdenticalSize": _SUBMIT,
     "XDSObjectTypeError": frozenset({_RU}),
@@ -174,8 +177,8 @@ ERROR_CODES: Mapping[str, frozenset[str]] = {
     "XDSStoredQueryMissingParam": frozenset({_SQ}),
     "XDSStoredQueryParamNumber": frozenset({_SQ}),
     "XDSTooManyResults": frozenset({_SQ, _RS}),
-    "XDSUnavailableCommunity": frozenset({_SQ, _RS}),
-    "XDSUnknownCommunity": frozenset({_SQ, _RS}),
+    "XDSUnavailableCommunity": frozenset({_SQ, _RS, _X}),
+    "XDSUnknownCommunity": frozenset({_SQ, _RS, _X}),
     "XDSUnknownPatientId": frozenset({_P, _R, _SQ, _U, _RU}),
     "XDSUnknownRepositoryId": frozenset({_RS, _RD}),
     "XDSUnknownStoredQuery": frozenset({_SQ}),
@@ -259,6 +262,7 @@ COME_BACK = frozenset(
         "XDSRegistryOutOfResources",
         "XDSRepositoryOutOfResources",
         "XDSUnavailableCommunity",
+        "UnavailableRecipient",
     }
 )
 """What may be better later; everything else says that the same request would get the same answer."""
@@ -287,6 +291,8 @@ CURES: Mapping[str, str] = {
     "InvalidDocumentContent": "Document and metadata contradict each other for the peer: ask it for its log.",
     "LocalPolicyRestrictionError": "The peer's policy forbids it: agree with the peer who may change what.",
     "ReferencesExistException": "Something that was not named refers to it: look at what the peer has, remove that too.",
+    "UnavailableRecipient": _AGAIN,
+    "UnknownRecipient": "The peer serves nobody of this name: correct the recipient, or submit without one.",
     "UnmodifiableMetadataError": "The peer lets nobody change this attribute: submit a replacement instead.",
     "UnresolvedReferenceException": "The peer does not have what is referred to: look whether it was removed there.",
     "XDSDocumentUniqueIdError": "The peer no longer has it: ask there, or fetch the manifest that replaced this one.",

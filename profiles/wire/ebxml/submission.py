@@ -17,6 +17,7 @@ from profiles.wire.ebxml.datatypes import cx, from_dtm
 from profiles.wire.ebxml.entry import (
     Phase,
     extrinsic_object,
+    from_home,
     home,
     home_of,
     patient_id,
@@ -25,13 +26,16 @@ from profiles.wire.ebxml.entry import (
     status,
     version,
 )
-from profiles.wire.ebxml.rim import LCM, RIM, Read, odd, wrong
+from profiles.wire.ebxml.rim import LCM, RIM, RS, Read, odd, wrong
 from profiles.wire.ebxml.xml import elements, pieces
 from profiles.wire.soap.message import SoapIn, SoapOut
 from profiles.wire.xml import attribute as escape
 
 _PACKAGE_TYPE = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:RegistryPackage"
 _ASSOCIATION_TYPE = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Association"
+
+TARGET = "homeCommunityId"
+"""The slot of a request that names the community that a submission is for."""
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
@@ -112,9 +116,12 @@ def registry_objects(submission: Submission, phase: Phase) -> Iterator[str]:
         yield association(arrow, phase)
 
 
-def submit_objects_request(submission: Submission) -> Iterator[str]:
-    """`lcm:SubmitObjectsRequest`: the whole of ITI-42, the first half of ITI-41."""
-    yield f'<lcm:SubmitObjectsRequest xmlns:lcm="{LCM}" xmlns:rim="{RIM}"><rim:RegistryObjectList>'
+def submit_objects_request(submission: Submission, target: Oid | None = None) -> Iterator[str]:
+    """`lcm:SubmitObjectsRequest`: the whole of ITI-42, the first half of ITI-41; `target`: the community it is for."""
+    yield f'<lcm:SubmitObjectsRequest xmlns:lcm="{LCM}" xmlns:rim="{RIM}">'
+    if target is not None:
+        yield f'<rs:RequestSlotList xmlns:rs="{RS}">{rim.plain(TARGET, target.urn)}</rs:RequestSlotList>'
+    yield "<rim:RegistryObjectList>"
     yield from registry_objects(submission, Phase.SUBMITTED)
     yield "</rim:RegistryObjectList></lcm:SubmitObjectsRequest>"
 
@@ -128,6 +135,8 @@ _PACKAGE = f"{{{RIM}}}RegistryPackage"
 _ASSOCIATION = f"{{{RIM}}}Association"
 _CLASSIFICATION = f"{{{RIM}}}Classification"
 _OBJECT_REF = f"{{{RIM}}}ObjectRef"
+_REQUEST_SLOTS = f"{{{RS}}}RequestSlotList"
+_SLOT, _VALUES, _VALUE = f"{{{RIM}}}Slot", f"{{{RIM}}}ValueList", f"{{{RIM}}}Value"
 
 MAX_OBJECTS = 20_000
 """Objects of one message; a submission of ours has four, the largest answers of registries some thousands."""
@@ -215,6 +224,15 @@ def read_submission(request: etree._Element, findings: list[Finding]) -> Submiss
         folders=tuple(objects.folders),
         associations=tuple(objects.associations),
     )
+
+
+def target_of(request: etree._Element, findings: list[Finding]) -> Oid | None:
+    """The community that `lcm:SubmitObjectsRequest` says it is for, in a slot of the request; None: it does not say."""
+    for slots in request.iterchildren(_REQUEST_SLOTS):
+        for slot in slots.iterchildren(_SLOT):
+            if (slot.get("name") or "").strip() == TARGET:
+                return from_home(slot.findtext(f"{_VALUES}/{_VALUE}") or "", TARGET, findings)
+    return None
 
 
 def _top_level_nodes(parent: etree._Element) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from profiles.wire.ebxml.retrieve import nothing
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcdr.iti80 import ITI_80
 from profiles.xds.iti18 import ITI_18, ObjectRef, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryError, RegistryResponse, ResponseStatus
 from profiles.xds.iti42 import ITI_42, RegisterRequest
@@ -28,6 +29,13 @@ HOME = Oid("1.2.3.1")
 UUID = "urn:uuid:00000000-0000-4000-8000-00000000000{}"
 
 PROVIDE = ProvideAndRegisterRequest(submission=SUBMISSION, documents={"Document01": Content.of(b"DICM of a kind...")})
+ACROSS = replace(PROVIDE, home_community_id=HOME)
+UNKNOWN_RECIPIENT = RegistryResponse(
+    status=ResponseStatus.FAILURE,
+    errors=(
+        RegistryError(code="UnknownRecipient", context="nobody of this name is served here", location=SET.unique_id),
+    ),
+)
 REGISTER = RegisterRequest(submission=WITH_FOLDER)
 FAILURE = RegistryResponse(
     status=ResponseStatus.FAILURE,
@@ -240,6 +248,7 @@ CROSS_IMAGED = Head(
 
 REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "rad68-request-replacement.xml": (ITI_41, PROVIDE),
+    "iti80-request.xml": (ITI_80, ACROSS),
     "iti42-request-folder.xml": (ITI_42, REGISTER),
     "iti18-request-by-reference-id.xml": (ITI_18, FIND),
     "iti18-request-get-associations.xml": (ITI_18, GET_ASSOCIATIONS),
@@ -258,6 +267,7 @@ RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "rad69-response-partial.xml": (RAD_69, Poured(head=PARTIAL, pour=nothing())),
     "iti38-response-partial.xml": (ITI_38, CROSS_FOUND),
     "iti39-response-partial.xml": (ITI_39, Poured(head=CROSS_RETRIEVED, pour=nothing())),
+    "iti80-response-unknown-recipient.xml": (ITI_80, UNKNOWN_RECIPIENT),
     "rad75-response.xml": (RAD_75, Poured(head=CROSS_IMAGED, pour=nothing())),
 }
 ALL = {

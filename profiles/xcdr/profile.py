@@ -1,0 +1,5 @@
+"""The transaction of XCDR, Cross-Community Document Reliable Interchange."""
+
+from profiles.xcdr.iti80 import ITI_80
+
+TRANSACTIONS = (ITI_80,)
