@@ -63,6 +63,7 @@ class HouseSection(Section):
     hl7_application: str = "RADGATE"
     hl7_facility: str = ""  # "": the house's name
     hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # of ids that name no OID
+    recipients: tuple[str, ...] = ()  # whom submissions from other communities may be for; none: anybody
 
 
 class AffinityDomainSection(Section):
@@ -102,6 +103,7 @@ class ListenSection(Section):
     mllp_port: int = Field(default=2575, ge=0, le=65535)
     mllp: bool = True
     base_url: str = ""  # as others reach us; "": made from host and port
+    reply_url: str = ""  # where others bring answers that we asked for asynchronously; "": base_url + /soap/reply
     drain_timeout_s: float = Field(
         default=20.0, gt=0, le=LONGEST_S
     )  # a broken pour costs the peer more than our waiting
@@ -215,6 +217,7 @@ class PeerSection(Section):
     name: str = Field(min_length=1, pattern=r"\S")
     home_community_id: OidSetting | None = None
     homes: tuple[OidSetting, ...] = ()  # further communities that it answers for
+    forward: bool = False  # pass on to it what others submit to its communities: nobody relays without being asked to
     repository_unique_ids: tuple[OidSetting, ...] = ()
     source_ids: frozenset[OidSetting] = frozenset()  # that its submissions may name; empty: any
     retrieve_location_uids: tuple[OidSetting, ...] = ()
@@ -228,6 +231,9 @@ class PeerSection(Section):
     scopes: frozenset[str] = frozenset()
     endpoint: Mapping[str, str] = Field(default_factory=dict)
     reply_to: frozenset[str] = frozenset()  # where their SOAP requests may ask the answer to be brought (wsa:ReplyTo)
+    ask_asynchronously: frozenset[str] = frozenset()  # SOAP transactions whose answers they bring to listen.reply_url
+    # until such an answer begins; somebody may have to look the study up on tape
+    answer_timeout_s: float = Field(default=300.0, gt=0, le=LONGEST_S)
     hl7_application: str = ""
     hl7_facility: str = ""
     hl7_namespaces: Mapping[str, OidSetting] = Field(default_factory=dict)  # win over the house's: two may say "MPI"

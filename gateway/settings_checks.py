@@ -23,7 +23,7 @@ ENDPOINTS = {
     **dict.fromkeys(
         (
             "ITI-18", "ITI-43", "ITI-57", "ITI-61", "ITI-62", "ITI-86", "RAD-68", "RAD-69",
-            "ITI-38", "ITI-39", "ITI-55", "RAD-75",
+            "ITI-38", "ITI-39", "ITI-41", "ITI-55", "ITI-80", "RAD-75",
             "ITI-44", "ITI-45", "ITI-46", "ITI-47",
             "FHIR", "DICOMWEB",
         ),
@@ -34,9 +34,13 @@ ENDPOINTS = {
 }  # fmt: skip
 """What we ask of peers, and the schemes of its addresses."""
 
-ACROSS_COMMUNITIES = frozenset({"ITI-38", "ITI-39", "ITI-55", "RAD-75"})  # asked of whoever speaks for a community
+NOT_SOAP = frozenset({"FHIR", "DICOMWEB"})
 
-WANTS = {"share": ("RAD-68",), "offer": ("ITI-61",), "announce": ("ORU^R01", "MLLP")}
+ACROSS_COMMUNITIES = frozenset(
+    {"ITI-38", "ITI-39", "ITI-55", "ITI-80", "RAD-75"}
+)  # asked of whoever speaks for a community
+
+WANTS = {"share": ("ITI-80", "ITI-41", "RAD-68"), "offer": ("ITI-61",), "announce": ("ORU^R01", "MLLP")}
 """What a rule's action needs of its peer: one of these endpoints."""
 
 
@@ -72,6 +76,12 @@ def _about_listening(settings: Settings) -> Iterator[Problem]:
             yield Problem("listen.base_url", fault, "Write https://host.example")
         elif tls.enabled and listen.base_url.lower().startswith("http:"):  # the other way round a proxy ends TLS
             yield Problem("listen.base_url", "is http, and [tls] is configured", "Write https://")
+    if listen.reply_url:
+        fault = address_fault(listen.reply_url, WEB)
+        if fault:
+            yield Problem("listen.reply_url", fault, "Write https://host.example/soap/reply")
+        elif tls.enabled and listen.reply_url.lower().startswith("http:"):
+            yield Problem("listen.reply_url", "is http, and [tls] is configured", "Write https://")
 
 
 def _about_storing(settings: Settings) -> Iterator[Problem]:
@@ -124,9 +134,24 @@ def _about_a_peer(at: str, peer: PeerSection) -> Iterator[Problem]:
             yield Problem(
                 f"{at}.endpoint.{service}", fault, f"Write {schemes[1]}://host:port" + "/path" * (schemes == WEB)
             )
+    if "ITI-80" in peer.endpoint and peer.home_community_id is None:
+        yield Problem(
+            f"{at}.endpoint.ITI-80", "a submission across communities names the one", "Add its home_community_id"
+        )
+    if peer.forward and "ITI-80" not in peer.endpoint:
+        yield Problem(f"{at}.forward", "there is nowhere to pass on to", "Add an ITI-80 endpoint")
     for address in sorted(peer.reply_to):
         if fault := address_fault(address, WEB):
             yield Problem(f"{at}.reply_to", fault, "Write https://host/path")
+    for name in sorted(peer.ask_asynchronously):
+        if ENDPOINTS.get(name) != WEB or name in NOT_SOAP:
+            yield Problem(
+                f"{at}.ask_asynchronously", f"{name} is no SOAP transaction that we ask", "Write such as RAD-69"
+            )
+        elif name not in peer.endpoint:
+            yield Problem(
+                f"{at}.ask_asynchronously", f"{name} has nowhere to go", f'Add "{name}" to its [peer.endpoint]'
+            )
     if peer.token_sha256 and not SHA256.fullmatch(peer.token_sha256):
         yield Problem(f"{at}.token_sha256", "is not 64 hexadecimal digits", "`printf %s TOKEN | sha256sum`")
     if peer.scopes:

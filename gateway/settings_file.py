@@ -22,6 +22,7 @@ data = "data"                       # everything that is ours is below this fold
 # hl7_application = "RADGATE"       # MSH-3 of what we send, MSH-5 of what we are sent
 # hl7_facility = ""                 # the house's name without it
 # hl7_namespaces = { HOSPITAL = "1.2.3.4" }   # assigning authorities of ids that name no OID
+# recipients = ["Valley Imaging", "*@direct.valley.example"]   # whom ITI-80 may be for; empty: anybody
 
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
@@ -47,6 +48,8 @@ http_port = 8080                    # 0 picks a free one and prints it; 8443 is 
 mllp_port = 2575
 # mllp = true
 # base_url = ""                     # as others reach us, when a proxy stands between
+# reply_url = ""                    # where peers bring answers that we ask for asynchronously; without it: base_url +
+#                                   # /soap/reply. Of several processes each has its own: .../soap/reply/NAME
 # drain_timeout_s = 20.0            # how long what is under way may take to end when we stop
 
 [tls]
@@ -104,6 +107,7 @@ mllp_port = 2575
 # name = "Lakeside"
 # home_community_id = "urn:oid:1.2.4.1"
 # homes = ["urn:oid:1.2.4.7"]       # further communities that it answers for; what it says of others is left out
+# forward = false                   # pass on to it what others submit here for its communities (ITI-80)
 # source_ids = ["1.2.4.5"]          # that its submissions may name; without it: any
 # repository_unique_ids = ["1.2.4.2"]
 # retrieve_location_uids = ["1.2.4.3"]
@@ -119,6 +123,8 @@ mllp_port = 2575
 # hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
 # hl7_facility = ""
 # reply_to = ["https://lakeside.example/soap/reply"]   # where they may ask SOAP answers to be brought; nowhere else
+# ask_asynchronously = []           # SOAP transactions ("RAD-69") whose answers they bring to our listen.reply_url
+# answer_timeout_s = 300.0          # until such an answer begins to come; never a limit on the whole of it
 # hl7_namespaces = { MPI = "1.2.4.4" }   # in what they send: wins over the house's, for two may mean two by one word
 # assertion = "off"                 # of the person who asks: "off", "optional" or "required"
 # issuers = []                      # names of [[issuer]]s whose assertions they may bring; empty: any
@@ -135,6 +141,7 @@ mllp_port = 2575
 # "ITI-39" = "https://lakeside.example/soap/responding-gateway"
 # "RAD-75" = "https://lakeside.example/soap/imaging-responding-gateway"
 # "ITI-55" = "https://lakeside.example/soap/responding-gateway"   # asked by which id it knows a patient, before ITI-38
+# "ITI-80" = "https://lakeside.example/soap/responding-gateway"   # given documents where it has no RAD-68 or ITI-41
 # "ITI-44" = "https://mpi.example/soap/patient-registry"   # told of patients who come, change and are merged
 # "ITI-45" = "https://mpi.example/soap/patient-manager"    # asked for a patient's id in the affinity domain; ITI-47 too
 # "ITI-46" = "https://ehr.example/soap/patient-manager"    # told by which ids patients are known

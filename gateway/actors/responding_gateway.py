@@ -1,29 +1,35 @@
-"""Responding Gateway: what other communities ask of ours (ITI-38, ITI-39, ITI-55).
+"""Responding Gateway: what other communities ask of ours (ITI-38, ITI-39, ITI-55), and what they bring (ITI-80).
 
-Documents are answered from our registry and repository, patients from our identity store.
+Documents are answered from our registry and repository, patients from our identity store. What is brought enters as at our
+Document Recipient, by the sender's own patient id.
 
 Our home community id stands on every object and document, and every error points at us.
 """
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from gateway.actors.answering import answers
-from gateway.actors.document_repository import DocumentRepository
+from gateway.actors.document_repository import DocumentRecipient, DocumentRepository
 from gateway.model.cure import CURES, cure_of
 from gateway.model.house import House
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import refused_at, with_home
+from gateway.services.forward import Forward
 from gateway.services.stored_query import StoredQueries
-from profiles.errors import Condition, ExchangeError, UnknownCommunity
+from profiles.errors import Condition, ExchangeError, RuleViolation, UnknownCommunity
+from profiles.findings import Severity
 from profiles.model.content import Poured
 from profiles.model.identifiers import Oid
 from profiles.transaction import SoapTransaction
+from profiles.wire.ebxml.recipient import folded, names_of
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse, nothing
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39, RetrieveDocumentSetRequest
+from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest, RegistryResponse
 from profiles.xcpd.iti55 import (
     DEFERRED,
     ITI_55,
@@ -37,15 +43,24 @@ FOREIGN = "XDSUnknownCommunity"
 
 
 class RespondingGateway:
-    """ITI TF-1 18.1.1.2, 27.1.1.2."""
+    """ITI TF-1 18.1.1.2, 27.1.1.2, 40.1.1.2."""
 
     def __init__(
-        self, *, house: House, queries: StoredQueries, repository: DocumentRepository, discover: Discover
+        self,
+        *,
+        house: House,
+        queries: StoredQueries,
+        repository: DocumentRepository,
+        recipient: DocumentRecipient,
+        forward: Forward,
+        discover: Discover,
     ) -> None:
-        """Stand on the registry's service, the repository and the patients."""
+        """Stand on the registry's service, repository and recipient, and the patients; `forward` leads to others."""
         self._house = house
         self._queries = queries
         self._repository = repository
+        self._recipient = recipient
+        self._forward = forward
         self._discover = discover
 
     def refusing(self, transaction: SoapTransaction[Any, Any], error: ExchangeError) -> Any:
@@ -96,6 +111,47 @@ class RespondingGateway:
         whole = replace(found.head, errors=(*found.head.errors, *strangers))
         found = located(Poured(head=whole, pour=found.pour), home)
         return with_errors(found, found.head.errors, exchange)
+
+    @answers(ITI_80)
+    async def cross_gateway_document_provide(
+        self, request: ProvideAndRegisterRequest, exchange: Exchange
+    ) -> RegistryResponse:
+        """Keep and register what is for our community; what is for another goes on to it, where that is allowed."""
+        home = request.home_community_id
+        assert home is not None  # or a check would have refused it
+        if home != self._house.home_community_id:
+            return await self._forward.submission(request, home, exchange)
+        warnings = self._recipients(request)
+        taken = await self._recipient.provide_and_register(request, exchange)
+        return replace(taken, errors=(*taken.errors, *warnings))
+
+    def _recipients(self, request: ProvideAndRegisterRequest) -> tuple[RegistryError, ...]:
+        """A warning for each intended recipient whom nobody here is, if another one is ours.
+
+        Raises:
+            RuleViolation: None of them is ours (UnknownRecipient).
+        """
+        whole = request.submission.submission_set
+        served = [folded(each) for each in self._house.recipients]
+        if not served:
+            return ()
+        strangers = [
+            place
+            for place, each in enumerate(whole.intended_recipients, start=1)
+            if not any(fnmatchcase(name, pattern) for name in names_of(each) for pattern in served)
+        ]
+        if strangers and len(strangers) == len(whole.intended_recipients):
+            raise RuleViolation(
+                "nobody of this name is served here", code="UnknownRecipient", location=whole.unique_id,
+                cure="If they are ours, add one of their names to house.recipients",
+            )  # fmt: skip
+        return tuple(
+            RegistryError(
+                code="UnknownRecipient", severity=Severity.WARNING, location=whole.unique_id,
+                context=f"intended recipient {place} is nobody who is served here",
+            )
+            for place in strangers
+        )  # fmt: skip
 
 
 def located(found: Poured[RetrieveDocumentSetResponse], home: Oid) -> Poured[RetrieveDocumentSetResponse]:

@@ -339,6 +339,8 @@ def _dispatch(
         ExchangeError: As the fault is to say.
     """
     asked = served.get(message.addressing.action)
+    if asked is not None:
+        understood |= asked.transaction.headers
     findings = message.findings + check_header(
         message.header, message.addressing, understood=understood, elsewhere=elsewhere
     )

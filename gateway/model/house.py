@@ -15,7 +15,8 @@ class House:
     """This installation.
 
     `patient_authority` gives our own patient ids, `affinity_authority` those of the affinity domain that we share in
-    (None: we share in none). `retrieve_location_uid` is what RAD-69 calls our RepositoryUniqueId.
+    (None: we share in none). `recipients` are whom submissions from other communities may be for, by any of their names,
+    with * and ? (empty: anybody). `retrieve_location_uid` is what RAD-69 calls our RepositoryUniqueId.
     """
 
     name: str
@@ -32,6 +33,7 @@ class House:
     hl7_facility: str
     process_id: str
     network_address: str
+    recipients: tuple[str, ...] = ()
 
     @property
     def dicomweb_url(self) -> str:

@@ -62,6 +62,7 @@ class Peer:
     name: str
     home_community_id: Oid | None = None
     homes: tuple[Oid, ...] = ()  # further communities that it answers for, as a hub does
+    forward: bool = False  # what others bring us for its communities (ITI-80) is passed on to it
     repository_unique_ids: tuple[Oid, ...] = ()
     retrieve_location_uids: tuple[Oid, ...] = ()
     source_ids: frozenset[Oid] = frozenset()  # sourceIds that it may submit under; empty: any
@@ -71,6 +72,8 @@ class Peer:
     unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
     reply_to: frozenset[str] = frozenset()  # addresses that answers to them may be brought to, as they write them
+    ask_asynchronously: frozenset[str] = frozenset()  # transaction ids whose answers they bring to our reply address
+    answer_timeout_s: float = 300.0  # such an answer has not begun to come for so long: give up
     hl7: Hl7Address | None = None  # how messages to them are addressed
     hl7_namespaces: Mapping[str, Oid] = field(default_factory=dict)  # authorities of ids that name no OID
     device_id: Oid | None = None  # what HL7 V3 calls them as a receiver; None: their home community id

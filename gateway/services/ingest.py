@@ -271,7 +271,7 @@ class Ingest:
 
         Source: ITI TF-2 3.41.4.1.3; RAD TF-3 4.68.4.1.3.
         """
-        _under_its_own_name(submission, exchange)
+        under_its_own_name(submission, exchange)
         kept = [await self._keep(entry, documents[entry.entry_uuid], exchange) for entry in submission.entries]
         submission = with_uuids(
             first_versions(replace(submission, entries=tuple(each.entry for each in kept))), self._clock
@@ -294,7 +294,7 @@ class Ingest:
 
         Source: ITI TF-2 3.42.4.1.3.
         """
-        _under_its_own_name(submission, exchange)
+        under_its_own_name(submission, exchange)
         submission = with_uuids(first_versions(submission), self._clock)
         exchange.learned.patients = (submission.submission_set.patient_id,)
         work = await exchange.begin()
@@ -652,7 +652,7 @@ def _registered_text(submission: Submission, studies: tuple[Study, ...]) -> str:
     return text
 
 
-def _under_its_own_name(submission: Submission, exchange: Exchange) -> None:
+def under_its_own_name(submission: Submission, exchange: Exchange) -> None:
     """Whoever a certificate says it is does not submit as somebody else.
 
     Raises:

@@ -42,6 +42,7 @@ def house_of(settings: Settings, http_port: int) -> House:
         hl7_facility=section.hl7_facility or section.name,
         process_id=str(os.getpid()),
         network_address=urlsplit(base_url).hostname or listen.host,
+        recipients=section.recipients,
     )
 
 
@@ -75,6 +76,7 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
         name=section.name,
         home_community_id=section.home_community_id,
         homes=section.homes,
+        forward=section.forward,
         repository_unique_ids=section.repository_unique_ids,
         source_ids=section.source_ids,
         retrieve_location_uids=section.retrieve_location_uids,
@@ -82,6 +84,8 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
         certificate_sha256=(fingerprint_of_file(section.certificate),) if section.certificate is not None else (),
         endpoints=dict(section.endpoint),
         reply_to=section.reply_to,
+        ask_asynchronously=section.ask_asynchronously,
+        answer_timeout_s=section.answer_timeout_s,
         unknown_patient=section.unknown_patient,
         tolerances=section.tolerances,
         hl7=hl7,

@@ -33,6 +33,7 @@ from gateway.inbound.http import HttpListener
 from gateway.inbound.identify import Identifier
 from gateway.inbound.mllp import MllpListener, MllpListenerLimits
 from gateway.inbound.ops import Ops
+from gateway.inbound.replies import ReplyListener
 from gateway.inbound.soap import SoapListener
 from gateway.inbound.turn import Turn
 from gateway.model.house import House
@@ -84,9 +85,15 @@ def listeners_of(
         directory=adapters.directory, audit=adapters.trail.archive(adapters.store), login=login, clock=adapters.clock,
     )  # fmt: skip
     soap = _soap(settings, house, adapters, services, turns, identifier)
+    replies = ReplyListener(
+        turns=turns, questions=adapters.questions, objects=adapters.objects, identify=identifier.of_request,
+        clock=adapters.clock, document_bytes=settings.limits.document_bytes,
+        idle_timeout_s=settings.limits.idle_timeout_s,
+    )  # fmt: skip
     app = web.Application(client_max_size=0)
     for listener in (
         soap,
+        replies,
         _fhir(settings, house, services, turns, identifier),
         _dicomweb(settings, house, adapters, services, turns, identifier),
         desk,
@@ -113,14 +120,20 @@ def _soap(
     )  # fmt: skip
     ingest, queries, federate = services.ingest, services.queries, services.federate
     repository = DocumentRepository(ingest=ingest, retrieve=services.retrieve, removal=services.removal)
+    recipient = DocumentRecipient(ingest=ingest)
     source = ImagingDocumentSource(retrieve=services.retrieve)
     for path, actor in {
         "registry": DocumentRegistry(ingest=ingest, queries=queries, update=services.update, removal=services.removal),
         "repository": repository,
-        "document-recipient": DocumentRecipient(ingest=ingest),
+        "document-recipient": recipient,
         "imaging-source": source,
         "responding-gateway": RespondingGateway(
-            house=house, queries=queries, repository=repository, discover=services.discover
+            house=house,
+            queries=queries,
+            repository=repository,
+            recipient=recipient,
+            forward=services.forward,
+            discover=services.discover,
         ),
         "initiating-gateway": InitiatingGateway(federate=federate, queries=queries, repository=repository),
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),

@@ -16,6 +16,7 @@ from gateway.services.documents import Documents
 from gateway.services.federate import Federate
 from gateway.services.feed import Feed
 from gateway.services.follow import Follow
+from gateway.services.forward import Forward
 from gateway.services.inform import Inform
 from gateway.services.ingest import Ingest
 from gateway.services.lookup import Lookup
@@ -47,6 +48,7 @@ class Services:
     retrieve: Retrieve
     queries: StoredQueries
     federate: Federate
+    forward: Forward
     discover: Discover
     update: Update
     removal: Removal
@@ -134,6 +136,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, peers=peers, directory=directory, discover=discover,
             deadline_s=settings.limits.community_deadline_s,
         ),
+        forward=Forward(peers=peers, directory=directory),
         update=update,
         removal=removal,
         administer=Administer(

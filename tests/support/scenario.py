@@ -189,8 +189,9 @@ async def message_of(transaction: Any, request: object) -> Message:
     """A SOAP request as our own client would write it."""
     out: SoapOut = transaction.encode_request(request)
     envelope = encode_envelope(
-        out.body, action=transaction.request_action, message_id=f"urn:uuid:{uuid.uuid4()}", to="urn:x", reply_to=True
-    )
+        out.body, action=transaction.request_action, message_id=f"urn:uuid:{uuid.uuid4()}", to="urn:x", reply_to=True,
+        blocks=out.header,
+    )  # fmt: skip
     packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex, action=transaction.request_action)
     return Message(content_type=packed.content_type, body=b"".join([chunk async for chunk in packed.chunks]))
 
