@@ -23,6 +23,7 @@ from gateway.adapters.overlays import Overlays
 from gateway.adapters.peers import CallingPeers, StaticDirectory
 from gateway.adapters.peers_mllp import MllpCarrier
 from gateway.adapters.peers_soap import SoapCarrier
+from gateway.adapters.questions import OpenQuestions
 from gateway.adapters.replies_soap import SoapReplies
 from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tls import ClientCertificate, TlsIdentity, client_context, server_context
@@ -71,6 +72,7 @@ class Adapters:
     peers: CallingPeers
     ways: NetworkWays
     replies: SoapReplies
+    questions: OpenQuestions
     directory: StaticDirectory
     identity: TlsIdentity | None  # what we show; None: no TLS
     due: Bell
@@ -115,14 +117,16 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
     )
     stack.push_async_callback(mllp.close)
     asserting = asserting_of(settings, house, compute=compute, clock=clock)
-    soap = SoapCarrier(sessions=sessions, objects=objects, clock=clock, asserting=asserting)
+    questions = OpenQuestions(settings.listen.reply_url or f"{house.base_url}/soap/reply")
+    soap = SoapCarrier(sessions=sessions, objects=objects, clock=clock, asserting=asserting, questions=questions)
     return Adapters(
         clock=clock, compute=compute, objects=objects, store=store, trail=trail,
         archive=archive,
         peers=CallingPeers(
             house=house, store=store, clock=clock, carriers={SoapTransaction: soap, Hl7Transaction: mllp}
         ),
-        replies=SoapReplies(sessions=sessions), ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
+        replies=SoapReplies(sessions=sessions), questions=questions,
+        ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
         directory=directory, identity=identity, due=due, committed=committed,
     )  # fmt: skip
 

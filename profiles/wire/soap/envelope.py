@@ -558,6 +558,7 @@ def encode_envelope(
     relates_to: str = "",
     to: str = "",
     reply_to: bool = False,
+    reply_address: str = ANONYMOUS,
     blocks: bytes = b"",
 ) -> Iterator[bytes]:
     """An envelope in pieces.
@@ -568,7 +569,8 @@ def encode_envelope(
         message_id: A URI.
         relates_to: MessageID of the request; "" in requests.
         to: Where a request goes.
-        reply_to: Whether to ask for the answer on this connection; requests do.
+        reply_to: Whether to say where the answer is to go; requests do.
+        reply_address: Where that is: on the connection that asks, or an address of our own.
         blocks: Further header blocks, as they are to stand there.
     """
     header = (
@@ -579,7 +581,7 @@ def encode_envelope(
     if relates_to:
         header += f"<wsa:RelatesTo>{xml.text(relates_to)}</wsa:RelatesTo>"
     if reply_to:
-        header += f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo>"
+        header += f"<wsa:ReplyTo><wsa:Address>{xml.text(reply_address)}</wsa:Address></wsa:ReplyTo>"
     if to:
         header += f"<wsa:To>{xml.text(to)}</wsa:To>"
     yield b"%b%b</s:Header><s:Body>" % (header.encode(), blocks)
