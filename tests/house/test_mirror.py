@@ -90,7 +90,6 @@ PROVED_BY = {
     "gateway/services/federate": "tests/flows/test_cross_community.py",
     "gateway/services/ingest": "tests/gateway/services/test_ingest_store.py",
     "gateway/services/forward": "tests/flows/test_cross_provide.py",
-    "gateway/services/forward": "tests/flows/test_cross_provide.py",
     "gateway/services/inform": "tests/flows/test_inform.py",
     "gateway/services/lookup": "tests/flows/test_lookup.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",
