@@ -24,6 +24,7 @@ from gateway.adapters.ledger_sql import SqlLedger
 from gateway.adapters.migrations import NewerSchema, refuse_newer, upgrade
 from gateway.adapters.publications_sql import SqlPublications
 from gateway.adapters.raw_sql import RawKey, SqlRawMessages
+from gateway.adapters.registrations_sql import SqlRegistrations
 from gateway.adapters.registry_sql import SqlRegistry
 from gateway.adapters.sequence import Sequence
 from gateway.adapters.store_sqlite import SqliteStore
@@ -122,6 +123,11 @@ class SqlWork:
     def publications(self) -> SqlPublications:
         """What registries have of our studies."""
         return SqlPublications(self.executor)
+
+    @property
+    def registrations(self) -> SqlRegistrations:
+        """Which documents are registered elsewhere."""
+        return SqlRegistrations(self.executor)
 
     @property
     def correlations(self) -> SqlCorrelations:

@@ -16,6 +16,7 @@ from gateway.ports.ledger import Ledger
 from gateway.ports.objects import Documents
 from gateway.ports.publications import Publications
 from gateway.ports.raw import RawMessages
+from gateway.ports.registrations import Registrations
 from gateway.ports.registry import Registry
 from gateway.ports.studies import Studies
 
@@ -41,6 +42,8 @@ class Work(Protocol):
     def answers(self) -> Answers: ...
     @property
     def publications(self) -> Publications: ...
+    @property
+    def registrations(self) -> Registrations: ...
     @property
     def correlations(self) -> Correlations: ...
 

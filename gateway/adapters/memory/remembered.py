@@ -1,12 +1,14 @@
 """What the house remembers of its dealings: answers it gave, ids elsewhere, what registries have of its studies."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.adapters.memory.state import Reader
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.correlations import Correlation
 from gateway.ports.publications import Publication
+from gateway.ports.registrations import Registration
 from profiles.model.identifiers import Oid, PatientIdentifier
 
 
@@ -84,3 +86,39 @@ class MemoryPublications:
         """What every registry has of the study."""
         kept = self._reader.state.publications
         return [kept[study, peer] for study, peer in sorted(kept) if study == study_instance_uid]
+
+
+class MemoryRegistrations:
+    """`Registrations` over a state."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def keep(self, registration: Registration) -> None:
+        """Put it in the place of what was known."""
+        self._reader.change().registrations[registration.set_unique_id] = replace(
+            registration, documents=tuple(sorted(registration.documents))
+        )
+
+    async def get(self, set_unique_id: str) -> Registration | None:
+        """By the uniqueId of its submission set."""
+        return self._reader.state.registrations.get(set_unique_id)
+
+    async def of_document(self, unique_id: str) -> Sequence[PatientIdentifier]:
+        """Whose the document is, once for each submission that has it."""
+        kept = sorted(self._reader.state.registrations.values(), key=lambda each: (each.at, each.set_unique_id))
+        return [each.patient_id for each in kept if unique_id in each.documents]
+
+    async def drop(self, set_unique_id: str) -> None:
+        """Forget a submission."""
+        self._reader.change().registrations.pop(set_unique_id, None)
+
+    async def without(self, document_unique_id: str) -> None:
+        """No submission has it."""
+        kept = self._reader.change().registrations
+        for key, each in list(kept.items()):
+            if document_unique_id in each.documents:
+                left = tuple(one for one in each.documents if one != document_unique_id)
+                kept[key] = replace(each, documents=left)
+                if not left:
+                    del kept[key]

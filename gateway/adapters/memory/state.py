@@ -9,6 +9,7 @@ from gateway.model.study import StudyRecord
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.correlations import Correlation
 from gateway.ports.publications import Publication
+from gateway.ports.registrations import Registration
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content
 from profiles.model.document import Association, DocumentEntry, Folder, SubmissionSet
@@ -55,6 +56,7 @@ class MemoryState:
     expected: dict[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)  # SOP to series and chain
     withdrawn: dict[tuple[str, str, str], "Hidden"] = field(default_factory=dict)
     withdrawn_series: dict[tuple[str, str], Series] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)  # by study
     study_chains: dict[str, frozenset[str]] = field(default_factory=dict)
     patients: dict[str, Patient] = field(default_factory=dict)
     identifiers: dict[PatientIdentifier, tuple[str, PatientIdentifier | None]] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class MemoryState:
     raw: dict[str, RawMessage] = field(default_factory=dict)
     answers: dict[MessageName, Given] = field(default_factory=dict)
     publications: dict[tuple[str, str], Publication] = field(default_factory=dict)  # by study and registry
+    registrations: dict[str, Registration] = field(default_factory=dict)  # by submission set
     correlations: dict[tuple[PatientIdentifier, Oid], Correlation] = field(default_factory=dict)  # by patient and home
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 

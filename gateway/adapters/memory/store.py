@@ -10,7 +10,12 @@ from gateway.adapters.memory.documents import MemoryDocuments, MemoryRawMessages
 from gateway.adapters.memory.identity import MemoryIdentity
 from gateway.adapters.memory.ledger import MemoryLedger
 from gateway.adapters.memory.registry import MemoryRegistry
-from gateway.adapters.memory.remembered import MemoryAnswers, MemoryCorrelations, MemoryPublications
+from gateway.adapters.memory.remembered import (
+    MemoryAnswers,
+    MemoryCorrelations,
+    MemoryPublications,
+    MemoryRegistrations,
+)
 from gateway.adapters.memory.state import MemoryState, Reader
 from gateway.adapters.memory.studies import MemoryStudies
 from gateway.adapters.sequence import Sequence as Numbers
@@ -31,6 +36,7 @@ class MemoryWork:
         self.raw = MemoryRawMessages(reader)
         self.answers = MemoryAnswers(reader)
         self.publications = MemoryPublications(reader)
+        self.registrations = MemoryRegistrations(reader)
         self.correlations = MemoryCorrelations(reader)
         self.audit: AuditSink = MemoryAudit(reader)
 
