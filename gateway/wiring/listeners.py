@@ -162,7 +162,7 @@ def _dicomweb(
     )  # fmt: skip
     images = ImageServer(retrieve=services.retrieve, search=services.search, viewing=services.viewing)
     listener.add(answers_of(images))
-    listener.add(answers_of(ImageManager(ingest=services.ingest)))
+    listener.add(answers_of(ImageManager(push=services.push)))
     return listener
 
 

@@ -24,6 +24,7 @@ from gateway.services.notify import Notify
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.publish import Publish
+from gateway.services.push import Push
 from gateway.services.remove import Removal
 from gateway.services.resolve import Resolve
 from gateway.services.retrieve import Retrieve
@@ -45,6 +46,7 @@ class Services:
     """What actors, the worker of jobs and operators call; `synchronise` is None where the archive is our own."""
 
     ingest: Ingest
+    push: Push
     retrieve: Retrieve
     queries: StoredQueries
     federate: Federate
@@ -123,10 +125,8 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     )  # fmt: skip
     update, removal = Update(house=house, clock=clock), Removal(house=house, compute=compute)
     return Services(
-        ingest=Ingest(
-            house=house, store=store, archive=archive, objects=objects, compute=compute, clock=clock,
-            peers=directory.all(),
-        ),
+        ingest=Ingest(house=house, objects=objects, compute=compute, clock=clock, peers=directory.all()),
+        push=Push(house=house, store=store, archive=archive, clock=clock, peers=directory.all()),
         retrieve=Retrieve(
             house=house, store=store, archive=archive,
             demand=Demand(house=house, store=store, objects=objects, compute=compute, clock=clock),

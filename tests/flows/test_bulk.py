@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from conformance.samples import SampleStudy, sample_patient, write_ct_study
-from gateway.services.ingest import BATCH_INSTANCES
+from gateway.services.push import BATCH_INSTANCES
 from profiles.model.identifiers import Oid, Uid
 from profiles.model.imaging import Instance, Manifest, Series, Study
 from profiles.model.moment import Moment

@@ -15,13 +15,13 @@ from gateway.actors.image_server import ImageServer
 from gateway.adapters.arrival import Reading
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory.archive import MemoryArchive, MemoryObjects
+from gateway.adapters.memory.archive import MemoryArchive
 from gateway.adapters.policy_table import TablePolicy
 from gateway.inbound.http import HttpListener
 from gateway.inbound.turn import Turn
 from gateway.model.house import House
 from gateway.model.peer import Caller
-from gateway.services.ingest import Ingest
+from gateway.services.push import Push
 from gateway.services.retrieve import Retrieve
 from gateway.services.search import Search
 from gateway.services.viewing import Viewing
@@ -124,9 +124,9 @@ async def dicomweb_house(
         search=Search(store=store),
         viewing=Viewing(store=store, archive=archive, compute=compute),
     )
-    ingest = Ingest(house=HOUSE, store=store, archive=archive, objects=MemoryObjects(), compute=compute, clock=clock)
+    push = Push(house=HOUSE, store=store, archive=archive, clock=clock)
     listener.add(answers_of(images))
-    listener.add(answers_of(ImageManager(ingest=ingest)))
+    listener.add(answers_of(ImageManager(push=push)))
     app = web.Application(client_max_size=0)
     listener.routes(app)
     async with TestServer(app) as server, ClientSession(auto_decompress=False) as http:

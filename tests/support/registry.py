@@ -60,9 +60,7 @@ class RegistryHouse:
         compute = InlineCompute()
         reading = Reading(authority=HOUSE.patient_authority, zone=HOUSE.zone, system=HOUSE.name)
         archive = MemoryArchive(clock=self.clock, reading=reading)
-        ingest = Ingest(
-            house=HOUSE, store=self.store, archive=archive, objects=MemoryObjects(), compute=compute, clock=self.clock
-        )
+        ingest = Ingest(house=HOUSE, objects=MemoryObjects(), compute=compute, clock=self.clock)
         queries = StoredQueries(house=HOUSE, store=self.store, limit=1000)
         self.turns = Turn(house=HOUSE, store=self.store, clock=self.clock, policy=TablePolicy(anonymous_loopback=True))
         removal = Removal(house=HOUSE, compute=compute)

@@ -11,25 +11,22 @@ from conformance.samples import SampleStudy, write_mr_study
 from gateway.adapters.arrival import Reading
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.memory import MemoryStore
-from gateway.adapters.memory.archive import MemoryArchive, MemoryObjects
+from gateway.adapters.memory.archive import MemoryArchive
 from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.peer import Caller, Peer, UnknownPatientPolicy
 from gateway.ports.store import Work
-from gateway.services import ingest as ingest_room
+from gateway.services import push as push_room
 from gateway.services.exchange import Exchange
-from gateway.services.ingest import MOST_QUIET, QUIET, Ingest, claimed_patient
+from gateway.services.push import MOST_QUIET, QUIET, Push
 from gateway.services.screen import bare
 from profiles.errors import IdentityConflict, MalformedMessage, UnknownPatient
 from profiles.model.content import Part, Pour
-from profiles.model.document import DocumentEntry
-from profiles.model.identifiers import Oid, PatientIdentifier, Uid
-from profiles.model.imaging import Manifest, Study
-from profiles.model.moment import Moment
-from profiles.model.patient import Patient, PersonName
+from profiles.model.identifiers import PatientIdentifier, Uid
+from profiles.model.imaging import Study
 from profiles.wia.rad108 import InstanceOutcome
 from tests.support.clock import FixedClock
 from tests.support.hl7 import HOUSE
-from tests.support.registered import entry, patient
+from tests.support.registered import patient
 
 WHOSE = PatientIdentifier(value="P1", authority=HOUSE.patient_authority)
 
@@ -38,7 +35,7 @@ WHOSE = PatientIdentifier(value="P1", authority=HOUSE.patient_authority)
 class Scene:
     store: MemoryStore
     archive: MemoryArchive
-    ingest: Ingest
+    service: Push
     clock: FixedClock
     study: SampleStudy
     exchange: Exchange | None = None
@@ -64,7 +61,7 @@ class Scene:
                 id=self.clock.new_uuid(), caller=Caller(peer=peer, network_address="127.0.0.1"), now=self.clock.now(),
                 begin=begin,
             )  # fmt: skip
-            return await self.ingest.store(parts, None, self.exchange)
+            return await self.service.store(parts, None, self.exchange)
 
     async def indexed(self) -> set[str]:
         """SOP Instance UIDs that can be seen."""
@@ -94,11 +91,11 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     clock, store, compute = FixedClock(), MemoryStore(), ThreadCompute()
     reading = Reading(authority=HOUSE.patient_authority, zone=HOUSE.zone, system=HOUSE.name)
     archive = MemoryArchive(clock=clock, reading=reading)
-    ingest = Ingest(house=HOUSE, store=store, archive=archive, objects=MemoryObjects(), compute=compute, clock=clock)
+    service = Push(house=HOUSE, store=store, archive=archive, clock=clock)
     async with store.unit() as work:
         await work.identity.put(patient(WHOSE), clock.now())
     study = write_mr_study(tmp_path, seed=3, patient=patient(WHOSE), instances=4, rows=32)
-    yield Scene(store, archive, ingest, clock, study)
+    yield Scene(store, archive, service, clock, study)
     compute.close()
 
 
@@ -162,7 +159,7 @@ def uids(study: SampleStudy) -> list[str]:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_room, "BATCH_INSTANCES", 2)
+    monkeypatch.setattr(push_room, "BATCH_INSTANCES", 2)
 
 
 async def test_a_push_of_many_batches_is_answered_and_told_as_one(scene: Scene, small_batches: None) -> None:
@@ -181,7 +178,7 @@ async def test_a_push_of_many_batches_is_answered_and_told_as_one(scene: Scene, 
 
 
 async def test_a_batch_ends_with_much_metadata_too(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_room, "BATCH_BYTES", 1)
+    monkeypatch.setattr(push_room, "BATCH_BYTES", 1)
     with pytest.raises(MalformedMessage):
         await scene.bring(pour(scene.files()[:1], MalformedMessage("the request broke off")))
     assert await scene.indexed() == set(uids(scene.study)[:1])
@@ -279,44 +276,3 @@ async def test_an_error_that_is_told_later_does_not_hold_what_came() -> None:
     told = bare(raised.value)
     assert (told.__traceback__, told.__cause__, told.__context__) == (None, None, None)
     assert told.detail == "it is not DICOM"
-
-
-# --- who it is, as the sender says -------------------------------------------------------------------------------------
-
-THEIRS, ELSEWHERE = Oid("1.2.4.4"), Oid("1.2.4.9")
-
-
-def claiming(**told: object) -> tuple[DocumentEntry, Manifest]:
-    """An entry that says this of its patient, and a manifest of Mallory Moe."""
-    moe = Patient(
-        identifiers=(WHOSE, PatientIdentifier(value="M", authority=THEIRS)), name=PersonName(family="Moe"),
-        birth_date=Moment.from_dtm("19610417"),
-    )  # fmt: skip
-    manifest = Manifest(
-        sop_instance_uid=Uid("1.2.1"), series_instance_uid=Uid("1.2.2"), created=Moment.from_dtm("20260301"),
-        patient=moe, studies=(),
-    )  # fmt: skip
-    return entry(WHOSE, **told), manifest
-
-
-def test_every_id_that_was_given_counts_once_and_the_metadatas_come_first() -> None:
-    document, manifest = claiming(source_patient_id=PatientIdentifier(value="S", authority=ELSEWHERE))
-    named = PatientIdentifier(value="N", authority=ELSEWHERE)
-    claimed = claimed_patient(document, manifest, (named,))
-    assert [each.value for each in claimed.identifiers] == ["N", "P1", "S", "M"]
-    assert [each.value for each in claimed_patient(None, None, (named,)).identifiers] == ["N"]
-
-
-@pytest.mark.parametrize(
-    ("told", "family"),
-    [
-        (None, "Moe"),
-        (Patient(identifiers=()), "Moe"),
-        (Patient(identifiers=(), name=PersonName(family="Doe")), "Doe"),
-        (Patient(identifiers=(), birth_date=Moment.from_dtm("1961")), ""),  # two halves may be of two persons
-    ],
-)
-def test_demographics_are_the_metadatas_or_the_manifests_and_never_mixed(told: Patient | None, family: str) -> None:
-    claimed = claimed_patient(*claiming(source_patient=told))
-    assert claimed.name.family == family
-    assert (claimed.birth_date == Moment.from_dtm("19610417")) is (family == "Moe")
