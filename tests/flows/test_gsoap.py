@@ -1,11 +1,9 @@
 """gSOAP, which knows of us what `?wsdl` says, provides a manifest, finds it, and fetches it and its images, bit for bit."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lxml import etree
 
 from profiles.model.document import AvailabilityStatus
 from profiles.model.query import DocumentCriteria
@@ -28,19 +26,14 @@ from tests.support.scenario import (
     rad69_request,
     world,
 )
+from tests.support.soap import inside_of
 
-XOP = "{http://www.w3.org/2004/08/xop/include}Include"
 CONTENT_ID = "document@gsoap"
 
 
 def inside(message: Message) -> bytes:
     """What our own encoder puts inside the operation's element, and where a document belongs, gSOAP's."""
-    found = re.search(rb"<s:Envelope.*</s:Envelope>", message.body, re.DOTALL)
-    assert found is not None
-    operation = etree.fromstring(found[0])[-1][0]
-    for include in operation.iter(XOP):
-        include.set("href", f"cid:{CONTENT_ID}")
-    return b"".join(etree.tostring(child, with_tail=False) for child in operation)
+    return inside_of(message.body, CONTENT_ID)
 
 
 async def client_for(here: World, path: str, operation: str) -> GsoapClient:

@@ -1,13 +1,15 @@
 """SOAP for tests: sinks in memory, a bare envelope, and zeep as a client that fetches nothing."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import zeep
+from lxml import etree
 from zeep.transports import Transport
 
 from profiles.model.content import Content
-from profiles.wire.soap.names import WSA, XDS_B, XOP, S
+from profiles.wire.soap.names import INCLUDE, WSA, XDS_B, XOP, S
 
 
 class MemorySink:
@@ -37,6 +39,16 @@ def envelope(body: str, header: str = "") -> bytes:
         f'<s:Envelope xmlns:s="{S}" xmlns:a="{WSA}" xmlns:d="{XDS_B}" xmlns:x="{XOP}">'
         f"<s:Header>{header}</s:Header><s:Body>{body}</s:Body></s:Envelope>"
     ).encode()
+
+
+def inside_of(message: bytes, content_id: str) -> bytes:
+    """What stands inside the operation's element of one of our messages; its documents are called this instead."""
+    found = re.search(rb"<s:Envelope.*</s:Envelope>", message, re.DOTALL)
+    assert found is not None
+    operation = etree.fromstring(found[0])[-1][0]
+    for include in operation.iter(INCLUDE):
+        include.set("href", f"cid:{content_id}")
+    return b"".join(etree.tostring(child, with_tail=False) for child in operation)
 
 
 class OfflineTransport(Transport):
