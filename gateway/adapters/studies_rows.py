@@ -9,7 +9,7 @@ from typing import Any
 from gateway.adapters.patterns import folded, folded_name, name_groups
 from gateway.adapters.stored import interval, micros, series_body, study_body
 from gateway.adapters.studies_headers import deflate
-from gateway.adapters.studies_rules import merged_series, started_order
+from gateway.adapters.studies_rules import corrected_series, merged_series, started_order
 from gateway.adapters.studies_told_sql import Kept
 from gateway.model.study import StudyRecord
 from profiles.model.imaging import Instance, Series, Study
@@ -34,11 +34,13 @@ COMPARED = (
 class Known:
     """The series of one study while something is learned of them; each that changed is written once."""
 
-    __slots__ = ("_told", "_touched", "awaits", "came", "changed", "study_uid", "there", "withdrawn")
+    __slots__ = ("_anew", "_told", "_touched", "awaits", "came", "changed", "study_uid", "there", "withdrawn")
 
-    def __init__(self, study_uid: str, there: dict[str, Kept]) -> None:
+    def __init__(self, study_uid: str, there: dict[str, Kept], *, anew: bool = False) -> None:
+        """`anew`: the first that is told of a series stands in the place of what was known of it."""
         self.study_uid = study_uid
         self.there = there
+        self._anew = anew
         self.changed = False
         self.came = False
         self.awaits = False
@@ -55,7 +57,8 @@ class Known:
             self.there[uid] = kept = (bare, key_of(self.study_uid, uid), 0, True)
             self._touched.add(uid)
         elif self._told.get(uid) != bare:
-            after = merged_series(kept[0], bare)
+            first = self._anew and uid not in self._told
+            after = corrected_series(kept[0], bare) if first else merged_series(kept[0], bare)
             if after != kept[0]:
                 self.there[uid] = kept = (after, *kept[1:])
                 self._touched.add(uid)

@@ -74,6 +74,27 @@ def merged_series(there: Series, learned: Series) -> Series:
     )
 
 
+def corrected_study(there: Study, learned: Study, patient: Patient) -> Study:
+    """What is said now stands, of the study and of those series that it is said of; their instances stay."""
+    told = {each.series_instance_uid: each for each in learned.series}
+    series = tuple(
+        corrected_series(each, told[each.series_instance_uid]) if each.series_instance_uid in told else each
+        for each in there.series
+    )
+    return replace(learned, patient=patient, series=series)
+
+
+def corrected_series(there: Series, learned: Series) -> Series:
+    """The same for a series; where it can be had is not forgotten."""
+    return replace(
+        learned,
+        instances=there.instances,
+        retrieve_location_uid=learned.retrieve_location_uid or there.retrieve_location_uid,
+        retrieve_url=learned.retrieve_url or there.retrieve_url,
+        retrieve_ae_title=learned.retrieve_ae_title or there.retrieve_ae_title,
+    )
+
+
 def _union(there: tuple[T, ...], learned: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(dict.fromkeys((*there, *learned)))
 

@@ -27,7 +27,7 @@ from gateway.adapters.studies_rows import (
     study_row,
     withdrawn_row,
 )
-from gateway.adapters.studies_rules import check_patient, merged_study
+from gateway.adapters.studies_rules import check_patient, corrected_study, merged_study
 from gateway.adapters.studies_told_sql import (
     EXPECTED,
     PAGE,
@@ -37,7 +37,15 @@ from gateway.adapters.studies_told_sql import (
     instance_columns,
     one_instance,
 )
-from gateway.adapters.tables import expected_instances, instances, series, studies, study_keys, withdrawn_instances
+from gateway.adapters.tables import (
+    expected_instances,
+    instances,
+    series,
+    studies,
+    study_keys,
+    told_studies,
+    withdrawn_instances,
+)
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.studies import ArrivedInstance, Origin
 from profiles.errors import UnknownDocument
@@ -51,6 +59,9 @@ _INSERT_SERIES = insert_or_replace(series)
 _INSERT_INSTANCE = insert_or_replace(instances)
 _INSERT_EXPECTED = insert_new(expected_instances)
 _INSERT_WITHDRAWN = insert_or_replace(withdrawn_instances)
+_REMEMBER = insert_or_replace(told_studies)
+
+_TOLD = Fixed(select(told_studies.c.told).where(told_studies.c.study_instance_uid == bindparam("study")))
 
 _UPDATE_STUDY = Fixed(
     update(studies)
@@ -244,15 +255,19 @@ class SqlStudies(ToldStudies):
         source: str,
         at: datetime,
         origin: Origin = Origin.PUSHED,
+        *,
+        anew: bool = False,
     ) -> None:
         """Instances are here."""
         by_study: dict[str, list[ArrivedInstance]] = {}
         for each in arrived:
             by_study.setdefault(each.study.study_instance_uid, []).append(each)
         for uid, of_study in by_study.items():
-            there = await self._open(of_study[0].study, patient, source, StudyStatus.AVAILABLE, at)
+            there = await self._open(of_study[0].study, patient, source, StudyStatus.AVAILABLE, at, check=not anew)
             learned = there.study
-            known = Known(uid, await self.series(uid))
+            if anew:
+                learned = corrected_study(there.study, replace(of_study[0].study, series=()), patient)
+            known = Known(uid, await self.series(uid), anew=anew)
             known.awaits = bool(await self.db.rows(_ANY_EXPECTED, {"study": uid}))
             known.withdrawn = {
                 (key, sop): withdrawn_row(uid, chain, since, by)
@@ -418,7 +433,7 @@ class SqlStudies(ToldStudies):
             await self.db.run_many(_INSERT_SERIES, rows)
 
     async def _open(
-        self, study: Study, patient: Patient, source: str, status: StudyStatus, at: datetime
+        self, study: Study, patient: Patient, source: str, status: StudyStatus, at: datetime, *, check: bool = True
     ) -> StudyRecord:
         """The study as it is, locked; made now if it is new."""
         bare = replace(study, series=(), patient=patient)
@@ -429,8 +444,18 @@ class SqlStudies(ToldStudies):
             return record
         there = await self.record(study.study_instance_uid, lock=True)
         assert there is not None
-        check_patient(there.study, patient)
+        if check:
+            check_patient(there.study, patient)
         return there
+
+    async def told(self, study_instance_uid: str) -> str:
+        """What is remembered of this study."""
+        rows = await self.db.rows(_TOLD, {"study": study_instance_uid})
+        return str(rows[0][0]) if rows else ""
+
+    async def remember(self, told: Mapping[str, str]) -> None:
+        """Keep what an archive told last."""
+        await self.db.run_many(_REMEMBER, [{"study_instance_uid": uid, "told": text} for uid, text in told.items()])
 
     async def _touch(self, there: StudyRecord, study: Study, at: datetime, *, changed: bool) -> None:
         """Write what has changed, as a new version; nothing when nothing has."""

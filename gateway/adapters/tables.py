@@ -215,6 +215,14 @@ instances = Table(
 )
 
 # A table of their own: what is not in `instances` cannot be shown by a question that forgot to leave it out.
+told_studies = Table(  # by an archive that others fill too, when it was last walked through
+    "told_studies",
+    metadata,
+    _key("study_instance_uid"),
+    _words("told"),
+    sqlite_with_rowid=False,
+)
+
 withdrawn_instances = Table(
     "withdrawn_instances",
     metadata,

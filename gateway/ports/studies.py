@@ -24,6 +24,21 @@ class ArrivedInstance:
     metadata: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """A study as an archive lists it, before anybody looks into it.
+
+    `instances` is None where it does not tell how many. `said` is all else that it tells of the study, `updated` when it
+    was last written to: texts that are other ones only when what is told is.
+    """
+
+    study_instance_uid: str
+    patient: Patient
+    instances: int | None = None
+    said: str = ""
+    updated: str = ""
+
+
 class Origin(StrEnum):
     """Why an instance is here, which says who may withdraw it."""
 
@@ -86,14 +101,25 @@ class Studies(Protocol):
         source: str,
         at: datetime,
         origin: Origin = Origin.PUSHED,
+        *,
+        anew: bool = False,
     ) -> None:
         """Instances are here. Study and series attributes are merged, the study belongs to `patient`.
 
-        A CANCELLED study of which an instance is seen again is AVAILABLE.
+        A CANCELLED study of which an instance is seen again is AVAILABLE. `anew`: what these say of the study and of their
+        series stands in the place of what was said before, and the study is `patient`'s, whoever's it was.
 
         Raises:
             IdentityConflict: The study is there already for another patient.
         """
+        ...
+
+    async def told(self, study_instance_uid: str) -> str:
+        """What `remember` was given last for this study; "": nothing."""
+        ...
+
+    async def remember(self, told: Mapping[str, str]) -> None:
+        """Keep a text for each of these studies, by their UIDs: what an archive told of them last."""
         ...
 
     async def set_status(self, study_instance_uid: str, status: StudyStatus, at: datetime) -> None:

@@ -11,6 +11,7 @@ from gateway.adapters.stored import interval, micros
 from gateway.adapters.studies_rules import (
     check_patient,
     compares,
+    corrected_study,
     merged_series,
     merged_study,
     place_after,
@@ -173,6 +174,8 @@ class MemoryStudies:
         source: str,
         at: datetime,
         origin: Origin = Origin.PUSHED,
+        *,
+        anew: bool = False,
     ) -> None:
         """Instances are here."""
         state = self._reader.change()
@@ -181,7 +184,7 @@ class MemoryStudies:
             by_study.setdefault(each.study.study_instance_uid, []).append(each)
         for uid, of_study in by_study.items():
             there = state.studies.get(uid)
-            if there is not None:
+            if there is not None and not anew:
                 check_patient(there.study, patient)
             study = replace(of_study[0].study, series=())
             seen: dict[_Place, bytes] = {}
@@ -208,7 +211,7 @@ class MemoryStudies:
             there = state.studies.get(uid)
             if there is not None and came and there.status is StudyStatus.CANCELLED:
                 state.studies[uid] = replace(there, status=StudyStatus.AVAILABLE)
-            self._learn(study, patient, source, at, StudyStatus.AVAILABLE, seen)
+            self._learn(study, patient, source, at, StudyStatus.AVAILABLE, seen, anew=anew)
             gone = {sop for _, _, sop in seen}
             state.expected[uid] = {sop: told for sop, told in state.expected.get(uid, {}).items() if sop not in gone}
 
@@ -253,6 +256,7 @@ class MemoryStudies:
         metadata: Mapping["_Place", bytes],
         *,
         changed: bool = False,
+        anew: bool = False,
     ) -> None:
         state = self._reader.change()
         uid = learned.study_instance_uid
@@ -260,13 +264,22 @@ class MemoryStudies:
         if there is None:
             nothing = replace(learned, patient=patient, series=())
             there = StudyRecord(study=nothing, status=status, updated_at=at, version=0, source=source)
-        check_patient(there.study, patient)
-        study = _both(there.study, learned)
+        if not anew:
+            check_patient(there.study, patient)
+        study = _both(corrected_study(there.study, learned, patient) if anew else there.study, learned)
         changed = changed or any(state.metadata.get(place) != body for place, body in metadata.items())
         state.metadata.update(metadata)
         if study != there.study or changed or there.version == 0:
             there = replace(there, study=study, updated_at=at, version=there.version + 1)
         state.studies[uid] = there
+
+    async def told(self, study_instance_uid: str) -> str:
+        """What is remembered of this study."""
+        return self._reader.state.told.get(study_instance_uid, "")
+
+    async def remember(self, told: Mapping[str, str]) -> None:
+        """Keep what an archive told last."""
+        self._reader.change().told.update(told)
 
     async def set_status(self, study_instance_uid: str, status: StudyStatus, at: datetime) -> None:
         """Tell what can be had of it now."""

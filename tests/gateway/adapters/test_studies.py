@@ -871,3 +871,50 @@ async def test_every_instance_of_the_index_is_named_once_for_the_archive_to_comp
     assert [uid async for uid in sqlite.instances()] == [
         "1.2.3.50.1.1.1", "1.2.3.50.1.1.2", "1.2.3.50.1.2.1", "1.2.3.50.5.1.1",
     ]  # fmt: skip
+
+
+# --- corrections ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_said_anew_stands_in_the_place_of_what_was_said(store: Store) -> None:
+    one = AccessionNumber(value="A1", authority=None)
+    await add(store, replace(WHOLE, description="Hnad", accession_numbers=(one,), institution="Valley"))
+    two = replace(one, value="A2")
+    said = replace(WHOLE, description="Hand", accession_numbers=(two,), series=(replace(FIRST, description="PA"),))
+    async with store.unit() as work:
+        await work.studies.add(arrived(said), WHOLE.patient, "", LATER, Origin.KNOWN, anew=True)
+    record = await record_of(store)
+    assert (record.study.description, record.study.accession_numbers) == ("Hand", (two,))
+    assert record.study.institution == said.institution
+    assert [each.description for each in record.study.series] == ["PA", SECOND.description]
+    assert record.study.instance_count == 3
+    assert record.version == 2
+    assert await found(store, accession_numbers=(("A2", None),)) == [UID]
+    assert await found(store, accession_numbers=(("A1", None),)) == []
+
+
+async def test_what_is_said_anew_and_was_said_already_is_no_new_version(store: Store) -> None:
+    await add(store, WHOLE)
+    before = await record_of(store)
+    async with store.unit() as work:
+        await work.studies.add(arrived(WHOLE), before.study.patient, "", LATER, Origin.KNOWN, anew=True)
+    assert await record_of(store) == before
+
+
+async def test_a_study_that_is_told_anew_of_another_patient_is_theirs(store: Store) -> None:
+    await add(store, WHOLE, of=patient(ANN))
+    async with store.unit() as work:
+        await work.studies.add(arrived(WHOLE), patient(BEN), "", LATER, Origin.KNOWN, anew=True)
+    assert (await record_of(store)).study.patient == patient(BEN)
+    for one, there in ((ANN, []), (BEN, [UID])):
+        assert await found(store, patient_ids=((one.value, one.authority),)) == there
+
+
+async def test_what_an_archive_told_is_remembered_until_it_tells_something_else(store: Store) -> None:
+    async with store.unit() as work:
+        await work.studies.remember({"1.2.3": "a", "1.2.4": "b"})
+    async with store.unit() as work:
+        await work.studies.remember({"1.2.3": "c"})
+        await work.studies.remember({})
+    async with store.view() as work:
+        assert [await work.studies.told(uid) for uid in ("1.2.3", "1.2.4", "1.2.5")] == ["c", "b", ""]

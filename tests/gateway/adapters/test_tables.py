@@ -103,7 +103,11 @@ def test_the_rows_of_the_ports_go_down_and_up_again_and_audit_stays(tmp_path: Pa
         left = set(inspect(connection).get_table_names())
         assert left == {
             "alembic_version",
-            *(name for name in metadata.tables if name.startswith(("audit_", "hl7_", "publications", "correlations"))),
+            *(
+                name
+                for name in metadata.tables
+                if name.startswith(("audit_", "hl7_", "publications", "correlations", "told_"))
+            ),
         }
         upgrade(connection)
         assert differences(connection) == []
