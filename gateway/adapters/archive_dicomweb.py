@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 import aiohttp
 
 from gateway.adapters.arrival import Reading
-from gateway.adapters.dicomweb_answers import arrived_of, first_value
+from gateway.adapters.dicomweb_answers import arrived_of, first_value, glimpse_of
 from gateway.adapters.dicomweb_client import PAGE, DicomwebClient
 from gateway.adapters.dicomweb_retrieve import DicomwebPlan, DicomwebRetrieve
 from gateway.adapters.dicomweb_store import DicomwebStore
 from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Coercion, Plan, StoreOutcome, Wanted
 from gateway.ports.clock import Clock
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.studies import ArrivedInstance, Glimpse
 from profiles.errors import ExchangeError, UnknownDocument
 from profiles.model.content import Pour
 from profiles.model.imaging import Study
@@ -106,23 +106,28 @@ class DicomwebArchive:
         """SOP Instance UIDs of what it has of a study; none: it has no such study."""
         return frozenset(await self._client.listing(study_instance_uid))
 
-    async def index(self, known: Callable[[str, int | None], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+    async def bare(self, study_instance_uid: str) -> None:
+        """Lay nothing over the study's heads any more."""
+        await self._overlays.clear(study_instance_uid)
+
+    async def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
         """Every instance that the archive has, study after study, as it tells of them.
 
-        A study that is `known` with its number of instances (0020,1208) is passed over, and so is one that vanishes
-        meanwhile; an instance without UIDs is not one.
+        A study that is `known` as it is listed is passed over, and so is one that vanishes meanwhile; an instance without
+        UIDs is not one.
         """
         offset = 0
         while True:
             page = await self._client.studies(offset)
+            updates = await self._client.updates([uid for each in page if (uid := first_value(each, "0020000D"))])
             for each in page:
-                if uid := first_value(each, "0020000D"):
-                    instances = first_value(each, "00201208")
-                    if await known(uid, int(instances) if instances.isdecimal() else None):
-                        continue
-                    for instance in await self._client.metadata(uid):
-                        if (told := arrived_of(instance, self._reading)) is not None:
-                            yield told
+                updated = updates.get(first_value(each, "0020000D"), "")
+                glimpse = glimpse_of(each, self._reading, updated)
+                if glimpse is None or await known(glimpse):
+                    continue
+                for instance in await self._client.metadata(glimpse.study_instance_uid):
+                    if (told := arrived_of(instance, self._reading)) is not None:
+                        yield told
             offset += len(page)
             if len(page) < PAGE:
                 return

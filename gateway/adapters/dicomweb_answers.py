@@ -13,7 +13,7 @@ import orjson
 
 from gateway.adapters.arrival import Reading
 from gateway.adapters.http import calling, hop_of
-from gateway.ports.studies import ArrivedInstance
+from gateway.ports.studies import ArrivedInstance, Glimpse
 from profiles.errors import (
     ExchangeError,
     OutOfResources,
@@ -30,6 +30,14 @@ from profiles.model.patient import NO_NAME, Patient, PersonName, Sex
 from profiles.wire.dicom.study import SYSTEMS
 
 ANSWER_BYTES: Final = 256 * 1024 * 1024  # the metadata of a study of 20,000 instances has been seen at 200 MB
+
+GLIMPSED: Final = (
+    "00080020", "00080030", "00080050", "00080061", "00080080", "00080090", "00081030", "00081032", "00100021",
+    "00200010", "00201208",
+)  # fmt: skip
+"""What is asked of every study in a search: date, time, accession number, modalities, institution, referring physician,
+description, procedure codes, issuer of the patient id, study id, number of instances."""
+_WHOSE_AND_HOW_MANY: Final = frozenset({"00100021", "00201208"})
 
 REFERENCED, FAILED = "00081199", "00081198"
 SOP_INSTANCE, REASON = "00081155", "00081197"
@@ -186,6 +194,21 @@ def arrived_of(dataset: dict[str, Any], reading: Reading) -> ArrivedInstance | N
     except ValueError:
         return None
     return ArrivedInstance(study=study, metadata=orjson.dumps(dataset))
+
+
+def glimpse_of(match: dict[str, Any], reading: Reading, updated: str) -> Glimpse | None:
+    """A study among the matches of a search. None: it lacks its UID, or what it says cannot be read."""
+    uid, instances = first_value(match, "0020000D"), first_value(match, "00201208")
+    said = [(tag, values(match, tag)) for tag in GLIMPSED if tag not in _WHOSE_AND_HOW_MANY]
+    try:
+        return Glimpse(
+            study_instance_uid=Uid(uid), patient=_patient(match, reading.authority),
+            instances=int(instances) if instances.isdecimal() else None,
+            said=orjson.dumps([(tag, sorted(orjson.dumps(one).decode() for one in found)) for tag, found in said]).decode(),
+            updated=updated,
+        )  # fmt: skip
+    except ValueError:
+        return None
 
 
 def _uid(text: str) -> Uid | None:

@@ -10,15 +10,16 @@ Source: DICOM PS3.18 10.4 (WADO-RS), 10.5 (STOW-RS), 10.6 (QIDO-RS), 8.7 (media 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
+import orjson
 
 from gateway.adapters.arrival import file_meta_of
-from gateway.adapters.dicomweb_answers import StoreAnswer, first_value, json_of, refusal
+from gateway.adapters.dicomweb_answers import GLIMPSED, StoreAnswer, first_value, json_of, refusal
 from gateway.adapters.http import calling, hop_of, idle_timeout
 from gateway.adapters.long_body import long_body_of
 from profiles.errors import MalformedMessage, PeerProtocolError, PeerRefused, PeerUnavailable, UnknownDocument
@@ -131,12 +132,16 @@ class DicomwebClient:
         return int(told) if told.isdecimal() else None
 
     async def _lookup(self, uid: str) -> list[dict[str, Any]]:
-        address = f"{self.native}/tools/lookup"
+        return await self._post("/tools/lookup", uid.encode("ascii"))
+
+    async def _post(self, path: str, body: bytes) -> list[dict[str, Any]]:
+        """A question to the archive's own interface."""
+        address = f"{self.native}{path}"
 
         async def asked() -> list[dict[str, Any]]:
             with calling(address):
                 async with self._session().post(
-                    address, data=uid.encode("ascii"), headers=self._headers, timeout=idle_timeout(IDLE_TIMEOUT_S)
+                    address, data=body, headers=self._headers, timeout=idle_timeout(IDLE_TIMEOUT_S)
                 ) as response:
                     if response.status != 200:
                         raise refusal(response.status, address)
@@ -145,8 +150,20 @@ class DicomwebClient:
         return await _twice(asked)
 
     async def studies(self, offset: int) -> list[dict[str, Any]]:
-        """A page of all studies, of at most `PAGE`."""
-        return await self._json(f"{self.base}/studies?limit={PAGE}&offset={offset}") or []
+        """A page of all studies, of at most `PAGE`, with what `glimpse_of` reads as far as the archive tells it."""
+        fields = "".join(f"&includefield={tag}" for tag in GLIMPSED)
+        return await self._json(f"{self.base}/studies?limit={PAGE}&offset={offset}{fields}") or []
+
+    async def updates(self, studies: Sequence[str]) -> Mapping[str, str]:
+        """When these were written to last, by Study Instance UID, as its own interface says; none: it has none."""
+        if self.native is None or not studies:
+            return {}
+        query = {"Level": "Study", "Expand": True, "Query": {"StudyInstanceUID": "\\".join(studies)}}
+        found: dict[str, list[str]] = {}
+        for each in await self._post("/tools/find", orjson.dumps(query)):
+            uid = str(each.get("MainDicomTags", {}).get("StudyInstanceUID", ""))
+            found.setdefault(uid, []).append(str(each.get("LastUpdate", "")))
+        return {uid: " ".join(sorted(times)) for uid, times in found.items()}
 
     async def metadata(self, study: str) -> list[dict[str, Any]]:
         """Of every instance of a study; none where it has vanished."""

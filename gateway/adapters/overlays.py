@@ -61,6 +61,20 @@ class Overlays:
             raise translated(error) from error
         self._seen[study_instance_uid] = after
 
+    async def clear(self, study_instance_uid: str) -> None:
+        """Lay nothing over it any more."""
+        if not await self.of(study_instance_uid):
+            return
+        try:
+            await self._compute.run(partial(self._remove, study_instance_uid))
+        except OSError as error:
+            raise translated(error) from error
+        self._seen[study_instance_uid] = ()
+
+    def _remove(self, study_instance_uid: str) -> None:
+        remove(self._path(study_instance_uid))
+        sync_folder(self._folder, self._sync)
+
     def _path(self, study_instance_uid: str) -> Path:
         return self._folder / f"{sha256(study_instance_uid.encode('ascii', 'replace')).hexdigest()[:32]}.json"
 

@@ -200,7 +200,8 @@ class Follow:
         ruled = (
             action
             for rule in self._rules
-            if rule.when is when and record is not None and rule.admits(record, now)
+            if rule.when is when and record is not None and record.status is not StudyStatus.UNKNOWN
+            if rule.admits(record, now)
             for action in rule.do
             if not job.peer or registry_of(action) != job.peer
         )

@@ -5,24 +5,30 @@ ADT. Somebody else's patient in it stays hidden until an ADT or a person says wh
 one (a new study, more or fewer instances, a study that is gone) is told to the rules, no faster than `per_minute`; what the
 first one finds is for a back-fill.
 
+What the archive itself corrects (a description, an accession number, a name, a date) is noticed by what its search tells
+of each study: what it told last is remembered in a few bytes, and a study is read again when it tells something else. A
+corrected name counts where nobody but the archive has told it: an ADT knows better. A study that has another patient id now
+is moved to that patient; where the id is not one of ours, it is out of sight until a person decides.
+
 What a newcomer gets wrong: pages of a search shift while they are read. A study that was not among them is only gone when
 the archive, asked for it alone, has nothing of it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
 
 from gateway.model.house import House
 from gateway.model.job import Direction, Event, ExchangeJob, Kind, State, Step, StepOutcome
-from gateway.model.study import StudyStatus
+from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store, Work
-from gateway.ports.studies import ArrivedInstance, Origin
+from gateway.ports.studies import ArrivedInstance, Glimpse, Origin
 from gateway.services.lookup import ask_whose
-from gateway.services.reconcile import Unsettled, settle
+from gateway.services.reconcile import Unsettled, settle, whoever_is
 from gateway.services.rules import When, happened
 from profiles.errors import IdentityConflict, PeerProtocolError
 from profiles.model.patient import Patient
@@ -40,13 +46,54 @@ MANY, SHARE = 20, 0.1  # more studies than both gone at once are a wrong address
 class Indexable(Protocol):
     """An archive that others fill too."""
 
-    def index(self, known: Callable[[str, int | None], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
-        """Every instance that the archive has, study after study, but for studies that are `known` with this count."""
+    def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+        """Every instance that the archive has, study after study, but for studies that are `known` as it lists them."""
+        ...
+
+    async def bare(self, study_instance_uid: str) -> None:
+        """What a merge laid over the heads of this study is not true any more."""
         ...
 
     async def listed(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs of what it has of a study; none: it has no such study."""
         ...
+
+
+class _Told(NamedTuple):
+    """What an archive told of a study, each in a few bytes."""
+
+    whose: str  # the patient id
+    who: str  # name, birth date and sex
+    said: str
+    updated: str
+
+    @classmethod
+    def of(cls, glimpse: Glimpse) -> "_Told":
+        whose = "|".join(map(str, glimpse.patient.identifiers[:1]))
+        return cls(_brief(whose), _who(glimpse.patient), _brief(glimpse.said), _brief(glimpse.updated))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """A study that is being read: what the archive told of it last (None: nothing yet), and now."""
+
+    before: _Told | None = None
+    now: _Told | None = None
+    anew: bool = False  # what is read stands in the place of what was known
+    patients: set[str] = field(default_factory=set)  # ids that its instances name
+    version: int | None = None  # of our record when the reading began, and how many instances it had; None: not begun
+    had: int = 0
+
+    @property
+    def moved(self) -> bool:
+        """Whether it has another patient id, and all of it: an archive may be in the middle of changing it."""
+        other = self.before is not None and self.now is not None and self.before.whose != self.now.whose
+        return other and len(self.patients) == 1
+
+    @property
+    def renamed(self) -> bool:
+        """Whether the patient is told of in another way."""
+        return self.before is not None and self.now is not None and self.before.who != self.now.who
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +103,11 @@ class _Walk:
     job: ExchangeJob
     first: bool
     seen: set[int] = field(default_factory=set)  # hashes of Study Instance UIDs: a tenth of what the UIDs take
+    reading: dict[str, _Reading] = field(default_factory=dict)  # by study; the one that is read, and the next one
+    told_first: dict[str, str] = field(
+        default_factory=dict
+    )  # studies of which it was not remembered what is told of them
+    moved: int = 0
     fewer: list[str] = field(default_factory=list)  # studies of which we have more than the archive tells
     instances: int = 0
     told: int = 0
@@ -66,9 +118,10 @@ class _Walk:
     def text(self) -> str:
         """For the timeline."""
         nameless = f"; {len(self.nameless)} without a patient id were passed over" if self.nameless else ""
+        moved = f"; {self.moved} have another patient now" if self.moved else ""
         return (
             f"{len(self.seen)} studies seen, {self.instances} instances read, {self.told} studies changed, "
-            f"{self.gone} gone{nameless}"
+            f"{self.gone} gone{moved}{nameless}"
         )
 
 
@@ -143,6 +196,7 @@ class Synchronise:
             walk.instances += 1
         if gathered:
             await self._add(walk, gathered, whole=True)
+        await self._remember(walk)
         for uid in walk.fewer:
             await self._compare(walk, uid)
         if not walk.first:
@@ -166,16 +220,40 @@ class Synchronise:
             await work.ledger.advance(job.id, Event.ANNOUNCED, now)
             await self._open(work, self._again)
 
-    async def _known(self, walk: _Walk, study_instance_uid: str, instances: int | None) -> bool:
-        """Whether we have as many instances of a study as the archive says it has, those that we hide too."""
-        walk.seen.add(hash(study_instance_uid))
+    async def _known(self, walk: _Walk, glimpse: Glimpse) -> bool:
+        """Whether we have as many instances of a study as the archive says it has, those that we hide too, and as it says.
+
+        Where it is not remembered what was said (it came by us, or before this was remembered), what is said now is right.
+        """
+        uid = str(glimpse.study_instance_uid)
+        walk.seen.add(hash(uid))
         async with self._store.view() as work:
-            record = await work.studies.get(study_instance_uid, everything=True)
-        if record is None or instances is None:
+            record = await work.studies.get(uid, everything=True)
+            told = await work.studies.told(uid)
+        reading = _Reading(before=_Told(*told.split()) if told else None, now=_Told.of(glimpse))
+        walk.reading[uid] = reading
+        if len(walk.reading) > 2:  # of one that has vanished nothing was read
+            del walk.reading[next(iter(walk.reading))]
+        if record is None or glimpse.instances is None:
+            reading.anew = record is not None and _corrected(reading, record)
             return False
-        if record.study.instance_count > instances:
-            walk.fewer.append(study_instance_uid)
-        return record.study.instance_count >= instances
+        if record.study.instance_count > glimpse.instances:
+            walk.fewer.append(uid)
+        reading.anew = _corrected(reading, record)
+        if record.study.instance_count < glimpse.instances or (reading.before or reading.now) != reading.now:
+            return False
+        del walk.reading[uid]
+        if reading.before is None and reading.now is not None:
+            walk.told_first[uid] = " ".join(reading.now)
+            if len(walk.told_first) >= BATCH:
+                await self._remember(walk)
+        return True
+
+    async def _remember(self, walk: _Walk) -> None:
+        if walk.told_first:
+            async with self._store.unit() as work:
+                await work.studies.remember(walk.told_first)
+            walk.told_first = {}
 
     async def _open(self, work: Work, after: timedelta = timedelta()) -> None:
         now = self._clock.now()
@@ -188,34 +266,78 @@ class Synchronise:
     async def _add(self, walk: _Walk, arrived: list[ArrivedInstance], *, whole: bool) -> None:
         now = self._clock.now()
         named = arrived[0].study.patient
-        uid = arrived[0].study.study_instance_uid
+        uid = str(arrived[0].study.study_instance_uid)
+        reading = walk.reading.get(uid) or _Reading()
+        reading.patients.update(each.study.patient.identifiers[0].value for each in arrived)
+        if reading.moved:
+            await self._archive.bare(uid)
         async with self._store.unit() as work:
-            patient = await work.identity.get(named.identifiers[0])
-            ours = named.identifiers[0].authority == self._house.patient_authority
-            if patient is None and ours:
-                patient = await work.identity.put(named, now)
             record = await work.studies.get(uid)
-            if record is not None:
-                patient = record.study.patient
+            if reading.version is None:
+                reading.version = record.version if record is not None else 0
+                reading.had = record.study.instance_count if record is not None else 0
+            others = await self._rename(work, named, reading) if record is not None else ()
+            patient = await self._patient(work, named, record, reading)
             try:
-                await work.studies.add(arrived, patient or named, "", now, Origin.KNOWN)
+                await work.studies.add(arrived, patient or named, "", now, Origin.KNOWN, anew=reading.anew)
             except IdentityConflict:
                 return
-            if record is None:
+            if record is None or (reading.moved and record.status in (StudyStatus.AVAILABLE, StudyStatus.UNKNOWN)):
                 status = StudyStatus.AVAILABLE if patient is not None else StudyStatus.UNKNOWN
                 await work.studies.set_status(uid, status, now)
-            if whole and not walk.first:
-                await self._tell(work, walk, uid, When.AVAILABLE)
+            if whole:
+                await self._read(work, walk, uid, reading)
+            for other in others:
+                if other != uid:
+                    await self._tell(work, walk, other, When.CHANGED)
             if whole and self._holds:
-                await self._hold(work, uid, named)
+                await self._hold(work, uid, named, again=reading.moved)
             await work.ledger.advance(walk.job.id, Event.PROGRESS, now)
 
-    async def _hold(self, work: Work, uid: str, foreign: Patient) -> None:
+    async def _patient(
+        self, work: Work, named: Patient, record: StudyRecord | None, reading: _Reading
+    ) -> Patient | None:
+        """Whose a study is that is told to be `named`'s. None: we do not know."""
+        identifier = named.identifiers[0]
+        if record is not None and not reading.moved and record.status is not StudyStatus.UNKNOWN:
+            return await whoever_is(work.identity, record.study.patient.identifiers[0]) or record.study.patient
+        patient = await whoever_is(work.identity, identifier)
+        if patient is None and identifier.authority == self._house.patient_authority:
+            patient = await work.identity.put(named, self._clock.now())
+        if record is not None and not reading.moved:
+            return record.study.patient if not reading.anew else patient  # hidden until a person says whose it is
+        return patient
+
+    async def _rename(self, work: Work, named: Patient, reading: _Reading) -> Sequence[str]:
+        """Correct one of our own patients whom only the archive has told of; answers their studies."""
+        there = await work.identity.get(named.identifiers[0]) if reading.renamed and not reading.moved else None
+        ours = named.identifiers[0].authority == self._house.patient_authority
+        if there is None or reading.before is None or not ours or _who(there) != reading.before.who:
+            return ()
+        now = self._clock.now()
+        corrected = replace(there, name=named.name, birth_date=named.birth_date, sex=named.sex)
+        return await work.studies.refresh(await work.identity.put(corrected, now), now)
+
+    async def _read(self, work: Work, walk: _Walk, uid: str, reading: _Reading) -> None:
+        """All of a study was read: remember what was told of it, and tell the rules what is other than it was."""
+        walk.reading.pop(uid, None)
+        if reading.now is not None and len(reading.patients) == 1:
+            await work.studies.remember({uid: " ".join(reading.now)})
+        record = await work.studies.get(uid)
+        if walk.first or record is None:
+            return
+        walk.moved += reading.moved
+        if not reading.anew or record.study.instance_count > reading.had:
+            await self._tell(work, walk, uid, When.AVAILABLE, unsettled=reading.moved)
+        elif record.version != reading.version:
+            await self._tell(work, walk, uid, When.CHANGED, unsettled=reading.moved)
+
+    async def _hold(self, work: Work, uid: str, foreign: Patient, *, again: bool) -> None:
         """List a study for a person whose patient is not settled, once: as if it had been pushed to us."""
         record = await work.studies.get(uid)
         if record is None or record.status is not StudyStatus.UNKNOWN:
             return
-        if await work.ledger.list(kinds=frozenset({Kind.STORE}), study_instance_uid=uid, limit=1):
+        if not again and await work.ledger.list(kinds=frozenset({Kind.STORE}), study_instance_uid=uid, limit=1):
             return
         now = self._clock.now()
         settled = await settle(work.identity, foreign, foreign.identifiers, self._house.patient_authority, now)
@@ -281,14 +403,36 @@ class Synchronise:
             walk.gone += gone
             await self._tell(work, walk, uid, When.GONE if gone else When.CHANGED)
 
-    async def _tell(self, work: Work, walk: _Walk, uid: str, when: When) -> None:
-        """The rules, one study after another."""
+    async def _tell(self, work: Work, walk: _Walk, uid: str, when: When, *, unsettled: bool = False) -> None:
+        """The rules, one study after another; `unsettled`: also of one that is out of sight, for it may be registered."""
         record = await work.studies.get(uid)
-        if record is None or record.status is StudyStatus.UNKNOWN:
+        if record is None or (record.status is StudyStatus.UNKNOWN and not unsettled):
             return
         due_at = self._clock.now() + walk.told * self._pause
         walk.told += 1
         await happened(work, self._clock, uid, str(record.study.patient.identifiers[0]), when, due_at)
+
+
+def _corrected(reading: _Reading, record: StudyRecord) -> bool:
+    """Whether the archive has corrected the study.
+
+    That something was written to one of a peer's is no correction: more of it may have come by us, and its manifest knows
+    what no header says.
+    """
+    before, now = reading.before, reading.now
+    if before is None or now is None:
+        return False
+    return before[:3] != now[:3] or (before != now and not record.source)
+
+
+def _who(patient: Patient) -> str:
+    """How a patient is told of, but for ids."""
+    born = patient.birth_date.dtm if patient.birth_date is not None else ""
+    return _brief(f"{astuple(patient.name)} {born} {patient.sex.value}")
+
+
+def _brief(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 async def _done(work: Work) -> bool:

@@ -21,6 +21,7 @@ from gateway.adapters.dicomweb_store import WHOLE_BYTES
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.overlays import Overlays
 from gateway.ports.archive import Stored
+from gateway.ports.studies import Glimpse
 from profiles.errors import (
     Duplicate,
     ExchangeError,
@@ -312,7 +313,10 @@ async def test_the_index_tells_of_every_instance(archive: DicomwebArchive, ct: S
     other = small_ct(tmp_path / "other", seed=9, patient=LOCAL)
     outcomes = await stored(archive, pour_of({**bodies_of(ct), **bodies_of(other)}))
 
-    async def unknown(study: str, instances: int | None) -> bool:
+    listed: list[Glimpse] = []
+
+    async def unknown(glimpse: Glimpse) -> bool:
+        listed.append(glimpse)
         return False
 
     told = {each.study.series[0].instances[0].sop_instance_uid: each.study async for each in archive.index(unknown)}
@@ -326,6 +330,10 @@ async def test_the_index_tells_of_every_instance(archive: DicomwebArchive, ct: S
         assert told[instance.sop_instance_uid] == replace(study, series=(replace(series, instances=(unknown,)),))
     every = {str(one.sop_instance_uid) for one in ct.instances}
     assert await archive.listed(str(ct.study_instance_uid)) == every
+    (glimpse,) = (each for each in listed if each.study_instance_uid == ct.study_instance_uid)
+    assert (glimpse.instances, glimpse.patient) == (len(ct.instances), told[ct.instances[0].sop_instance_uid].patient)
+    assert told[ct.instances[0].sop_instance_uid].description in glimpse.said
+    assert bool(glimpse.updated) == (archive._client.native is not None)
     assert await archive.listed("1.2.3.99") == frozenset()
 
 

@@ -15,14 +15,16 @@ from gateway.model.house import House
 from gateway.model.job import Event, ExchangeJob, Kind, State
 from gateway.model.study import StudyStatus
 from gateway.ports.store import Work
-from gateway.ports.studies import ArrivedInstance, Origin
+from gateway.ports.studies import ArrivedInstance, Glimpse, Origin
 from gateway.services.follow import Follow
 from gateway.services.operations import Operations
 from gateway.services.search import Search
 from gateway.services.synchronise import Synchronise
-from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.codes import Code
+from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
 from profiles.model.imaging import Study
-from profiles.model.patient import Patient
+from profiles.model.patient import Patient, PersonName
+from profiles.model.query import StudyCriteria
 from tests.support.clock import FixedClock
 from tests.support.registered import arrived, instance, patient, series, study
 
@@ -61,16 +63,27 @@ class Foreign:
         self.studies = studies
         self.read: list[str] = []
         self.shy: set[str] = set()
+        self.written: dict[str, str] = {}
+        self.bared: list[str] = []
 
     async def listed(self, study_instance_uid: str) -> frozenset[str]:
         every = [each for each in self.studies if each.study_instance_uid == study_instance_uid]
         return frozenset(str(one.sop_instance_uid) for each in every for _, one in each.instances())
 
-    async def index(self, known: Callable[[str, int | None], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+    async def bare(self, study_instance_uid: str) -> None:
+        self.bared.append(study_instance_uid)
+
+    async def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
         for each in self.studies:
-            if each.study_instance_uid in self.shy:
+            uid = str(each.study_instance_uid)
+            if uid in self.shy:
                 continue
-            if await known(each.study_instance_uid, each.instance_count):
+            said = f"{each.description} {each.accession_numbers} {each.started}"
+            glimpse = Glimpse(
+                study_instance_uid=uid, patient=each.patient, instances=each.instance_count, said=said,
+                updated=self.written.get(uid, ""),
+            )  # fmt: skip
+            if await known(glimpse):
                 continue
             self.read.append(each.study_instance_uid)
             for one in arrived(each):
@@ -403,3 +416,154 @@ async def test_a_held_study_of_the_archive_goes_to_the_patient_that_a_person_nam
     )  # fmt: skip
     assert (await operations.release(job.id, "ann", whose.identifiers[0])).state is State.READY
     assert await here.status("1.2.50.1") is StudyStatus.AVAILABLE
+
+
+# --- what the archive corrects ----------------------------------------------------------------------------------------
+
+
+async def corrected(here: Walked, **said: Any) -> None:
+    """The archive says something else of its first study; the house walks again."""
+    first, *rest = here.archive.studies
+    here.archive.studies = (replace(first, **said), *rest)
+    await here.walk()
+
+
+async def shown(here: Walked, uid: str = "1.2.50.1") -> Study:
+    async with here.store.view() as work:
+        record = await work.studies.get(uid)
+    assert record is not None
+    return record.study
+
+
+NUMBER = (AccessionNumber(value="A1", authority=None),)
+
+
+async def test_a_corrected_description_and_number_stand_in_the_place_of_what_was_said_and_are_told_once() -> None:
+    here = await walked(replace(held("1.2.50.1", OWN), description="Hnad", accession_numbers=NUMBER))
+    await corrected(here, description="Hand", accession_numbers=(replace(NUMBER[0], value="A2"),))
+    found = await shown(here)
+    assert (found.description, [each.value for each in found.accession_numbers]) == ("Hand", ["A2"])
+    assert await here.told() == [("1.2.50.1", "study.changed")]
+    await here.walk()
+    assert here.archive.read == ["1.2.50.1", "1.2.50.1"]
+    assert len(await here.told()) == 1
+
+
+async def test_a_correction_that_no_search_tells_is_noticed_where_the_archive_says_when_it_was_written() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    here.archive.written["1.2.50.1"] = "20260102T030405"
+    await corrected(here, procedure_codes=(Code(value="CTCHEST", system="99LOCAL", display="Chest"),))
+    assert [code.value for code in (await shown(here)).procedure_codes] == ["CTCHEST"]
+    assert await here.told() == [("1.2.50.1", "study.changed")]
+
+
+async def test_what_was_written_again_as_it_was_is_told_to_nobody() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    here.archive.written["1.2.50.1"] = "20260102T030405"
+    await here.walk()
+    assert here.archive.read == ["1.2.50.1", "1.2.50.1"]
+    assert await here.told() == []
+
+
+async def test_a_study_that_came_by_us_is_not_read_for_the_first_thing_that_is_told_of_it() -> None:
+    here = await walked()
+    fresh = held("1.2.50.1", OWN)
+    async with here.store.unit() as work:
+        await work.identity.put(fresh.patient, here.clock.now())
+        await work.studies.add(arrived(fresh), fresh.patient, "", here.clock.now())
+    here.archive.studies = (fresh,)
+    await here.walk()
+    assert here.archive.read == []
+    await corrected(here, description="Hand")
+    assert here.archive.read == ["1.2.50.1"]
+    assert (await shown(here)).description == "Hand"
+
+
+async def test_a_corrected_name_reaches_every_study_of_a_patient_whom_only_the_archive_has_told() -> None:
+    here = await walked(held("1.2.50.1", OWN), held("1.2.50.2", OWN))
+    whose = here.archive.studies[0].patient
+    await corrected(here, patient=replace(whose, name=PersonName(family="Quill", given="Zeb")))
+    for uid in ("1.2.50.1", "1.2.50.2"):
+        assert (await shown(here, uid)).patient.name.family == "Quill"
+    assert sorted(await here.told()) == [("1.2.50.1", "study.changed"), ("1.2.50.2", "study.changed")]
+
+
+async def test_a_name_that_a_feed_has_told_stands_against_the_archive() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    whose = here.archive.studies[0].patient
+    async with here.store.unit() as work:
+        fed = await work.identity.put(replace(whose, name=PersonName(family="Fed")), here.clock.now())
+        await work.studies.refresh(fed, here.clock.now())
+    await corrected(here, patient=replace(whose, name=PersonName(family="Quill")))
+    assert (await shown(here)).patient.name.family == "Fed"
+    async with here.store.view() as work:
+        kept = await work.identity.get(whose.identifiers[0])
+    assert kept is not None
+    assert kept.name.family == "Fed"
+
+
+async def test_a_study_with_another_patient_id_is_that_patients_from_then_on() -> None:
+    here = await walked(held("1.2.50.1", OWN), held("1.2.50.2", OWN))
+    other = patient(PatientIdentifier(value="P2", authority=OWN), family="Roe")
+    await corrected(here, patient=other)
+    assert (await shown(here)).patient.identifiers == other.identifiers
+    assert (await shown(here, "1.2.50.2")).patient.identifiers != other.identifiers
+    assert await here.told() == [("1.2.50.1", "study.changed")]
+    assert here.archive.bared == ["1.2.50.1"]
+    async with here.store.view() as work:
+        of_other = StudyCriteria(patient_ids=(("P2", OWN),))
+        page = await work.studies.search(of_other)
+    assert [each.study.study_instance_uid for each in page.records] == ["1.2.50.1"]
+
+
+async def test_a_study_that_gets_an_id_of_nobody_here_is_hidden_told_and_held() -> None:
+    here = Walked(held("1.2.50.1", OWN), holds=True)
+    await here.synchronise.begin()
+    await here.walk()
+    await corrected(here, patient=patient(PatientIdentifier(value="X9", authority=THEIRS)))
+    assert await here.status("1.2.50.1") is StudyStatus.UNKNOWN
+    assert await here.told() == [("1.2.50.1", "study.changed")]
+    (job,) = await waiting(here)
+    assert (job.kind, job.study_instance_uid) == (Kind.STORE, "1.2.50.1")
+
+
+async def test_an_archive_in_the_middle_of_moving_a_study_is_looked_at_again() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    (before,) = here.archive.studies
+    one, two = before.series[0].instances
+    other = patient(PatientIdentifier(value="P2", authority=OWN), family="Roe")
+
+    def part(whose: Patient, kept: Any) -> Study:
+        return replace(before, patient=whose, series=(replace(before.series[0], instances=(kept,)),))
+
+    halves = (part(other, one), part(before.patient, two))
+
+    class Halfway(Foreign):
+        async def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+            listed = Glimpse(study_instance_uid="1.2.50.1", patient=other, instances=2)
+            if not await known(listed):
+                for half in halves:
+                    for each in arrived(half):
+                        yield each
+
+    whole = here.archive
+    here.synchronise._archive = Halfway(before)
+    await here.walk()
+    assert (await shown(here)).patient.identifiers == before.patient.identifiers
+    here.synchronise._archive = whole
+    await corrected(here, patient=other)
+    assert (await shown(here)).patient.identifiers == other.identifiers
+
+
+async def test_a_study_that_a_merge_has_given_to_another_stays_theirs_when_its_description_is_corrected() -> None:
+    here = await walked(held("1.2.50.1", OWN))
+    survivor = patient(PatientIdentifier(value="P7", authority=OWN), family="Roe")
+    async with here.store.unit() as work:
+        await work.identity.put(survivor, here.clock.now())
+        gone = here.archive.studies[0].patient.identifiers[0]
+        merged = await work.identity.merge(gone, survivor.identifiers[0], here.clock.now())
+        await work.studies.merge(gone, merged, here.clock.now())
+    await corrected(here, description="Hand")
+    found = await shown(here)
+    assert (found.patient.identifiers[0], found.description) == (survivor.identifiers[0], "Hand")
+    assert here.archive.bared == []
