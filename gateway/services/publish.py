@@ -33,6 +33,8 @@ from gateway.ports.publications import Publication
 from gateway.ports.store import Store, Work
 from gateway.services.ingest import study_fact
 from gateway.services.lookup import Lookup
+from gateway.services.provide import addressed
+from gateway.services.reconcile import whoever_is
 from profiles.errors import Busy, ExchangeError, RequestError, RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
 from profiles.model.document import (
@@ -55,7 +57,6 @@ from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xdsi.rad68 import (
     DEFAULTS,
-    RAD_68,
     CodeSet,
     ProvideAndRegisterRequest,
     SiteCodes,
@@ -158,7 +159,13 @@ class Publish:
             patient = await work.identity.get(record.study.patient.identifiers[0]) if record is not None else None
         before = before or Publication(study_instance_uid=study_instance_uid, peer=registry, at=self._clock.now())
         if record is not None and record.status in GONE:
-            return await self._withdraw(job, before, peer)
+            return await self._withdraw(job, before, peer, "the study is gone")
+        left = ""
+        if record is not None and await self._moved(before, record):
+            before, left = await self._withdraw_from_other(job, before, peer)
+            if record.status is StudyStatus.UNKNOWN:
+                _complain(left, peer)
+                return Published.WITHDRAWN
         if record is None or record.status is not StudyStatus.AVAILABLE or patient is None:
             raise UnknownDocument("the study is not available here", cure="Wait until it has arrived, or accept it")
         known = tuple(dict.fromkeys((*patient.identifiers, *record.study.patient.identifiers)))
@@ -182,7 +189,40 @@ class Publish:
             except ExchangeError as refused:
                 if refused.code not in NOT_REPLACEABLE or place == len(targets):
                     raise
+        _complain(left, peer)
         return Published.TAKEN
+
+    async def _moved(self, before: Publication, record: StudyRecord) -> bool:
+        """Whether what is registered names a patient who is another one than the study's.
+
+        One who was merged with the study's is not: registries follow merges by themselves.
+        """
+        if before.patient_id is None or not (before.in_force or before.offered):
+            return False
+        async with self._store.view() as work:
+            registered = await whoever_is(work.identity, before.patient_id)
+            now = await whoever_is(work.identity, record.study.patient.identifiers[0]) or record.study.patient
+        return registered is not None and set(registered.identifiers).isdisjoint(now.identifiers)
+
+    async def _withdraw_from_other(
+        self, job: ExchangeJob, before: Publication, peer: Peer | None
+    ) -> tuple[Publication, str]:
+        """No document of one patient replaces one of another (XDSPatientIdDoesNotMatch): the entry is deprecated.
+
+        Answers what is registered then, and the entry that a peer keeps because it takes no updates; "": none.
+        """
+        left = ""
+        if peer is not None and ITI_57.id not in peer.endpoints:
+            left = before.entry_uuid
+            await self._keep(replace(before, in_force=False, offered=(), at=self._clock.now()))
+            await self._note(
+                job, peer.name, f"The study is another patient's now, and {peer.name} has the entry {left}"
+            )
+        else:
+            await self._withdraw(job, before, peer, "the study is another patient's now")
+        async with self._store.view() as work:
+            after = await work.publications.get(before.study_instance_uid, before.peer)
+        return after or before, left
 
     async def has_news(self, study_instance_uid: str, registry: str, *, on_demand: bool = False) -> bool:
         """Whether `share` would send something, or could not tell: then its exchange says why."""
@@ -297,16 +337,17 @@ class Publish:
     def _sent(
         self, peer: Peer, submission: Submission, offer: _Offer, job: ExchangeJob, facts: Facts
     ) -> AbstractAsyncContextManager[Call[RegistryResponse]]:
-        """With its document (RAD-68), or without (ITI-61)."""
+        """With its document (RAD-68, or as the peer takes manifests), or without (ITI-61)."""
         if offer.document is None:
             on_demand = RegisterOnDemandRequest(submission=submission)
             return self._peers.call(ITI_61, peer, on_demand, exchange_id=job.id, facts=facts)
         documents = {offer.entry.entry_uuid: offer.document[0]}
         request = ProvideAndRegisterRequest(submission=submission, documents=documents)
-        return self._peers.call(RAD_68, peer, request, exchange_id=job.id, facts=facts)
+        way, request = addressed(peer, request)
+        return self._peers.call(way, peer, request, exchange_id=job.id, facts=facts)
 
-    async def _withdraw(self, job: ExchangeJob, before: Publication, peer: Peer | None) -> Published:
-        """Nothing of the study is left: its entry is not to promise it.
+    async def _withdraw(self, job: ExchangeJob, before: Publication, peer: Peer | None, why: str) -> Published:
+        """The entry is not to promise the study any more.
 
         Source: RAD TF-2 4.68 (RAD68-007).
         """
@@ -314,17 +355,17 @@ class Publish:
             await self._note(job, before.peer, "The study is gone, and nothing is registered of it")
             return Published.NOTHING
         if peer is not None:
-            await self._deprecate(job, before, peer)
+            await self._deprecate(job, before, peer, why)
             return Published.WITHDRAWN
         now = self._clock.now()
         async with self._store.unit() as work:
             await _unchanged(work, before)
             await work.registry.set_status(before.entry_uuid, AvailabilityStatus.DEPRECATED, now)
             await work.publications.keep(replace(before, in_force=False, at=now))
-        await self._note(job, "", "The study is gone: its entry is deprecated")
+        await self._note(job, "", f"{why[0].upper()}{why[1:]}: its entry is deprecated")
         return Published.WITHDRAWN
 
-    async def _deprecate(self, job: ExchangeJob, before: Publication, peer: Peer) -> None:
+    async def _deprecate(self, job: ExchangeJob, before: Publication, peer: Peer, why: str) -> None:
         """Change the status of the one entry that is in force at a peer: the last offered that it took, or the one before.
 
         Source: ITI TF-2 3.57.4.1.2 (update availability status).
@@ -332,13 +373,13 @@ class Publish:
         targets = [*before.offered, *([before.entry_uuid] if before.in_force else [])]
         if ITI_57.id not in peer.endpoints or before.patient_id is None:
             raise RuleViolation(
-                f"the study is gone, and the registry of {peer.name} has the entry {targets[-1]}",
+                f"{why}, and the registry of {peer.name} has the entry {targets[-1]}",
                 cure="Have it deprecated there, then give this exchange up; an endpoint for ITI-57 does it by itself",
             )
         codes = await self._compute.run(self._codes)
         for place, target in enumerate(targets, start=1):
             try:
-                await self._update(job, before.patient_id, target, codes, peer)
+                await self._update(job, before.patient_id, target, codes, peer, why)
                 break
             except ExchangeError as refused:
                 if refused.code not in NOT_REPLACEABLE or place == len(targets):
@@ -346,7 +387,7 @@ class Publish:
         await self._keep(replace(before, in_force=False, offered=(), at=self._clock.now()))
 
     async def _update(
-        self, job: ExchangeJob, identifier: PatientIdentifier, target: str, codes: SiteCodes, peer: Peer
+        self, job: ExchangeJob, identifier: PatientIdentifier, target: str, codes: SiteCodes, peer: Peer, why: str
     ) -> None:
         set_uuid = self._uuid()
         change = Association(
@@ -367,7 +408,7 @@ class Publish:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
                 raise refused
-            call.learned(text="The study is gone: our entry was deprecated")
+            call.learned(text=f"{why[0].upper()}{why[1:]}: our entry was deprecated")
 
     def _facts(self, peer: Peer, identifier: PatientIdentifier) -> Facts:
         return Facts(
@@ -411,6 +452,19 @@ def manifest_of(record: StudyRecord, house: House, clock: Clock) -> Manifest:
         institution=record.study.institution or house.name,
         manufacturer="radgate",
     )
+
+
+def _complain(left: str, peer: Peer | None) -> None:
+    """Have a person deprecate what we cannot.
+
+    Raises:
+        RuleViolation: There is such an entry.
+    """
+    if left and peer is not None:
+        raise RuleViolation(
+            f"the study is another patient's now, and the registry of {peer.name} has the entry {left} for the one before",
+            cure="Have it deprecated there, then give this exchange up; an endpoint for ITI-57 does it by itself",
+        )
 
 
 async def _keep_document(work: Work, offer: _Offer) -> None:

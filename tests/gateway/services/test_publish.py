@@ -424,3 +424,82 @@ async def test_a_study_that_is_not_whole_or_not_settled_is_not_published(scene: 
     await scene.have(with_instances(2), status)
     with pytest.raises(UnknownDocument, match="not available"):
         await scene.share()
+
+
+# --- a study that has another patient now -----------------------------------------------------------------------------
+
+BOTH = (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
+ROE = patient(
+    PatientIdentifier(value="V2", authority=HOUSE.patient_authority),
+    PatientIdentifier(value="D2", authority=HOUSE.domain_authority), family="Roe",
+)  # fmt: skip
+
+
+async def moved(scene: Scene, to: Patient = ROE, status: StudyStatus = StudyStatus.AVAILABLE) -> None:
+    """The archive says that the study is another patient's."""
+    async with scene.store.unit() as work:
+        if status is StudyStatus.AVAILABLE:
+            await work.identity.put(to, NOON)
+        await work.studies.add(arrived(with_instances(2)), to, "", NOON, anew=True)
+        await work.studies.set_status(UID, status, NOON)
+
+
+async def test_our_own_entry_for_the_patient_before_is_deprecated_and_one_for_the_new_one_registered(
+    scene: Scene,
+) -> None:
+    await scene.share("")
+    (first,) = await entries(scene.store, *BOTH)
+    await moved(scene)
+    assert await scene.share("") is Published.TAKEN
+    before, after = await entries(scene.store, *BOTH)
+    assert (before.entry_uuid, before.patient_id) == (first.entry_uuid, THEIRS)
+    assert before.availability_status is AvailabilityStatus.DEPRECATED
+    assert (after.patient_id, after.availability_status) == (ROE.identifiers[1], AvailabilityStatus.APPROVED)
+    assert await replaced(scene.store, after) == []
+    assert (await scene.known("")).entry_uuid == after.entry_uuid
+
+
+async def test_a_peer_that_takes_updates_has_its_entry_deprecated(scene: Scene) -> None:
+    scene.region.peer = replace(
+        scene.region.peer, endpoints={**scene.region.peer.endpoints, "ITI-57": "http://region/soap/registry"}
+    )
+    await scene.share()
+    await moved(scene)
+    assert await scene.share() is Published.TAKEN
+    before, after = await entries(scene.region.store, *BOTH)
+    assert [before.availability_status, after.availability_status] == [
+        AvailabilityStatus.DEPRECATED, AvailabilityStatus.APPROVED,
+    ]  # fmt: skip
+    assert (before.patient_id, after.patient_id) == (THEIRS, ROE.identifiers[1])
+
+
+async def test_a_peer_that_takes_none_gets_the_new_entry_and_a_person_is_told_of_the_old_one(scene: Scene) -> None:
+    await scene.share()
+    (first,) = await entries(scene.region.store, *BOTH)
+    await moved(scene)
+    with pytest.raises(RuleViolation, match=first.entry_uuid):
+        await scene.share()
+    assert [each.patient_id for each in await entries(scene.region.store, *BOTH)] == [THEIRS, ROE.identifiers[1]]
+    assert await scene.share() is Published.UNCHANGED
+
+
+async def test_a_study_of_nobody_whom_we_know_has_no_entry_any_more(scene: Scene) -> None:
+    await scene.share("")
+    await moved(scene, patient(PatientIdentifier(value="X9", authority=Oid("1.2.99"))), StudyStatus.UNKNOWN)
+    assert await scene.share("") is Published.WITHDRAWN
+    (entry,) = await entries(scene.store, *BOTH)
+    assert entry.availability_status is AvailabilityStatus.DEPRECATED
+    assert not (await scene.known("")).in_force
+
+
+async def test_patients_who_were_merged_are_one_and_the_entry_is_replaced(scene: Scene) -> None:
+    await scene.share("")
+    async with scene.store.unit() as work:
+        await work.identity.put(ROE, NOON)
+        for gone, stays in zip(WHO.identifiers, ROE.identifiers, strict=True):
+            survivor = await work.identity.merge(gone, stays, NOON)
+            await work.registry.merge(gone, stays, NOON)
+            await work.studies.merge(gone, survivor, NOON)
+    assert await scene.share("") is Published.TAKEN
+    _, after = await entries(scene.store, *BOTH)
+    assert len(await replaced(scene.store, after)) == 1
