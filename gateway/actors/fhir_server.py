@@ -5,6 +5,7 @@ from gateway.model.house import House
 from gateway.model.study import StudyRecord
 from gateway.services.exchange import Exchange
 from gateway.services.search import Search
+from profiles.describe.capability import interactions_of
 from profiles.ehr.capabilities import CAPABILITIES, CapabilitiesRequest, CapabilitiesResponse
 from profiles.ehr.profile import TRANSACTIONS
 from profiles.ehr.read_endpoint import READ_ENDPOINT, ReadEndpointRequest, ReadEndpointResponse
@@ -42,9 +43,7 @@ class FhirServer:
     @answers(CAPABILITIES)
     async def capabilities(self, request: CapabilitiesRequest, exchange: Exchange) -> CapabilitiesResponse:
         """What we do, made from the transactions that we serve."""
-        return CapabilitiesResponse(
-            software=self._software, interactions=tuple(each.interaction for each in TRANSACTIONS)
-        )
+        return CapabilitiesResponse(software=self._software, interactions=interactions_of(TRANSACTIONS))
 
     @answers(SEARCH_IMAGING_STUDIES)
     async def search_imaging_studies(

@@ -29,6 +29,7 @@ from gateway.model.peer import DEFAULT_TOLERANCES, Caller, Peer, Tolerance
 from gateway.ports.clock import Clock
 from gateway.ports.objects import Objects, Spool
 from gateway.ports.replies import Replies
+from profiles.describe.wsdl import encode_wsdl
 from profiles.errors import (
     Busy,
     ExchangeError,
@@ -44,7 +45,6 @@ from profiles.wire.soap.fault import ACTION_NOT_SUPPORTED, encode_fault, fault_c
 from profiles.wire.soap.message import Packaging, Stamp
 from profiles.wire.soap.mtom import Packed, SoapLimits, SoapMessage, pack, read_message
 from profiles.wire.soap.names import SOAP_XML
-from profiles.wire.soap.wsdl import Operation, encode_wsdl
 from profiles.xua.iti40 import user_of
 
 QUERY_BYTES = RAW_BYTES  # audit quotes no larger request
@@ -134,9 +134,8 @@ class SoapListener:
         """`?wsdl`: what is served here, in our own words."""
         if "wsdl" not in {name.lower() for name in request.query}:
             raise web.HTTPMethodNotAllowed("GET", ["POST"])
-        operations = [_operation(each.transaction) for each in self._served[address].values()]
         here = f"{self._base_url}{request.path}" if self._base_url else str(request.url.with_query(None))
-        body = encode_wsdl(here, operations)
+        body = encode_wsdl(here, [each.transaction for each in self._served[address].values()])
         return web.Response(body=body, content_type="text/xml", charset="utf-8")
 
     async def _post(self, address: str, request: web.Request) -> web.StreamResponse:
@@ -364,18 +363,6 @@ def _dispatch(
     _hold_to_tolerances(findings, post.caller.peer)
     message.findings = findings
     return asked
-
-
-def _operation(transaction: SoapTransaction[Any, Any]) -> Operation:
-    return Operation(
-        id=transaction.id,
-        name=transaction.name,
-        request_action=transaction.request_action,
-        response_action=transaction.response_action,
-        request_element=transaction.request_element,
-        response_element=transaction.response_element,
-        mtom=transaction.packaging is Packaging.MTOM,
-    )
 
 
 def _packaging_finding(transaction: SoapTransaction[Any, Any], packaging: Packaging) -> Finding:

@@ -10,7 +10,15 @@ import pytest
 
 from tests.house.modules import ROOT, modules
 
-ROOMS = ("profiles/wire", "gateway/services", "gateway/actors", "gateway/inbound", "gateway/adapters", "gateway/model")
+ROOMS = (
+    "profiles/wire",
+    "profiles/describe",
+    "gateway/services",
+    "gateway/actors",
+    "gateway/inbound",
+    "gateway/adapters",
+    "gateway/model",
+)
 
 PROVED_BY = {
     # --- wire: pieces of one codec are proved through it ---

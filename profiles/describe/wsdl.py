@@ -8,8 +8,10 @@ Source: WSDL 1.1, its SOAP 1.2 binding, and WS-Addressing 1.0 metadata (wsam:Act
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
+from profiles.transaction import SoapTransaction
+from profiles.wire.soap.message import Packaging
 from profiles.wire.xml import attribute, text
 
 TARGET = "urn:radgate:soap"
@@ -25,27 +27,8 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One transaction of an address. Elements are `{namespace}name`; "": not said."""
-
-    id: str
-    name: str
-    request_action: str
-    response_action: str
-    request_element: str = ""
-    response_element: str = ""
-    mtom: bool = False
-
-    @property
-    def label(self) -> str:
-        """The name as WSDL can write it: `RegistryStoredQuery`."""
-        words = re.findall(r"[A-Za-z0-9]+", self.name) or re.findall(r"[A-Za-z0-9]+", self.id)
-        return "".join(word[0].upper() + word[1:] for word in words)
-
-
-def encode_wsdl(address: str, operations: Sequence[Operation]) -> bytes:
-    """The description of one address and 1..n operations."""
+def encode_wsdl(address: str, operations: Sequence[SoapTransaction[Any, Any]]) -> bytes:
+    """The description of one address and 1..n transactions that are served there, each an operation."""
     elements = {element for each in operations for element in (each.request_element, each.response_element) if element}
     namespaces: dict[str, set[str]] = {}
     for element in elements:
@@ -53,14 +36,14 @@ def encode_wsdl(address: str, operations: Sequence[Operation]) -> bytes:
         namespaces.setdefault(namespace, set()).add(name)
     prefixes = {namespace: f"n{index}" for index, namespace in enumerate(sorted(namespaces))}
 
-    def message(operation: Operation, suffix: str, element: str) -> str:
+    def message(operation: SoapTransaction[Any, Any], suffix: str, element: str) -> str:
         if element:
             namespace, _, name = element[1:].partition("}")
             prefix = prefixes[namespace]
             refers = f'element="{prefix}:{attribute(name)}" xmlns:{prefix}="{attribute(namespace)}"'
         else:
             refers = 'type="xsd:anyType"'
-        return f'  <wsdl:message name="{operation.label}{suffix}"><wsdl:part name="body" {refers}/></wsdl:message>\n'
+        return f'  <wsdl:message name="{_label(operation)}{suffix}"><wsdl:part name="body" {refers}/></wsdl:message>\n'
 
     pieces = [_HEAD, "  <wsdl:types>\n"]
     pieces.extend(_schema(namespace, sorted(namespaces[namespace])) for namespace in sorted(namespaces))
@@ -70,10 +53,10 @@ def encode_wsdl(address: str, operations: Sequence[Operation]) -> bytes:
         pieces.append(message(each, "Response", each.response_element))
     pieces.append('  <wsdl:portType name="PortType">\n')
     pieces.extend(
-        f'    <wsdl:operation name="{each.label}">\n'
+        f'    <wsdl:operation name="{_label(each)}">\n'
         f"      <wsdl:documentation>{text(each.id)} {text(each.name)}</wsdl:documentation>\n"
-        f'      <wsdl:input message="r:{each.label}Request" wsam:Action="{attribute(each.request_action)}"/>\n'
-        f'      <wsdl:output message="r:{each.label}Response" wsam:Action="{attribute(each.response_action)}"/>\n'
+        f'      <wsdl:input message="r:{_label(each)}Request" wsam:Action="{attribute(each.request_action)}"/>\n'
+        f'      <wsdl:output message="r:{_label(each)}Response" wsam:Action="{attribute(each.response_action)}"/>\n'
         f"    </wsdl:operation>\n"
         for each in operations
     )
@@ -83,8 +66,12 @@ def encode_wsdl(address: str, operations: Sequence[Operation]) -> bytes:
         '    <soap12:binding style="document" transport="http://schemas.xmlsoap.org/soap/http"/>\n'
     )
     pieces.extend(
-        f'    <wsdl:operation name="{each.label}">\n'
-        + ("      <wsp:Policy><wsoma:OptimizedMimeSerialization/></wsp:Policy>\n" if each.mtom else "")
+        f'    <wsdl:operation name="{_label(each)}">\n'
+        + (
+            "      <wsp:Policy><wsoma:OptimizedMimeSerialization/></wsp:Policy>\n"
+            if each.packaging is Packaging.MTOM
+            else ""
+        )
         + f'      <soap12:operation soapAction="{attribute(each.request_action)}" style="document"/>\n'
         f'      <wsdl:input><soap12:body use="literal"/></wsdl:input>\n'
         f'      <wsdl:output><soap12:body use="literal"/></wsdl:output>\n'
@@ -100,6 +87,12 @@ def encode_wsdl(address: str, operations: Sequence[Operation]) -> bytes:
         "</wsdl:definitions>\n"
     )
     return "".join(pieces).encode()
+
+
+def _label(operation: SoapTransaction[Any, Any]) -> str:
+    """The name as WSDL can write it: `RegistryStoredQuery`."""
+    words = re.findall(r"[A-Za-z0-9]+", operation.name) or re.findall(r"[A-Za-z0-9]+", operation.id)
+    return "".join(word[0].upper() + word[1:] for word in words)
 
 
 def _schema(namespace: str, names: Sequence[str]) -> str:

@@ -1,15 +1,18 @@
 """The WSDL that an address serves: a stranger's tool loads it without fetching anything and lists what it may ask."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from lxml import etree
 
-from profiles.wire.soap.wsdl import Operation, encode_wsdl
+from profiles.describe.wsdl import encode_wsdl
 from tests.support.soap import client_of
+from tests.support.toy_soap import QUERY, SUBMIT
 
 ADDRESS = "https://localhost:8443/soap/x?a=1&b=2"
 OPERATIONS = (
-    Operation(
+    replace(
+        QUERY,
         id="TOY-1",
         name="Registry Stored Query",
         request_action="urn:x:Query",
@@ -17,16 +20,24 @@ OPERATIONS = (
         request_element="{urn:x:query&more}Ask",
         response_element="{urn:x:query&more}Answer",
     ),
-    Operation(
+    replace(
+        SUBMIT,
         id="TOY-2",
         name="Provide and Register Document Set-b",
         request_action="urn:x:Provide",
         response_action="urn:x:ProvideResponse",
         request_element="{urn:y}Provide",
         response_element="{urn:x:query&more}Answer",
-        mtom=True,
     ),
-    Operation(id="TOY-3", name="Bare", request_action="urn:x:Bare", response_action="urn:x:BareResponse"),
+    replace(
+        QUERY,
+        id="TOY-3",
+        name="Bare",
+        request_action="urn:x:Bare",
+        response_action="urn:x:BareResponse",
+        request_element="",
+        response_element="",
+    ),
 )
 
 
