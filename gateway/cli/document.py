@@ -1,6 +1,7 @@
 """`radgate document`: documents here and elsewhere."""
 
 import getpass
+import mimetypes
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from gateway.cli.options import (
     JsonOption,
 )
 
-document_cli = typer.Typer(no_args_is_help=True, help="Documents here and elsewhere: find, get, submit a report.")
+document_cli = typer.Typer(no_args_is_help=True, help="Documents here and elsewhere: find, get, submit, replace.")
 
 
 AtOption = Annotated[str, typer.Option("--at", help="A peer that has a registry; without it, our own.")]
@@ -61,31 +62,96 @@ def document_get(
     saying.show({"file": str(to), "size_bytes": size}, as_json, saying.facts((("file", to), ("bytes", f"{size:,}"))))
 
 
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The document.")]
+MimeOption = Annotated[str, typer.Option("--mime", help="Its media type; without it, what its name says.")]
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="Its format, as VALUE^SYSTEM^DISPLAY; without it, of a report its kind, else none."),
+]
+ByOption = Annotated[
+    str, typer.Option("--by", help="RAD-68, ITI-41 or ITI-80; without it, the first that the peer has an endpoint for.")
+]
+HomeOption = Annotated[
+    str, typer.Option("--home", help="The community that it is for, if the peer speaks for several.")
+]
+
+
 @document_cli.command(
     "submit",
     epilog=saying.examples(
         "radgate document submit report.pdf --study 1.2.840.1 --to Region --class 'REPORTS^1.2.3.8^Reports'",
-        "radgate document submit better.pdf --study 1.2.840.1 --to Region --class … --replaces urn:uuid:…",
+        "radgate document submit letter.txt --patient 'D55^^^&1.2.3.9&ISO' --to Hillside --class 'LETTERS^1.2.3.8^Letters'",
+        "radgate document submit letter.txt --patient … --to Hub --home urn:oid:1.2.4.1 --class …",
     ),
 )
 def document_submit(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A report: PDF or CDA.")],
-    study: Annotated[str, typer.Option(help="Study Instance UID of the study that it reports on.")],
+    file: FileArgument,
     to: Annotated[str, typer.Option(help="The peer that takes it.")],
     class_code: Annotated[str, typer.Option("--class", help="Its class, as VALUE^SYSTEM^DISPLAY.")],
+    study: Annotated[str, typer.Option(help="Study Instance UID of the study that it reports on (PDF or CDA).")] = "",
+    patient: Annotated[str, typer.Option(help="Whose it is, as ID^^^&OID&ISO, if it is no report.")] = "",
     type_code: Annotated[str, typer.Option("--type", help="Its type; without it, the table's default.")] = "",
+    format_code: FormatOption = "",
+    mime: MimeOption = "",
     title: Annotated[str, typer.Option(help="Without it, the title in it, or the study's description.")] = "",
-    replaces: Annotated[str, typer.Option(help="entryUUID of the report that it takes the place of.")] = "",
+    replaces: Annotated[str, typer.Option(help="entryUUID of the document that it takes the place of.")] = "",
+    by: ByOption = "",
+    home: HomeOption = "",
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Provide a report of a study to a peer, and wait for the answer."""
+    """Provide a report of a study, or any document of a patient, to a peer, and wait for the answer."""
+    if bool(study) == bool(patient):
+        saying.fail(saying.Exit.USAGE, "A document is of a study or of a patient.", "Give either --study or --patient.")
+    _sent(
+        asking.Running(config, data), "/documents", file, as_json, study=study, patient=patient, to=to, title=title,
+        replaces=replaces, by=by, home=home, mime=mime or _guessed(file),
+        **{"class": class_code, "type": type_code, "format": format_code},
+    )  # fmt: skip
+
+
+@document_cli.command(
+    "replace",
+    epilog=saying.examples(
+        "radgate document replace 1.2.826.0.1.99 better.pdf --at Region",
+        "radgate document replace 1.2.826.0.1.99 addendum.pdf --at Region --append",
+    ),
+)
+def document_replace(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="uniqueId of the former one.")],
+    file: FileArgument,
+    at: AtOption = "",
+    append: Annotated[bool, typer.Option("--append", help="It is added to the former one, which stays.")] = False,
+    transform: Annotated[bool, typer.Option("--transform", help="It is another form of it, which stays.")] = False,
+    class_code: Annotated[str, typer.Option("--class", help="Its class; without it, the former one's.")] = "",
+    type_code: Annotated[str, typer.Option("--type", help="Its type; without it, the former one's.")] = "",
+    format_code: FormatOption = "",
+    mime: MimeOption = "",
+    title: Annotated[str, typer.Option(help="Without it, the title in it, or the former one's.")] = "",
+    by: ByOption = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a document in the place of one that is registered; what is not said is as it was of the former one."""
+    if append and transform:
+        saying.fail(saying.Exit.USAGE, "It is one or the other.", "Give --append or --transform.")
+    relation = "append" if append else "transform" if transform else "replace"
+    _sent(
+        asking.Running(config, data), f"/documents/{quote(document, safe='')}/replace", file, as_json, at=at,
+        title=title, by=by, mime=mime or _guessed(file), relation=relation,
+        **{"class": class_code, "type": type_code, "format": format_code},
+    )  # fmt: skip
+
+
+def _guessed(file: Path) -> str:
+    return mimetypes.guess_type(file.name)[0] or ""
+
+
+def _sent(house: asking.Running, path: str, file: Path, as_json: bool, **said: str) -> None:
     with file.open("rb") as content:
-        entry = asking.Running(config, data).ask(
-            "POST", "/documents", content, study=study, to=to, title=title, replaces=replaces,
-            person=getpass.getuser(), **{"class": class_code, "type": type_code},
-        )  # fmt: skip
+        entry = house.ask("POST", path, content, person=getpass.getuser(), **said)
     pairs = (("document", entry["unique_id"]), ("entry", entry["entry_uuid"]), ("form", entry["format"]))
     saying.show(entry, as_json, saying.facts(pairs))
 

@@ -28,15 +28,16 @@ from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
 from gateway.services.administer import Administer
 from gateway.services.backfill import Asked
-from gateway.services.documents import Documents, ReportOptions
+from gateway.services.documents import DocumentOptions, Documents
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.rules import action_for
 from profiles.atna import audit_log_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.codes import Code
-from profiles.model.document import DocumentEntry
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.content import Content
+from profiles.model.document import AssociationType, DocumentEntry
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
@@ -45,6 +46,12 @@ from profiles.wire.fhir.outcome import OUTCOMES
 
 FILE = "control.json"
 EXCHANGES_OF_A_STUDY = 500
+RELATIONS = {
+    "replace": AssociationType.REPLACE,
+    "append": AssociationType.APPEND,
+    "transform": AssociationType.TRANSFORM,
+    "transform-replace": AssociationType.TRANSFORM_REPLACE,
+}
 
 
 def _plain(value: object) -> object:
@@ -122,6 +129,7 @@ class Control:
                 web.get("/documents", self._document_find),
                 web.get("/documents/{unique_id}/content", self._document_get),
                 web.post("/documents", self._document_submit),
+                web.post("/documents/{unique_id}/replace", self._document_replace),
                 web.post("/documents/{unique_id}/deprecate", self._document_deprecate),
                 web.delete("/documents/{unique_id}", self._document_remove),
                 web.get("/peers", self._peers),
@@ -264,23 +272,33 @@ class Control:
 
     async def _document_submit(self, request: web.Request) -> web.Response:
         query = request.query
+        async with self._spooled(request) as content:
+            entry = await self._documents.submit(
+                content, query.get("to", ""), query.get("person") or "command line", _options(query),
+                study_instance_uid=query.get("study", ""),
+                patient=_patient(query["patient"]) if query.get("patient") else None,
+            )  # fmt: skip
+        return _reply(entry_json(entry))
+
+    async def _document_replace(self, request: web.Request) -> web.Response:
+        query = request.query
+        async with self._spooled(request) as content:
+            entry = await self._documents.replace(
+                request.match_info["unique_id"], content, query.get("person") or "command line", _options(query),
+                at=query.get("at", ""), relation=_relation(query.get("relation") or "replace"),
+            )  # fmt: skip
+        return _reply(entry_json(entry))
+
+    @asynccontextmanager
+    async def _spooled(self, request: web.Request) -> AsyncIterator[Content]:
+        """The body as a document; nothing of it stays but what was kept."""
         spool = self._documents.spool()
         try:
             async for chunk in request.content.iter_any():
                 spool.write(chunk)
-            entry = await self._documents.submit(
-                spool.finish("application/octet-stream"), query.get("study", ""), query.get("to", ""),
-                query.get("person") or "command line",
-                ReportOptions(
-                    class_code=_code(query.get("class", "")),
-                    type_code=_code(query["type"]) if query.get("type") else None,
-                    title=query.get("title", ""),
-                    replaces=query.get("replaces", ""),
-                ),
-            )  # fmt: skip
+            yield spool.finish("application/octet-stream")
         finally:
             spool.discard()
-        return _reply(entry_json(entry))
 
     async def _document_deprecate(self, request: web.Request) -> web.Response:
         query = request.query
@@ -420,6 +438,27 @@ def _code(text: str) -> Code:
     if not value or not system:
         raise MalformedMessage("a code is VALUE^SYSTEM^DISPLAY", cure="Such as '18748-4^2.16.840.1.113883.6.1^Report'")
     return Code(value=value, system=system, display=display)
+
+
+def _options(query: Mapping[str, str]) -> DocumentOptions:
+    """What a person says of a document."""
+    coded = {name: _code(query[name]) if query.get(name) else None for name in ("class", "type", "format")}
+    try:
+        home = Oid.from_urn(query["home"]) if query.get("home") else None
+    except ValueError as error:
+        raise MalformedMessage("a home community id is an OID", cure="Write it as urn:oid:1.2.3") from error
+    return DocumentOptions(
+        class_code=coded["class"], type_code=coded["type"], format_code=coded["format"], mime_type=query.get("mime", ""),
+        title=query.get("title", ""), replaces=query.get("replaces", ""), by=query.get("by", ""), home=home,
+    )  # fmt: skip
+
+
+def _relation(name: str) -> AssociationType:
+    """What a document is to the former one: "replace", "append", "transform" or "transform-replace"."""
+    try:
+        return RELATIONS[name]
+    except KeyError:
+        raise MalformedMessage(f"{name[:20]} is no relation", cure=f"Write one of {', '.join(RELATIONS)}") from None
 
 
 def entry_json(entry: DocumentEntry) -> dict[str, Any]:

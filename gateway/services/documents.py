@@ -1,9 +1,9 @@
-"""Documents by hand: a person looks for entries, takes a document, submits a report. Here, or at a peer.
+"""Documents by hand: a person looks for entries, takes a document, submits or replaces one. Here, or at a peer.
 
-What a newcomer gets wrong: a report is not kept here by being submitted to a peer. The peer's answer says whether *they*
+What a newcomer gets wrong: a document is not kept here by being submitted to a peer. The peer's answer says whether *they*
 have it, and the person waits for it; nothing of it is tried again later.
 
-Source: ITI TF-2 3.18, 3.43; RAD TF-2 4.68 (reports).
+Source: ITI TF-2 3.18, 3.41, 3.43, 3.80; RAD TF-2 4.68 (reports).
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,30 +18,56 @@ from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.services.errand import errand
-from gateway.services.ingest import study_fact
-from profiles.errors import PeerProtocolError, RuleViolation, UnknownDocument, UnknownPatient, UnknownRepository
+from gateway.services.ingest import study_fact, with_uuids
+from gateway.services.provide import addressed
+from profiles.errors import (
+    ExchangeError,
+    PeerProtocolError,
+    RuleViolation,
+    UnknownDocument,
+    UnknownPatient,
+    UnknownRepository,
+)
 from profiles.model.codes import Code
 from profiles.model.content import Content
-from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry, EntryType
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.document import (
+    STUDY_INSTANCE_UID,
+    AssociationType,
+    AvailabilityStatus,
+    DocumentEntry,
+    EntryType,
+    Submission,
+)
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
+from profiles.model.patient import Patient
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import Facts, Party
-from profiles.wire.cda import read_report
+from profiles.wire.cda import FORMAT_CODES, read_report
 from profiles.wire.ebxml.response import ignores, refusal, warned
 from profiles.wire.ebxml.retrieve import DocumentRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xdsi.rad68 import (
-    RAD_68,
     CodeSet,
     ProvideAndRegisterRequest,
     SiteCodes,
+    is_manifest,
     report_entry,
     submission_for,
 )
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024 * 1024  # what a peer takes is its own to say
+MOST_TITLE = 127  # characters; shorter than 128 (ITI TF-3 4.2.3.2.29)
+OF_REPORTS = "urn:ihe:rad:"
+SUFFICIENT = Code(value="urn:ihe:iti:xds:2017:mimeTypeSufficient", system=FORMAT_CODES, display="MIME type sufficient")
+DONE = {
+    AssociationType.REPLACE: "A document replaced",
+    AssociationType.APPEND: "A document added to",
+    AssociationType.TRANSFORM: "A document transformed",
+    AssociationType.TRANSFORM_REPLACE: "A document transformed and replaced",
+}
 FOUND = 1000  # entries shown of our own; who has more asks better
 BOTH_TYPES = (EntryType.STABLE, EntryType.ON_DEMAND)
 
@@ -55,16 +81,22 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOptions:
-    """What a person says of a report: its class always, for that of the table is of images.
+class DocumentOptions:
+    """What a person says of a document, and of the way that it goes.
 
-    None: as the table of codes says; "": as the report says. `replaces` is the entryUUID of a former report.
+    None: as the table of codes says, or as was said of the former document; "": as the document says. The class of a new
+    one is always said, for that of the table is of images. `replaces` is the entryUUID of a former report. `by` and `home`
+    are those of `services.provide`.
     """
 
-    class_code: Code
+    class_code: Code | None = None
     type_code: Code | None = None
+    format_code: Code | None = None
+    mime_type: str = ""
     title: str = ""
     replaces: str = ""
+    by: str = ""
+    home: Oid | None = None
 
 
 class Documents:
@@ -194,42 +226,99 @@ class Documents:
     # --- submit -------------------------------------------------------------------------------------------------------
 
     def spool(self) -> Spool:
-        """Where the bytes of a report go before it is submitted."""
-        return self._objects.spool(MAX_REPORT_BYTES)
+        """Where the bytes of a document go before it is submitted."""
+        return self._objects.spool(MAX_DOCUMENT_BYTES)
 
     async def submit(
-        self, content: Content, study_instance_uid: str, to: str, person: str, options: ReportOptions
+        self,
+        content: Content,
+        to: str,
+        person: str,
+        options: DocumentOptions,
+        *,
+        study_instance_uid: str = "",
+        patient: PatientIdentifier | None = None,
     ) -> DocumentEntry:
-        """Provide a report of a study of ours to a peer (RAD-68), and wait for the answer; answers what was submitted.
+        """Provide a report of a study of ours, or any document of a patient, to a peer; answers what was submitted.
 
         Args:
-            content: PDF or CDA.
-            study_instance_uid: Which study it reports on.
-            to: The peer's name.
+            content: The document; a report is PDF or CDA.
+            to: The peer's name. By what it is provided, `services.provide` says.
             person: Who does it.
             options: What the person says of it.
+            study_instance_uid: Which study it reports on; "": it is no report.
+            patient: Whose it is, by any id that is known here; a report is the study's patient's.
 
         Raises:
             UnknownDocument: The study is not here.
-            UnknownPatient: The patient has no id in the affinity domain.
-            Unsupported, MalformedMessage: It is no report.
+            UnknownPatient: Nobody has this id, or the patient has none in the affinity domain.
+            Unsupported, MalformedMessage: It is no report; or the peer has no address for it.
             UnmappedCode: The affinity domain's codes have nothing for it.
             PeerError: As the peer answered.
         """
         peer = self._directory.known(to)
+        codes = await self._compute.run(self._codes)
+        if study_instance_uid:
+            entry, facts = await self._report(content, study_instance_uid, peer, codes, options)
+        else:
+            entry = await self._plain(content, patient, codes, options)
+            facts = self._facts(peer, entry.patient_id)
+        submission = self._submission(entry, codes, options.replaces or None)
+        what = "report" if study_instance_uid else "document"
+        async with errand(
+            self._store, self._clock, self._house, person=person, text=f"A {what} submitted to {to}", peer=to,
+            patient=entry.patient_id, study_instance_uid=study_instance_uid,
+        ) as doing:  # fmt: skip
+            await self._send(peer, submission, content, doing.exchange_id, facts, options)
+        return entry
+
+    async def replace(
+        self,
+        unique_id: str,
+        content: Content,
+        person: str,
+        options: DocumentOptions,
+        *,
+        at: str = "",
+        relation: AssociationType = AssociationType.REPLACE,
+    ) -> DocumentEntry:
+        """Put a document in the place of one that is registered, here or at the peer `at`; answers what was submitted.
+
+        What the person does not say of it is what was said of the former one. With another `relation` that one stays in
+        force, and the new one is an addition to it, or a transformation of it.
+
+        Raises:
+            UnknownDocument: No entry of it is in force.
+            RuleViolation: It was made of images, which are shared again instead; or the registry refuses.
+            Unsupported, MalformedMessage: In the place of a report: it is none.
+            PeerError: As a peer answered.
+
+        Source: ITI TF-2 3.41, 3.42; ITI TF-3 4.2.2.2.
+        """
+        peer = self._directory.known(at) if at else None
+        codes = await self._compute.run(self._codes)
+        async with errand(self._store, self._clock, self._house, person=person, text=DONE[relation], peer=at) as doing:
+            former = await self._in_force(unique_id, peer, doing.exchange_id)
+            entry = await self._instead_of(former, content, options)
+            submission = self._submission(entry, codes, former.entry_uuid, relation)
+            if peer is None:
+                await self._register(submission, content)
+            else:
+                facts = self._facts(peer, entry.patient_id)
+                await self._send(peer, submission, content, doing.exchange_id, facts, options)
+        return entry
+
+    async def _report(
+        self, content: Content, study_instance_uid: str, peer: Peer, codes: SiteCodes, options: DocumentOptions
+    ) -> tuple[DocumentEntry, Facts]:
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
             patient = await work.identity.get(record.study.patient.identifiers[0]) if record is not None else None
         if record is None or patient is None:
             raise UnknownDocument("no such study here", cure="`radgate study list` shows what is here")
-        shared = next((each for each in patient.identifiers if each.authority == self._house.domain_authority), None)
-        if shared is None:
-            raise UnknownPatient(
-                "the patient has no id in the affinity domain", cure="Have an ADT name it in PID-3, beside our own id"
-            )
+        shared = self._shared_id(patient)
         body = await content.read(MAX_REPORT_BYTES)
         report = await self._compute.run(lambda: read_report(body))
-        codes = await self._compute.run(self._codes)
         entry = report_entry(
             replace(report, title=options.title or report.title),
             record.study,
@@ -237,7 +326,7 @@ class Documents:
             unique_id=self._clock.new_uid(),
             patient_id=shared,
             written=Moment(self._clock.now()),
-            class_code=options.class_code,
+            class_code=_class_of(options),
             type_code=options.type_code or _default(codes, CodeSet.TYPE),
             healthcare_facility_type_code=_default(codes, CodeSet.FACILITY),
             practice_setting_code=_default(codes, CodeSet.PRACTICE_SETTING),
@@ -247,34 +336,164 @@ class Documents:
             sha1=content.sha1 or "",
             size_bytes=len(body),
         )
-        submission = submission_for(
+        return entry, replace(self._facts(peer, shared), studies=(study_fact((record.study,), patient),))
+
+    async def _plain(
+        self, content: Content, patient: PatientIdentifier | None, codes: SiteCodes, options: DocumentOptions
+    ) -> DocumentEntry:
+        """The entry of a document of which only its sender knows what it is."""
+        if patient is None:
+            raise RuleViolation("a document is of a study or of a patient", cure="Name the one or the other")
+        async with self._store.view() as work:
+            known = await work.identity.get(patient)
+        if known is None:
+            raise UnknownPatient("nobody here has this id", cure="Register the patient (ADT) first")
+        shared = self._shared_id(known)
+        ours = known.identifier_of(self._house.patient_authority) or shared
+        return DocumentEntry(
+            entry_uuid=f"urn:uuid:{self._clock.new_uuid()}",
+            unique_id=self._clock.new_uid(),
+            patient_id=shared,
+            class_code=_class_of(options),
+            type_code=options.type_code or _default(codes, CodeSet.TYPE),
+            format_code=options.format_code or SUFFICIENT,
+            healthcare_facility_type_code=_default(codes, CodeSet.FACILITY),
+            practice_setting_code=_default(codes, CodeSet.PRACTICE_SETTING),
+            confidentiality_codes=codes.defaults[CodeSet.CONFIDENTIALITY],
+            mime_type=options.mime_type or content.media_type,
+            title=options.title[:MOST_TITLE],
+            creation_time=Moment(self._clock.now()),
+            language_code=codes.language_code,
+            source_patient_id=ours,
+            source_patient=replace(known, identifiers=(ours,)),
+            hash=content.sha1 or "",
+            size_bytes=content.size_bytes,
+        )
+
+    async def _in_force(self, unique_id: str, peer: Peer | None, exchange_id: str) -> DocumentEntry:
+        """The entry that is to be replaced or added to."""
+        if peer is None:
+            async with self._store.view() as work:
+                entries = await work.registry.entries(unique_id)
+        else:
+            criteria = DocumentCriteria(unique_ids=(unique_id,), entry_types=BOTH_TYPES)
+            asked = StoredQueryRequest(query=StoredQuery.GET_DOCUMENTS, criteria=criteria)
+            entries = await self._ask(peer, asked, exchange_id)
+        found = [each for each in entries if each.availability_status is AvailabilityStatus.APPROVED]
+        if not found:
+            raise UnknownDocument(
+                "no entry of this document is in force", cure="`radgate document find` shows what is registered"
+            )
+        if is_manifest(found[-1]) or found[-1].entry_type is not EntryType.STABLE:
+            raise RuleViolation(
+                "this document was made of images",
+                cure="`radgate study share`, or release its exchange: it is made again",
+            )
+        return found[-1]
+
+    async def _instead_of(self, former: DocumentEntry, content: Content, options: DocumentOptions) -> DocumentEntry:
+        """The entry of a document that says what the former one said, but for what is told otherwise."""
+        kind, unique_id = (options.format_code, options.mime_type or former.mime_type), ""
+        title, written = options.title, Moment(self._clock.now())
+        if kind[0] is None and former.format_code.value.startswith(OF_REPORTS):
+            body = await content.read(MAX_REPORT_BYTES)
+            report = await self._compute.run(lambda: read_report(body))
+            kind, unique_id = (report.kind.format_code, report.kind.mime_type), report.unique_id
+            title, written = title or report.title, report.written or written
+        format_code = kind[0] or (former.format_code if kind[1] == former.mime_type else SUFFICIENT)
+        return replace(
+            former,
+            entry_uuid=f"urn:uuid:{self._clock.new_uuid()}",
+            unique_id=unique_id or self._clock.new_uid(),
+            class_code=options.class_code or former.class_code,
+            type_code=options.type_code or former.type_code,
+            format_code=format_code,
+            mime_type=kind[1],
+            title=(title or former.title)[:MOST_TITLE],
+            creation_time=written,
+            hash=content.sha1 or "",
+            size_bytes=content.size_bytes,
+            legal_authenticator="",
+            uri="",
+            repository_unique_id=None,
+            home_community_id=None,
+            logical_id="",
+            version=1,
+        )
+
+    def _submission(
+        self,
+        entry: DocumentEntry,
+        codes: SiteCodes,
+        former: str | None,
+        relation: AssociationType = AssociationType.REPLACE,
+    ) -> Submission:
+        return submission_for(
             entry,
             submission_set_uuid=f"urn:uuid:{self._clock.new_uuid()}",
             unique_id=self._clock.new_uid(),
             source_id=self._house.source_id,
             submission_time=Moment(self._clock.now()),
             content_type_code=_default(codes, CodeSet.CONTENT_TYPE),
-            replaces=options.replaces or None,
+            replaces=former,
+            relation=relation,
         )
-        async with errand(
-            self._store, self._clock, self._house, person=person, text=f"A report submitted to {to}", peer=to,
-            patient=shared, study_instance_uid=study_instance_uid,
-        ) as doing:  # fmt: skip
-            facts = replace(self._facts(peer, shared), studies=(study_fact((record.study,), patient),))
-            request = ProvideAndRegisterRequest(submission=submission, documents={entry.entry_uuid: content})
-            async with self._peers.call(RAD_68, peer, request, exchange_id=doing.exchange_id, facts=facts) as call:
-                refused = refusal(call.response.status, call.response.errors)
-                if refused is not None:
-                    raise refused
-                why, cure = warned(call.response.errors)
-                call.learned(why=why, cure=cure, partial=ignores(call.response.errors))
-        return entry
+
+    async def _send(
+        self,
+        peer: Peer,
+        submission: Submission,
+        content: Content,
+        exchange_id: str,
+        facts: Facts,
+        options: DocumentOptions,
+    ) -> None:
+        request = ProvideAndRegisterRequest(
+            submission=submission, documents={submission.entries[0].entry_uuid: content}
+        )
+        way, request = addressed(peer, request, by=options.by, home=options.home)
+        async with self._peers.call(way, peer, request, exchange_id=exchange_id, facts=facts) as call:
+            refused = refusal(call.response.status, call.response.errors)
+            if refused is not None:
+                raise refused
+            why, cure = warned(call.response.errors)
+            call.learned(why=why, cure=cure, partial=ignores(call.response.errors))
+
+    async def _register(self, submission: Submission, content: Content) -> None:
+        """In our own registry and repository, in one commit."""
+        (entry,), now = submission.entries, self._clock.now()
+        here = replace(entry, repository_unique_id=self._house.repository_unique_id)
+        staged = await self._objects.stage(content)
+        try:
+            async with self._store.unit() as work:
+                await work.documents.keep(here.unique_id, staged)
+                await work.registry.put(with_uuids(replace(submission, entries=(here,)), self._clock), now)
+        except ExchangeError:
+            if staged.path is not None:
+                async with self._store.unit() as work:
+                    await work.documents.leave((staged.path,), now)
+            raise
+
+    def _shared_id(self, patient: Patient) -> PatientIdentifier:
+        """By which id the affinity domain knows the patient."""
+        shared = patient.identifier_of(self._house.domain_authority)
+        if shared is None:
+            raise UnknownPatient(
+                "the patient has no id in the affinity domain", cure="Have an ADT name it in PID-3, beside our own id"
+            )
+        return shared
 
     def _facts(self, peer: Peer, *patients: PatientIdentifier) -> Facts:
         return Facts(
             at=self._clock.now(), source_id=self._house.name, local=self._house.party(),
             remote=Party(user_id=peer.name), patients=tuple(patients),
         )  # fmt: skip
+
+
+def _class_of(options: DocumentOptions) -> Code:
+    if options.class_code is None:
+        raise RuleViolation("a new document has a class", cure="Say it: the class of the table is of images")
+    return options.class_code
 
 
 def _default(codes: SiteCodes, of: CodeSet) -> Code:

@@ -18,6 +18,7 @@ from gateway.ports.store import Store, Work
 from gateway.services.backfill import Asked, asked_of, open_backfill
 from gateway.services.inform import keep_link
 from gateway.services.ingest import MAX_MANIFEST_BYTES, claimed_patient, expect
+from gateway.services.provide import OF_IMAGES
 from gateway.services.reconcile import Unsettled, settle
 from gateway.services.rules import registry_of
 from profiles.atna import operator_decision
@@ -31,7 +32,6 @@ from profiles.transaction import Transaction
 from profiles.wire.dicom.kos import decode_kos
 from profiles.xca.iti38 import ITI_38
 from profiles.xds.iti18 import ITI_18
-from profiles.xdsi.rad68 import RAD_68
 
 ALIKE = 5  # candidates shown to a person who decides
 
@@ -143,7 +143,7 @@ class Operations:
             if record is None:
                 raise UnknownDocument("no such study here", cure="`radgate study list` shows what is here")
             job = replace(
-                self._job(Kind.SHARE, peer, RAD_68), study_instance_uid=study_instance_uid,
+                self._job(Kind.SHARE, peer, *OF_IMAGES), study_instance_uid=study_instance_uid,
                 patient_id=str(record.study.patient.identifiers[0]),
             )  # fmt: skip
             job = await self._open(work, job, person, f"Asked to share with {peer}")

@@ -32,13 +32,13 @@ from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
+from gateway.services.provide import OF_IMAGES
 from profiles.atna import audit_log_used, logged_in, logged_out, restricted_function_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import StudyCriteria
 from profiles.wire.audit.sentences import sentence
 from profiles.wire.fhir.outcome import OUTCOMES
-from profiles.xdsi.rad68 import RAD_68
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -355,7 +355,7 @@ class Desk:
             windows = await _windows(work, record) if record is not None else {}
         if record is None:
             raise UnknownDocument("there is no such study here")
-        sharing = [peer for peer in self._directory.all() if peer.endpoints.get(RAD_68.id)]
+        sharing = [peer for peer in self._directory.all() if any(way.id in peer.endpoints for way in OF_IMAGES)]
         withdrawn = [(at, by, list(them)) for (at, by), them in itertools.groupby(hidden, attrgetter("at", "manifest"))]
         return self._page(
             "study.html", request, record=record, missing=missing, jobs=jobs, sharing=sharing, windows=windows,

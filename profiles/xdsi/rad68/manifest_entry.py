@@ -128,6 +128,7 @@ def submission_for(
     submission_time: Moment,
     content_type_code: Code,
     replaces: str | None = None,
+    relation: AssociationType = AssociationType.REPLACE,
     title: str = "",
 ) -> Submission:
     """A submission of one entry; the set's only associations have symbolic ids.
@@ -140,6 +141,7 @@ def submission_for(
         submission_time: Now.
         content_type_code: The clinical activity, as the affinity domain calls it.
         replaces: entryUUID of the entry that this one takes the place of (RAD68-006).
+        relation: What it is to that entry, where it does not take its place: a transformation of it, or an addition to it.
         title: Of the set.
     """
     member = Association(
@@ -152,11 +154,7 @@ def submission_for(
     replacement = (
         ()
         if replaces is None
-        else (
-            Association(
-                entry_uuid="replacement-1", type=AssociationType.REPLACE, source=entry.entry_uuid, target=replaces
-            ),
-        )
+        else (Association(entry_uuid="relation-1", type=relation, source=entry.entry_uuid, target=replaces),)
     )
     return Submission(
         submission_set=SubmissionSet(
