@@ -184,7 +184,7 @@ class SoapCarrier:
                         return
                     ask.close()
                     await _begun(question, ask)
-                ask.arrival = question.arrived.result()
+                ask.arrival, ask.question = question.arrived.result(), question
                 async with self._read_to_its_end(ask, ask.arrival.message, question) as answer:
                     yield answer
             finally:
@@ -248,6 +248,7 @@ class Ask:
         self.sent_bytes = 0
         self.carried: Carried[Any] | None = None
         self.arrival: Arrival | None = None  # the answer, where it came to our reply address
+        self.question: Question | None = None  # which it answers
         self.ended = False  # whether its last part was read
         self._received_bytes = 0
         self._idle_timeout_s = peer.idle_timeout_s
@@ -336,6 +337,8 @@ class Ask:
                 part = await anext(parts, None)
             if part is None:
                 self.ended = True
+                if self.question is not None:  # whoever brought it need not wait for what we make of it
+                    self.question.end(None)
                 return
             yield replace(part, chunks=self._translated(part.chunks))
 

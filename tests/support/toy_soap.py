@@ -14,6 +14,7 @@ from aiohttp import web
 from lxml import etree
 
 from gateway.actors.answering import Answering
+from gateway.inbound.replies import ReplyListener
 from gateway.inbound.soap import SoapListener
 from gateway.inbound.turn import Answered, Once
 from gateway.model.peer import Caller
@@ -201,6 +202,8 @@ class ToyTurns:
         self.queries: list[bytes | None] = []
         self.message_ids: list[str] = []
         self.answered: list[Answered[Any]] = []
+        self.ended = 0  # turns that were left in good order
+        self.lost: list[ExchangeError] = []
 
     @asynccontextmanager
     async def answer(
@@ -234,6 +237,11 @@ class ToyTurns:
         except BaseException as error:
             self.broken.append(error)
             raise
+        self.ended += 1
+
+    async def undelivered(self, exchange_id: str, caller: Caller, transaction_id: str, error: ExchangeError) -> None:
+        """As `Turns.undelivered` says."""
+        self.lost.append(error)
 
     async def refused(
         self,
@@ -314,7 +322,7 @@ class ToyActor:
 
 
 @asynccontextmanager
-async def served(listener: SoapListener, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def served(listener: SoapListener | ReplyListener, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The listener on a free port of this machine; its address without a path."""
     app = web.Application(client_max_size=0)
     listener.routes(app)

@@ -1,0 +1,94 @@
+"""A house asks another one and has the answers brought to its reply address: every SOAP transaction that it asks.
+
+Source: ITI TF-2 Appendix V.5; ITI TF-2 3.18.4.1.2.7, 3.38, 3.39, 3.43.5, 3.55; RAD TF-2 4.69, 4.75.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.adapters.peers_soap import ANSWERED_AT_ONCE
+from gateway.telemetry import FINDINGS
+from profiles.model.identifiers import PatientIdentifier
+from tests.support.pair import Pair, known_at, pair_of
+from tests.support.scenario import write_study
+
+DOMAIN, COMMUNITY = ("ITI-18", "ITI-43", "RAD-69"), ("ITI-38", "ITI-39", "ITI-55", "RAD-75")
+REGISTERS: dict[str, Any] = {"Lakeside": {"rule": [{"when": "study.available", "do": ["register"]}]}}
+
+
+def asking(transactions: tuple[str, ...]) -> dict[str, Any]:
+    """What Region says of Lakeside: asked these, and asynchronously."""
+    region: dict[str, Any] = {"endpoint": transactions, "ask_asynchronously": transactions}
+    if transactions == COMMUNITY:  # whoever keeps a repository of the domain is asked by ITI-43
+        region |= {"repository_unique_ids": [], "retrieve_location_uids": []}
+    return region
+
+
+async def lakeside_has_a_study(here: Pair) -> int:
+    """Published in its own registry; how many instances it has."""
+    theirs = known_at("Lakeside")
+    await here["Lakeside"].tell(theirs)
+    study = write_study(here.folder / "study", patient=theirs, series=2, instances=3)
+    status, _ = await here["Lakeside"].push([one.path.read_bytes() for one in study.instances], peer="")
+    assert status == 200
+    await here["Lakeside"].rests("done", kind="store")
+    return len(tuple(study.instances))
+
+
+async def region_collects(here: Pair, asked: PatientIdentifier, state: str) -> dict[str, Any]:
+    """An operator of Region wants what Lakeside has of the patient, whom Region knows by both ids."""
+    ours, theirs = known_at("Region"), known_at("Lakeside")
+    await here["Region"].tell(replace(ours, identifiers=ours.identifiers + theirs.identifiers))
+    said = await here["Region"].ask(
+        "POST", "/collect", {"patient": str(asked), "registry": "Lakeside", "person": "ann"}
+    )
+    assert "error" not in said, said
+    return await here["Region"].rests(state, kind="collect")
+
+
+def asked(here: Pair) -> dict[str, set[str]]:
+    """What Region asked, and how it went."""
+    found: dict[str, set[str]] = {}
+    for step in here["Region"].kept().steps:
+        if step["direction"] == "out":
+            found.setdefault(step["transaction"], set()).add(step["outcome"])
+    return found
+
+
+def answered_at_once() -> float:
+    """How many answers came on the connection that asked although they were to come later."""
+    return FINDINGS.labels("Lakeside", ANSWERED_AT_ONCE)._value.get()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("transactions", [DOMAIN, COMMUNITY], ids=["within a domain", "between communities"])
+async def test_a_study_is_found_and_fetched_and_every_answer_is_brought(
+    tmp_path: Path, transactions: tuple[str, ...]
+) -> None:
+    who = known_at("Lakeside" if transactions == DOMAIN else "Region").identifiers[0]
+    at_once = answered_at_once()
+    region = asking(transactions)
+    async with pair_of(tmp_path, region=region, **REGISTERS) as here:
+        instances = await lakeside_has_a_study(here)
+        await region_collects(here, who, "done")
+        assert asked(here) == {each: {"success"} for each in transactions}
+        assert len(here["Region"].kept().rows["instances"]) == instances
+        audited = b"".join(here["Region"].kept().audit)
+        assert all(f'csd-code="{each}"'.encode() in audited for each in transactions)
+        assert not [step for step in here["Lakeside"].kept().steps if step["outcome"] == "failure"]
+    assert answered_at_once() == at_once
+
+
+@pytest.mark.parametrize("transactions", [DOMAIN, COMMUNITY], ids=["within a domain", "between communities"])
+async def test_a_house_that_does_not_allow_our_address_refuses_and_says_so(
+    tmp_path: Path, transactions: tuple[str, ...]
+) -> None:
+    who = known_at("Lakeside" if transactions == DOMAIN else "Region").identifiers[0]
+    region = asking(transactions)
+    async with pair_of(tmp_path, region=region, replies="/elsewhere", **REGISTERS) as here:
+        await lakeside_has_a_study(here)
+        failed = await region_collects(here, who, "failed")
+        assert "OnlyAnonymousAddressSupported" in failed["reason"]
+        assert failed["cure"]
