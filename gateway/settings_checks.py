@@ -22,7 +22,8 @@ MLLP = ("mllp", "mllps")
 ENDPOINTS = {
     **dict.fromkeys(
         (
-            "ITI-18", "ITI-43", "ITI-57", "ITI-61", "ITI-62", "ITI-86", "RAD-68", "RAD-69",
+            "ITI-18", "ITI-42", "ITI-43", "ITI-51", "ITI-57", "ITI-61", "ITI-62", "ITI-86", "ITI-92",
+            "RAD-68", "RAD-69",
             "ITI-38", "ITI-39", "ITI-41", "ITI-55", "ITI-80", "RAD-75",
             "ITI-44", "ITI-45", "ITI-46", "ITI-47",
             "FHIR", "DICOMWEB",
@@ -54,6 +55,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         yield from _about_a_peer(f"peer.{index}", peer)
     yield from _about_twins(settings)
     yield from _about_assertions(settings)
+    yield from _about_the_registry(settings)
     yield from _about_rules(settings)
 
 
@@ -188,6 +190,18 @@ def _marks(peer: PeerSection) -> Iterator[tuple[str, ...]]:
             yield "home_community_id", home, transaction  # one may be asked for documents, another for images
     if peer.hl7_application:
         yield "hl7_application", peer.hl7_application, peer.hl7_facility
+
+
+def _about_the_registry(settings: Settings) -> Iterator[Problem]:
+    name = settings.affinity_domain.registry
+    peer = next((each for each in settings.peer if each.name == name), None)
+    if name and peer is None:
+        yield Problem("affinity_domain.registry", f"there is no peer called {name}", "Add a [[peer]] of this name")
+    elif peer is not None and "ITI-42" not in peer.endpoint:
+        yield Problem(
+            "affinity_domain.registry", f"nothing can be registered at {name}",
+            f'Add "ITI-42" to [peer.endpoint] of {name}',
+        )  # fmt: skip
 
 
 def _about_rules(settings: Settings) -> Iterator[Problem]:

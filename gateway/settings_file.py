@@ -27,6 +27,7 @@ data = "data"                       # everything that is ours is below this fold
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
 # code_sets = "codes.toml"          # classCode, typeCode and the others that we publish with; `radgate config codes`
+# registry = "Region"               # the [[peer]] (ITI-42) that registers what our repository keeps; without it: we do
 # shared_authorities = ["1.2.3.99"] # of ids that all communities share (national ones): told to those we ask by ITI-55
 
 [store]
@@ -142,6 +143,7 @@ mllp_port = 2575
 # "RAD-75" = "https://lakeside.example/soap/imaging-responding-gateway"
 # "ITI-55" = "https://lakeside.example/soap/responding-gateway"   # asked by which id it knows a patient, before ITI-38
 # "ITI-80" = "https://lakeside.example/soap/responding-gateway"   # given documents where it has no RAD-68 or ITI-41
+# "ITI-42" = "https://region.example/soap/registry"        # of affinity_domain.registry
 # "ITI-44" = "https://mpi.example/soap/patient-registry"   # told of patients who come, change and are merged
 # "ITI-45" = "https://mpi.example/soap/patient-manager"    # asked for a patient's id in the affinity domain; ITI-47 too
 # "ITI-46" = "https://ehr.example/soap/patient-manager"    # told by which ids patients are known

@@ -152,10 +152,11 @@ class TooManyResults(RequestError):
 
 
 class PeerError(ExchangeError):
-    """Somebody we depend on failed us. `temporary`: worth coming back."""
+    """Somebody we depend on failed us. `temporary`: worth coming back; not `sent`: no word of ours has reached it."""
 
     condition = Condition.PEER_UNAVAILABLE
     temporary: bool = True
+    sent: bool = True
 
 
 class PeerUnavailable(PeerError):

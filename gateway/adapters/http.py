@@ -13,7 +13,7 @@ from yarl import URL
 
 from gateway.adapters.tls import TlsIdentity, client_context
 from gateway.model.peer import Peer
-from profiles.errors import ExchangeError, PeerProtocolError, PeerRefused, PeerTimeout, PeerUnavailable
+from profiles.errors import ExchangeError, PeerError, PeerProtocolError, PeerRefused, PeerTimeout, PeerUnavailable
 
 CONNECT_TIMEOUT_S = 10.0
 CONNECTIONS_PER_HOST = 16  # a peer's jobs run side by side; its listener is not to be flooded
@@ -76,6 +76,14 @@ def calling(address: str) -> Iterator[None]:
 
 def told(error: BaseException, address: str) -> ExchangeError:
     """An error of the connection to an address, with hop, cause and cure."""
+    said = _told(error, address)
+    said.sent = not isinstance(
+        error, (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+    )
+    return said
+
+
+def _told(error: BaseException, address: str) -> PeerError:
     hop = hop_of(address)
     match error:
         case aiohttp.InvalidURL():
@@ -115,7 +123,7 @@ def told(error: BaseException, address: str) -> ExchangeError:
                 cure="Give the peer our certificate; it may not know it, or not any more",
             )
         case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
-            return told(error.__cause__, address)
+            return _told(error.__cause__, address)
         case aiohttp.ServerDisconnectedError() if hop.startswith("https:"):
             return PeerUnavailable(
                 f"{hop} closed the connection without a word",

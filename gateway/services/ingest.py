@@ -18,6 +18,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects, StagedObject
 from gateway.ports.store import Work
+from gateway.services.elsewhere import Elsewhere, findings_of
 from gateway.services.exchange import Exchange
 from gateway.services.inform import keep_link
 from gateway.services.lookup import ask_whose
@@ -35,6 +36,7 @@ from profiles.model.patient import Patient
 from profiles.pixv3.iti45 import ITI_45
 from profiles.transaction import StudyFact
 from profiles.wire.dicom.kos import decode_kos
+from profiles.wire.ebxml.response import warned
 from profiles.xdsi.rad68 import contradictions, modalities_of_entry
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # 150,000 references; a study has some thousands
@@ -106,9 +108,20 @@ class Ingest:
     """The one place where documents enter."""
 
     def __init__(
-        self, *, house: House, objects: Objects, compute: Compute, clock: Clock, peers: Sequence[Peer] = ()
+        self,
+        *,
+        house: House,
+        objects: Objects,
+        compute: Compute,
+        clock: Clock,
+        peers: Sequence[Peer] = (),
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """`peers` are those who may be asked who a patient is, or want to be told."""
+        """`peers` are those who may be asked who a patient is, or want to be told.
+
+        `elsewhere`: another house has the registry of what our repository keeps; None: it is ours.
+        """
+        self._elsewhere = elsewhere
         self._peers = peers
         self._asks = any(ITI_45.id in peer.endpoints for peer in peers)
         self._house = house
@@ -130,6 +143,9 @@ class Ingest:
         """
         under_its_own_name(submission, exchange)
         kept = [await self._keep(entry, documents[entry.entry_uuid], exchange) for entry in submission.entries]
+        if door is Door.REPOSITORY and self._elsewhere is not None:
+            filled = replace(submission, entries=tuple(each.entry for each in kept))
+            return await self._register_elsewhere(self._elsewhere, filled, kept, exchange)
         submission = with_uuids(
             first_versions(replace(submission, entries=tuple(each.entry for each in kept))), self._clock
         )
@@ -159,6 +175,23 @@ class Ingest:
         await work.registry.put(submission, exchange.now)
         exchange.learned.text = _registered_text(submission, ())
         return ()
+
+    async def _register_elsewhere(
+        self, elsewhere: Elsewhere, submission: Submission, kept: list[_Kept], exchange: Exchange
+    ) -> tuple[Finding, ...]:
+        """Whose it is, and whether it may be, is for the registry to say."""
+        studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
+        exchange.learned.patients = (submission.submission_set.patient_id,)
+        exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
+        taken, warnings = await elsewhere.register(
+            submission, [each.staged for each in kept], exchange_id=exchange.id, user=exchange.user,
+            studies=exchange.learned.studies,
+        )  # fmt: skip
+        work = await exchange.begin()
+        await work.registrations.keep(taken)
+        exchange.learned.text = f"{_registered_text(submission, studies)} at {taken.peer}"
+        exchange.learned.why, exchange.learned.cure = warned(warnings)
+        return findings_of(warnings)
 
     async def _keep(self, entry: DocumentEntry, content: Content, exchange: Exchange) -> _Kept:
         if entry.hash and content.sha1 is not None and entry.hash != content.sha1:

@@ -94,10 +94,12 @@ class Removal:
                 text = f"an exchange still needs the document {unique_id}"
                 findings.append(_finding("XDSRemoveDocumentsError", text, unique_id))
             patients.update(dict.fromkeys(each.patient_id for each in seen))
+            patients.update(dict.fromkeys(await work.registrations.of_document(unique_id)))
         exchange.learned.patients = tuple(patients)
         _refuse(findings)
         for unique_id in named:
             await work.documents.remove(unique_id, exchange.now)
+            await work.registrations.without(unique_id)
         exchange.learned.text = f"{len(named)} document(s) removed"
 
     async def _is_needed(self, work: Work, content: Content, entries: Iterable[DocumentEntry]) -> bool:

@@ -191,11 +191,13 @@ class Retrieve:
                     for each in await work.registry.entries(unique_id)
                     if each.availability_status is not AvailabilityStatus.PENDING
                 ]
-                if content is None or not entries:
+                known = [each.patient_id for each in entries]
+                known += await work.registrations.of_document(unique_id) if content is not None else []
+                if content is None or not known:
                     failed[unique_id] = UnknownDocument("no such document in this repository", location=unique_id)
                     continue
                 found[unique_id] = content
-                patients[entries[0].patient_id] = True
+                patients[known[0]] = True
         exchange.learned.patients = tuple(patients)
         exchange.learned.partial = bool(found and failed)
         exchange.learned.failed = not found

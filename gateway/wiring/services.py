@@ -13,6 +13,7 @@ from gateway.services.collect import Collect
 from gateway.services.demand import Demand
 from gateway.services.discover import Discover
 from gateway.services.documents import Documents
+from gateway.services.elsewhere import Elsewhere
 from gateway.services.federate import Federate
 from gateway.services.feed import Feed
 from gateway.services.follow import Follow
@@ -74,6 +75,16 @@ def _rule(told: RuleSection) -> Rule:
     )  # fmt: skip
 
 
+def _elsewhere(settings: Settings, house: House, adapters: Adapters) -> Elsewhere | None:
+    name = settings.affinity_domain.registry
+    if not name:
+        return None
+    return Elsewhere(
+        house=house, store=adapters.store, peers=adapters.peers, clock=adapters.clock,
+        registry=adapters.directory.known(name),
+    )  # fmt: skip
+
+
 def services_of(settings: Settings, house: House, adapters: Adapters) -> Services:
     """Make them all; nothing runs yet."""
     store, archive, objects, compute = adapters.store, adapters.archive, adapters.objects, adapters.compute
@@ -123,9 +134,12 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         house=house, store=store, objects=objects, peers=peers, directory=directory, discover=discover, compute=compute,
         clock=clock,
     )  # fmt: skip
+    elsewhere = _elsewhere(settings, house, adapters)
     update, removal = Update(house=house, clock=clock), Removal(house=house, compute=compute)
     return Services(
-        ingest=Ingest(house=house, objects=objects, compute=compute, clock=clock, peers=directory.all()),
+        ingest=Ingest(
+            house=house, objects=objects, compute=compute, clock=clock, peers=directory.all(), elsewhere=elsewhere
+        ),
         push=Push(house=house, store=store, archive=archive, clock=clock, peers=directory.all()),
         retrieve=Retrieve(
             house=house, store=store, archive=archive,

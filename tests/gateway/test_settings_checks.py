@@ -15,6 +15,7 @@ TLS = "[tls]\ncertificate = 'ours.pem'\nkey = 'ours.key'\n"
 A = "[[peer]]\nname = 'A'\n"
 B = "[[peer]]\nname = 'B'\n"
 RULE = "[[rule]]\nwhen = 'study.available'\n"
+DOMAIN = "[affinity_domain]\n"
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,8 @@ RAD_75 = endpoint("RAD-75", "https://a.example/")
         (A + "token_sha256 = 'secret'\n", "peer.0.token_sha256"),
         (A + f"token_sha256 = '{'g' * 64}'\n", "peer.0.token_sha256"),
         (A + "reply_to = ['lakeside.example']\n", "peer.0.reply_to"),
+        (DOMAIN + "registry = 'B'\n" + A, "affinity_domain.registry"),
+        (DOMAIN + "registry = 'A'\n" + A + ITI_38, "affinity_domain.registry"),
         ("[listen]\nreply_url = 'valley.example'\n", "listen.reply_url"),
         (TLS + "[listen]\nreply_url = 'http://valley.example/soap/reply'\n", "listen.reply_url"),
         (A + "ask_asynchronously = ['RAD-69']\n", "peer.0.ask_asynchronously"),
@@ -141,6 +144,7 @@ def test_two_peers_that_cannot_be_told_apart_are_refused(folder: Path, first: st
         "[archive]\nkind = 'dicomweb'\nurl = 'http://localhost:8042/dicom-web'\n",
         A + "home_community_id = '1.2'\n" + ITI_38 + B + "home_community_id = '1.2'\n" + RAD_75,
         A + "retrieve_location_uids = ['1.2', '1.2']\nscopes = ['RAD-69', 'FHIR ImagingStudy search']\n",
+        DOMAIN + "registry = 'A'\n" + A + endpoint("ITI-42", "https://a.example/"),
         A + "hl7_application = 'X'\nhl7_facility = 'A'\n" + B + "hl7_application = 'X'\nhl7_facility = 'B'\n",
         A + "ask_asynchronously = ['ITI-38']\n" + ITI_38,
         A + endpoint("ORU^R01", "mllps://a.example:2575") + RULE + "do = ['announce:A', 'register']\n",

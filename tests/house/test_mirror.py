@@ -95,6 +95,7 @@ PROVED_BY = {
     "gateway/services/demand": "tests/gateway/services/test_publish.py",
     "gateway/services/discover": "tests/flows/test_discovery.py",
     "gateway/services/documents": "tests/flows/test_documents.py",
+    "gateway/services/elsewhere": "tests/flows/test_registry_elsewhere.py",
     "gateway/services/errand": "tests/flows/test_documents.py",
     "gateway/services/federate": "tests/flows/test_cross_community.py",
     "gateway/services/forward": "tests/flows/test_cross_provide.py",

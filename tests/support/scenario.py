@@ -410,7 +410,7 @@ class ScriptedSource:
 CLINICAL = (
     "registry_objects", "registry_unique_ids", "entries", "entry_terms", "submission_sets", "folders", "associations",
     "studies", "study_keys", "series", "instances", "withdrawn_instances", "expected_instances", "patients",
-    "patient_identifiers", "identity_links", "documents",
+    "patient_identifiers", "identity_links", "documents", "registrations",
 )  # fmt: skip
 
 
