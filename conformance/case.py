@@ -33,13 +33,16 @@ class Case:
         return self.id.partition("/")[0]
 
 
-def case(*requirements: str, transaction: str, actor: Actor, title: str) -> Callable[[Body], Case]:
-    """Make a case of a coroutine: `@case("RAD69-005", transaction="RAD-69", actor=..., title="...")`."""
+def case(*requirements: str, transaction: str, actor: Actor, title: str, suite: str = "") -> Callable[[Body], Case]:
+    """Make a case of a coroutine: `@case("RAD69-005", transaction="RAD-69", actor=..., title="...")`.
+
+    `suite` is the module that it belongs to, where that is not the coroutine's own.
+    """
     if not requirements:
         raise ValueError("a case names the requirement that it proves")
 
     def made(body: Body) -> Case:
-        module = body.__module__.removeprefix("conformance.suites.")
+        module = (suite or body.__module__).removeprefix("conformance.suites.")
         return Case(
             id=f"{module}/{getattr(body, '__name__', 'case')}", requirements=requirements, transaction=transaction,
             actor=actor, title=title, body=body,

@@ -112,7 +112,9 @@ def covered(*, as_json: bool) -> None:
     for each in rows:
         row = each.requirement
         proof = f"{len(each.cases)} cases" if len(each.cases) > 1 else "".join(each.cases)
-        print(f"| {row.id} | {row.level} | {row.actor} | {row.text} | {proof or f'not tested: {row.not_tested}'} |")
+        print(
+            f"| {row.id} | {row.level} | {row.actor or 'any'} | {row.text} | {proof or f'not tested: {row.not_tested}'} |"
+        )
     proved = sum(bool(each.cases) for each in rows)
     print(f"\n{proved} of {len(rows)} requirements are proved by a case.")
 

@@ -20,7 +20,10 @@ CLAIMS = Path(__file__).parent / "claims.toml"
 STORED_S = 60.0
 SOAP = {
     "RAD-69": "imaging-source",
-}  # fmt: skip
+    "ITI-18": "registry",
+    "ITI-41": "repository",
+    "ITI-43": "repository",
+}
 
 
 @asynccontextmanager
@@ -80,6 +83,7 @@ name = "Tester"
 certificate = "{tester.certificate}"
 hl7_application = "EHR"
 hl7_facility = "VALLEY"
+unknown_patient = "reject"
 """,
         encoding="utf-8",
     )

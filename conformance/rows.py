@@ -13,6 +13,7 @@ from conformance.case import Case
 from profiles.transaction import Actor
 
 FOLDER = Path(__file__).parent / "requirements"
+COMMON = "appendix-v.csv"
 
 
 class Level(StrEnum):
@@ -25,15 +26,22 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """One row. `not_tested` is why no case proves it; "" where one does."""
+    """One row. `not_tested` is why no case proves it; "" where one does.
+
+    `transaction` is "" and `actor` None where it is asked of every SOAP transaction alike.
+    """
 
     id: str
     transaction: str
     section: str
     level: Level
-    actor: Actor
+    actor: Actor | None
     text: str
     not_tested: str = ""
+
+    def asks(self, case: Case) -> bool:
+        """Whether a case can prove it."""
+        return self.transaction in ("", case.transaction) and self.actor in (None, case.actor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +64,14 @@ def requirements(folder: Path = FOLDER) -> Mapping[str, Requirement]:
             for row in csv.DictReader(file):
                 try:
                     each = Requirement(
-                        id=row["id"], transaction=path.stem.upper(), section=row["section"], level=Level(row["level"]),
-                        actor=Actor(row["actor"]), text=row["requirement"], not_tested=row["not_tested"],
-                    )  # fmt: skip
+                        id=row["id"],
+                        transaction="" if path.name == COMMON else path.stem.upper(),
+                        section=row["section"],
+                        level=Level(row["level"]),
+                        actor=Actor(row["actor"]) if row["actor"] else None,
+                        text=row["requirement"],
+                        not_tested=row["not_tested"],
+                    )
                 except (KeyError, ValueError) as error:
                     raise ValueError(f"{path.name}: {row.get('id')}: {error}") from error
                 if each.id in found:

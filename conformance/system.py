@@ -12,6 +12,7 @@ key = "tester.key"
 trust = "root.pem"                           # whom we believe
 [known]
 retrieve_location_uid = "1.2.3"
+patients = ["P1^^^&1.2.3.9&ISO"]             # whom its registry knows
 [[study]]                                    # a study that it holds, as DICOM files that we can read too
 folder = "studies/ct"
 patient = "P1^^^&1.2.3.9&ISO"                # by the id that it knows the patient by
@@ -59,7 +60,13 @@ class System:
     retrieve_location_uid: Oid | None = None
     patient_authority: Oid | None = None
     studies: tuple[KnownStudy, ...] = ()
+    known_patients: tuple[PatientIdentifier, ...] = ()
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def patients(self) -> tuple[PatientIdentifier, ...]:
+        """Whom it knows: those that are named, then those of its studies."""
+        return tuple(dict.fromkeys((*self.known_patients, *(each.patient for each in self.studies))))
 
     def claims_to(self, actor: Actor, transaction_id: str) -> bool:
         """Whether it says that it is this actor in this transaction."""
@@ -79,18 +86,20 @@ def read_system(path: Path) -> System:
     extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "study"}
     if extra:
         raise BadDescription(f"{path}: nothing is called {sorted(extra)[0]}")
-    known = _table(told, "known")
+    known = dict(_table(told, "known"))
+    patients = _patients(known.pop("patients", []), path)
     try:
         oids = {key: Oid.from_urn(str(value)) for key, value in known.items()}
     except ValueError as error:
         raise BadDescription(f"{path}: [known] has what is no OID") from error
     names = {"home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority"}
     if oids.keys() - names:
-        raise BadDescription(f"{path}: [known] takes {', '.join(sorted(names))}")
+        raise BadDescription(f"{path}: [known] takes patients, {', '.join(sorted(names))}")
     return System(
         name=str(told.get("name", path.stem)),
         endpoints=_endpoints(_table(told, "endpoint"), path),
         claims=claims_of(_table(told, "claims"), path),
+        known_patients=patients,
         studies=tuple(_study(each, path) for each in told.get("study", ())),
         tls=_tls(_table(told, "tls"), path),
         **oids,
@@ -146,6 +155,15 @@ def _study(told: Mapping[str, Any], path: Path) -> KnownStudy:
     except ValueError as error:
         raise BadDescription(f"{path}: [[study]] patient: {error}") from error
     return KnownStudy(study=studies[0], patient=patient)
+
+
+def _patients(told: object, path: Path) -> tuple[PatientIdentifier, ...]:
+    if not isinstance(told, list):
+        raise BadDescription(f"{path}: [known] patients is a list")
+    try:
+        return tuple(patient_of(str(each)) for each in told)
+    except ValueError as error:
+        raise BadDescription(f"{path}: [known] patients: {error}") from error
 
 
 def patient_of(cx: str) -> PatientIdentifier:

@@ -24,6 +24,7 @@ from conformance.verdict import Failed, Unreachable
 from profiles.errors import ExchangeError
 from profiles.findings import Finding
 from profiles.model.content import Content, Part, Poured
+from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import SoapTransaction
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import PeerFault
@@ -153,6 +154,16 @@ class Target:
             if len(known.study.series) >= series and len(known.study.instances) >= instances:
                 return known
         raise Unreachable(f"no study of {series} series and {instances} instances is known: add one as [[study]]")
+
+    def patient(self) -> PatientIdentifier:
+        """A patient whom it knows, by the id that its documents are registered under.
+
+        Raises:
+            Unreachable: None is known.
+        """
+        if not self.system.patients:
+            raise Unreachable("no patient is known: name one as [known] patients, or a study")
+        return self.system.patients[0]
 
     def known(self, name: str) -> str:
         """One of the ids of `[known]`.

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from conformance.case import Case
-from conformance.suites.xdsi import source_retrieve as xdsi_source_retrieve
+from conformance.suites.xds import registry_query, repository_provide, repository_retrieve
+from conformance.suites.xdsi import source_retrieve
 
-SUITES: tuple[ModuleType, ...] = (xdsi_source_retrieve,)
+SUITES: tuple[ModuleType, ...] = (registry_query, repository_provide, repository_retrieve, source_retrieve)
 
 
 def cases() -> tuple[Case, ...]:
@@ -18,3 +19,5 @@ def _of(suite: ModuleType) -> Iterator[Case]:
     for value in vars(suite).values():
         if isinstance(value, Case):
             yield value
+        elif isinstance(value, tuple):
+            yield from (each for each in value if isinstance(each, Case))

@@ -27,7 +27,7 @@ CLAIMED = System(name="<nobody>", endpoints={}, claims=frozenset({(SOURCE, "RAD-
 
 
 def of(body: object, actor: Actor = SOURCE) -> Case:
-    return case("RAD69-fault", transaction="RAD-69", actor=actor, title="A case & its <title>")(body)  # type: ignore[arg-type]
+    return case("RAD69-schema", transaction="RAD-69", actor=actor, title="A case & its <title>")(body)  # type: ignore[arg-type]
 
 
 async def passing(target: Target) -> None:
@@ -99,7 +99,7 @@ def test_every_case_is_of_a_known_transaction_and_proves_rows_of_its_actor() -> 
     for each in cases():
         transaction(each.transaction)
         for id in each.requirements:
-            assert (ROWS[id].transaction, ROWS[id].actor) == (each.transaction, each.actor), each.id
+            assert ROWS[id].asks(each), each.id
 
 
 def test_an_expectation_says_what_is_missing_and_what_is_too_much() -> None:
@@ -167,7 +167,7 @@ def test_the_command_line_lists_cases_and_coverage() -> None:
 def test_a_run_that_fails_says_so_with_its_evidence(tmp_path: Path) -> None:
     """A house whose messages are edited, and the files that tell of it."""
     done = radgate(
-        "run", "--self", "--case", "missing_instance", "--fault", "partial-as-success",
+        "run", "--self", "--case", "source_retrieve/missing_instance", "--fault", "RAD-69/partial-as-success",
         "--evidence", str(tmp_path / "evidence"), "--json", str(tmp_path / "result.json"),
         "--junit", str(tmp_path / "junit.xml"), "--html", str(tmp_path / "page" / "index.html"),
     )  # fmt: skip

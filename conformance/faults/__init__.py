@@ -1,0 +1,26 @@
+"""Faults: what a wrong house would do, done to the messages of a right one. A tester that misses one is blind.
+
+By name; `radgate conformance run --self --fault NAME` shows what the suite makes of one.
+"""
+
+from collections.abc import Mapping
+
+from conformance.faults.documents import FAULTS as DOCUMENTS
+from conformance.faults.edits import Fault, Sabotage
+from conformance.faults.envelope import envelope_faults
+from conformance.faults.retrieve import FAULTS as RETRIEVE
+from profiles.xds.iti18 import ITI_18
+from profiles.xds.iti41 import ITI_41
+from profiles.xds.iti43 import ITI_43
+from profiles.xdsi.rad69 import RAD_69
+
+FAULTS: Mapping[str, Fault] = {
+    **envelope_faults(ITI_18, "xds.registry_query"),
+    **envelope_faults(ITI_41, "xds.repository_provide"),
+    **envelope_faults(ITI_43, "xds.repository_retrieve"),
+    **envelope_faults(RAD_69, "xdsi.source_retrieve"),
+    **DOCUMENTS,
+    **RETRIEVE,
+}
+
+__all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -1,0 +1,1 @@
+"""XDS.b: document registry and repository."""
