@@ -21,7 +21,6 @@ from conformance.samples import SampleStudy
 from gateway.app import running
 from profiles.model.content import Part, Poured
 from profiles.model.document import AvailabilityStatus
-from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria
 from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.wire.soap.envelope import encode_envelope
@@ -44,6 +43,7 @@ from tests.support.communities import (
     RESPONDING,
     VALLEY_HOME,
     Communities,
+    at_home,
     communities,
     settings_of,
 )
@@ -86,26 +86,6 @@ async def keeps(here: Communities, name: str, *, seed: int = 1) -> SampleStudy:
     assert status == 200
     await here[name].rests("done", kind="store")
     return study
-
-
-def at_home(request: RetrieveImagingDocumentSetRequest, home: Oid | None) -> RetrieveImagingDocumentSetRequest:
-    """The same request with a home on every instance."""
-    return replace(
-        request,
-        studies=tuple(
-            replace(
-                study,
-                series=tuple(
-                    replace(
-                        series,
-                        documents=tuple(replace(each, home_community_id=home) for each in series.documents),
-                    )
-                    for series in study.series
-                ),
-            )
-            for study in request.studies
-        ),
-    )
 
 
 def of(study: SampleStudy, name: str) -> RetrieveImagingDocumentSetRequest:

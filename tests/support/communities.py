@@ -5,7 +5,7 @@ The houses run inside the test. Leaving them proves that no log line names a pat
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aiohttp import ClientSession, ClientTimeout
@@ -13,6 +13,7 @@ from aiohttp import ClientSession, ClientTimeout
 from gateway.app import running
 from gateway.settings import Settings
 from profiles.model.identifiers import Oid
+from profiles.xdsi.rad69 import RetrieveImagingDocumentSetRequest
 from tests.support.scenario import DOMAIN, VALLEY, Valley, logged, nothing_leaked
 
 REGION_HOME, VALLEY_HOME, LAKESIDE_HOME, NOBODY = Oid("1.2.5.1"), Oid("1.2.3.1"), Oid("1.2.4.1"), Oid("1.2.99.1")
@@ -82,3 +83,23 @@ async def communities(folder: Path, *, deadline_s: float = 10.0, **instead: str)
         yield Communities(folder=folder, houses=houses)
         nothing_leaked(log.getvalue())
         assert b'"defect"' not in log.getvalue(), log.getvalue()[-3000:]
+
+
+def at_home(request: RetrieveImagingDocumentSetRequest, home: Oid | None) -> RetrieveImagingDocumentSetRequest:
+    """The same request with a home on every instance."""
+    return replace(
+        request,
+        studies=tuple(
+            replace(
+                study,
+                series=tuple(
+                    replace(
+                        series,
+                        documents=tuple(replace(each, home_community_id=home) for each in series.documents),
+                    )
+                    for series in study.series
+                ),
+            )
+            for study in request.studies
+        ),
+    )
