@@ -16,16 +16,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
 from gateway.actors.answering import Answering
-from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, headers_of, to_tell
+from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, headers_of, parameters_of, to_tell
 from gateway.inbound.http import QUERY_BYTES, Identify
 from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller
-from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument, Unsupported
+from profiles.errors import ExchangeError, UnknownDocument, Unsupported
 from profiles.findings import Decoded
 from profiles.model.content import once
 from profiles.transaction import HttpTransaction
@@ -139,7 +139,7 @@ class FhirListener:
 
     async def _answer(self, request: web.Request, caller: Caller, read: HttpIn, reply: "_Reply") -> web.StreamResponse:
         try:
-            pairs = _pairs(request)
+            pairs = parameters_of(request)
             read = replace(read, query=pairs)
             answering, variables = self._find(request, read.method)
             read = replace(read, variables=variables, body=await self._body(request))
@@ -214,18 +214,6 @@ class FhirListener:
 
 def _decode(transaction: HttpTransaction[Any, Any], read: HttpIn) -> Decoded[Any]:
     return transaction.decode_request(read)
-
-
-def _pairs(request: web.Request) -> tuple[tuple[str, str], ...]:
-    """The parameters of the address, in order, repeats and empty ones kept.
-
-    Raises:
-        MalformedMessage: They are not UTF-8.
-    """
-    try:
-        return tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="strict"))
-    except ValueError:
-        raise MalformedMessage("the parameters are not percent-encoded UTF-8") from None
 
 
 def _quoted(request: web.Request, body: bytes) -> bytes:

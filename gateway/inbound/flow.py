@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
+from urllib.parse import parse_qsl
 
 from aiohttp import ClientError, web
 from aiohttp.http import HttpVersion11
@@ -142,6 +143,19 @@ def headers_of(request: web.Request) -> dict[str, str]:
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
+
+
+def parameters_of(request: web.Request) -> tuple[tuple[str, str], ...]:
+    """The parameters of the address, in order, repeats and empty ones kept.
+
+    Raises:
+        MalformedMessage: One is not UTF-8; its location is the parameter's name, if that can be read.
+    """
+    pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogateescape")
+    for name, value in pairs:
+        if any("\udc80" <= each <= "\udcff" for each in name + value):
+            raise MalformedMessage("a parameter is not percent-encoded UTF-8", location=name if name.isascii() else "")
+    return tuple(pairs)
 
 
 def to_tell(error: Exception, *, exchange_id: str = "", transaction_id: str = "") -> ExchangeError:

@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.actors.answering import Answering
-from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, headers_of, to_tell
+from gateway.inbound.flow import EXCHANGE_HEADER, Incoming, Outgoing, headers_of, parameters_of, to_tell
 from gateway.inbound.turn import Answered, Turns
 from gateway.model.peer import Caller
 from gateway.ports.clock import Clock
@@ -198,6 +198,7 @@ class _Asked:
     async def _read(self) -> None:
         """The body: parts are left in the wire, everything else is read."""
         request, listener = self._request, self._listener
+        parameters_of(request)  # a value that is no text would be looked for, and never found
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Unsupported(
                 "compressed requests are not read", code="unsupported-media-type", location="Content-Encoding"

@@ -358,6 +358,13 @@ async def test_fuzzy_matching_is_answered_literally_with_a_warning(house: Dicomw
     assert "Only literal matching has been performed" in headers["Warning"]
 
 
+async def test_a_parameter_that_is_not_utf_8_is_a_bad_request_and_not_an_empty_answer(house: DicomwebHouse) -> None:
+    status, _, body = await house.get("/studies?limit=1&PatientID=%ff")
+    assert status == 400
+    assert b"PatientID" in body
+    assert (await house.get("/studies?PatientID=%C3%BC"))[0] == 204  # one that is, and that nobody has
+
+
 # --- who may ----------------------------------------------------------------------------------------------------------
 
 
