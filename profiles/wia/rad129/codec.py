@@ -124,6 +124,8 @@ def _parameters(request: HttpIn, most: int) -> tuple[int, int, frozenset[str], d
             case "includefield":
                 include.update(each.strip() for each in value.split(",") if each.strip())
             case "fuzzymatching" | "emptyvaluematching" | "multiplevaluematching" as option:
+                if value.lower() not in ("true", "false"):
+                    raise bad_request(f"{option} is true or false", name)
                 if value.lower() == "true":
                     unsupported.append(option)
             case _:

@@ -135,6 +135,8 @@ def test_the_path_and_the_parameter_must_both_hold() -> None:
         ("StudyDate", "yesterday"),
         ("StudyDate", "20241399"),
         ("StudyInstanceUID", ",".join(["1.2"] * 1001)),
+        ("fuzzymatching", "maybe"),
+        ("emptyvaluematching", ""),
     ],
 )
 def test_parameters_that_make_no_sense_are_bad_requests(name: str, value: str) -> None:
