@@ -16,6 +16,7 @@ from profiles.wire.fhir.search import (
     SearchParameter,
     Shape,
     Total,
+    codes_of,
     honoured,
     is_strict,
     read,
@@ -26,6 +27,7 @@ from profiles.wire.http import HttpIn, HttpOut
 
 KIND = "Endpoint"
 STATUS_SYSTEM = "http://hl7.org/fhir/endpoint-status"
+STATUSES = ("active", "suspended", "error", "off", "entered-in-error", "test")
 ACTIVE = "active"
 
 PARAMETERS: Mapping[str, SearchParameter] = {
@@ -67,7 +69,7 @@ def decode_request(request: HttpIn) -> Decoded[SearchEndpointsRequest]:
         elif asked.name == "connection-type":
             codes = frozenset(each.code for each in named if each.system in (None, CONNECTION_TYPE, XDS_I_TYPE))
             connections = codes if connections is None else connections & codes
-        elif not any(each.code == ACTIVE and each.system in (None, STATUS_SYSTEM) for each in named):
+        elif ACTIVE not in codes_of(asked, STATUS_SYSTEM, STATUSES):
             ids = frozenset()  # all of ours are active
     return Decoded(SearchEndpointsRequest(ids=ids, connections=connections))
 

@@ -31,6 +31,7 @@ from profiles.wire.fhir.search import (
     Shape,
     Token,
     Total,
+    codes_of,
     comparisons,
     honoured,
     is_strict,
@@ -102,6 +103,7 @@ SORTS: Mapping[str, str] = {"-started": "started", "-_lastUpdated": "updated"}
 SHAPING = ("_count", "_elements", "_format", "_sort", "_summary", "_total", PAGE)
 
 STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
+STATUSES = ("registered", "available", "cancelled", "entered-in-error", "unknown")
 ACCESSION_TYPE = "ACSN"
 
 MAX_WHOLE_STUDIES = 20
@@ -288,7 +290,7 @@ def _modality(conditions: _Conditions, asked: Asked, base: str) -> None:
 
 
 def _status(conditions: _Conditions, asked: Asked, base: str) -> None:
-    conditions.narrow("status", _codes(asked, STATUS_SYSTEM))
+    conditions.narrow("status", codes_of(asked, STATUS_SYSTEM, STATUSES))
 
 
 def _codes(asked: Asked, system: str) -> Iterator[str]:

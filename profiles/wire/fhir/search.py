@@ -197,6 +197,27 @@ def token(value: str) -> Token:
     return Token(unescape(first).strip(), unescape("|".join(rest)).strip())
 
 
+def codes_of(asked: Asked, system: str, value_set: Collection[str]) -> tuple[str, ...]:
+    """The codes that are asked for of a value set that is required; tokens of other systems are met by nothing.
+
+    Raises:
+        MalformedMessage: A code that is not in the value set: no resource can have it.
+        Unsupported: A system without a code.
+
+    Source: HL7 FHIR R4, Search (token), Terminologies (binding strength "required").
+    """
+    codes = []
+    for named in map(token, asked.alternatives):
+        if not named.code:
+            raise Unsupported("a system without a code selects too much", location=asked.location)
+        if named.system not in (None, system):
+            continue
+        if named.code not in value_set:
+            raise MalformedMessage(f"it is one of {', '.join(value_set)}", location=asked.location, code="value")
+        codes.append(named.code)
+    return tuple(codes)
+
+
 def oid_of(system: str) -> Oid | None:
     """The OID of an identifier system; None: it is not an OID, so nothing of ours is in it."""
     if system[:8].lower() != "urn:oid:":
