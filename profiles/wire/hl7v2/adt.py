@@ -144,6 +144,9 @@ def read_feed(data: bytes, rules: FeedRules, site: Site = NO_SITE) -> Decoded[Pa
     pid = message.first("PID")
     if pid is None:
         raise MalformedMessage("an ADT message has a PID", code="100", location="PID^1")
+    if sum(1 for _ in message.all("PID")) > 1:
+        # One patient in a message: whose demographics are whose could not be told, and one answer is for all of it.
+        findings.append(error("hl7.pid-repeated", "one message is of one patient", "100", "PID^2"))
     patient = read_patient(pid, site, findings)
     if not patient.identifiers:
         findings.append(_no_identifier(pid, 3))

@@ -166,7 +166,12 @@ REFUSED = [
     (
         "two merges in one message",
         HEAD + "PID|||1^^^&1.2&ISO||S\rMRG|2^^^&1.2&ISO\rPID|||3^^^&1.2&ISO||S\rMRG|4^^^&1.2&ISO\r",
-        [("100", "MRG^2")],
+        [("100", "PID^2"), ("100", "MRG^2")],
+    ),
+    (
+        "a second patient in a registration",
+        ADMIT + "PID|||1^^^&1.2&ISO||S\rPV1||O\rPID|||2^^^&1.2&ISO||T\rPV1||O\r",
+        [("100", "PID^2")],
     ),
 ]  # fmt: skip
 
