@@ -114,7 +114,13 @@ class Feed:
         work = await exchange.begin()
         entries, uids = 0, list[str]()
         for subsumed, surviving in kept:
-            patient = await work.identity.merge(subsumed, surviving, exchange.now)
+            try:
+                patient = await work.identity.merge(subsumed, surviving, exchange.now)
+            except UnknownPatient as unknown:
+                known = await work.identity.get(subsumed)
+                goes = known is not None and subsumed in known.identifiers
+                unknown.location = "PID^1^3^1^1" if goes else "MRG^1^1^1^1"  # the one of the two that is wrong
+                raise
             entries += await work.registry.merge(subsumed, surviving, exchange.now)
             uids += await work.studies.merge(subsumed, patient, exchange.now)
         exchange.learned.patients = tuple(identifier for pair in kept for identifier in pair)

@@ -155,6 +155,10 @@ async def test_a_merge_of_somebody_elses_ids_changes_nothing() -> None:
 async def test_a_merge_of_whom_nobody_knows_is_refused_and_nothing_moves() -> None:
     house = House()
     await house.tell(registered(ANN))
-    with pytest.raises(UnknownPatient):
+    with pytest.raises(UnknownPatient) as no_survivor:
         await house.tell(merge(BEN, ANN))
+    assert (no_survivor.value.code, no_survivor.value.location) == ("204", "PID^1^3^1^1")
+    with pytest.raises(UnknownPatient) as nobody_goes:
+        await house.tell(merge(ANN, BEN))
+    assert (nobody_goes.value.code, nobody_goes.value.location) == ("204", "MRG^1^1^1^1")
     assert await house.known(ANN) == patient(ANN)
