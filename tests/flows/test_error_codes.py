@@ -36,6 +36,7 @@ from profiles.wire.ebxml.response import ERROR_CODES, NAMES_IT, ResponseStatus
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcdr.iti80 import ITI_80
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest
 from profiles.xds.iti42 import ITI_42, RegisterRequest
@@ -92,6 +93,7 @@ DOORS: Mapping[str, tuple[SoapTransaction[Any, Any], str]] = {
     "ITI-43": (ITI_43, REPOSITORY),
     "ITI-57": (ITI_57, REGISTRY),
     "ITI-62": (ITI_62, REGISTRY),
+    "ITI-80": (ITI_80, RESPONDING),
     "ITI-86": (ITI_86, REPOSITORY),
     "ITI-92": (ITI_92, REGISTRY),
     "RAD-69": (RAD_69, SOURCE),
@@ -99,7 +101,7 @@ DOORS: Mapping[str, tuple[SoapTransaction[Any, Any], str]] = {
 }
 COLUMNS: Mapping[str, str] = {
     "ITI-41": "P", "ITI-42": "R", "ITI-18": "SQ", "ITI-38": "XGQ", "ITI-43": "RS", "RAD-69": "RS", "ITI-39": "XGR",
-    "RAD-75": "XGR",
+    "RAD-75": "XGR", "ITI-80": "XCDR",
 }  # fmt: skip
 """What the table calls a transaction, where it does not call it by its name."""
 
@@ -483,7 +485,8 @@ async def the_community_is_nobody_s(at: Stage, doing: str) -> Asked:
 AWAY = {
     "Away": {
         "home_community_id": NOBODY,
-        "endpoint": dict.fromkeys(("ITI-38", "ITI-39", "RAD-75"), "http://127.0.0.1:1/soap"),
+        "forward": True,
+        "endpoint": dict.fromkeys(("ITI-38", "ITI-39", "ITI-80", "RAD-75"), "http://127.0.0.1:1/soap"),
     }
 }
 
@@ -491,6 +494,54 @@ AWAY = {
 @says("XDSUnavailableCommunity", "ITI-18", peers=AWAY)
 async def the_community_does_not_answer(at: Stage, doing: str) -> Asked:
     return await questioning(doing, by_uuid(home=NOBODY), path=GATEWAY, location=NOBODY.urn)
+
+
+# what is handed to another community
+
+
+async def across(
+    at: Stage, *recipients: str, home: Oid | None = VALLEY_HOME, location: str | None = None, of: Patient | None = None
+) -> Asked:
+    """A manifest, for a community and for somebody there."""
+    patient_id = DOMAIN_ID if of is None else of.identifiers[0]
+    offer = offer_of(at.here.study(**({} if of is None else {"patient": of})), patient_id=patient_id)
+    whole = replace(offer.submission.submission_set, intended_recipients=recipients)
+    request = ProvideAndRegisterRequest(
+        submission=replace(offer.submission, submission_set=whole),
+        documents={offer.submission.entries[0].entry_uuid: Content.of(offer.body)},
+        home_community_id=home,
+    )
+    at_set = whole.unique_id if location is None else location
+    return await asking("ITI-80", request, location=at_set)
+
+
+@says("UnknownRecipient", "ITI-80", house={"recipients": ["Valley Imaging"]})
+async def nobody_here_has_the_recipient_s_name(at: Stage, doing: str) -> Asked:
+    return await across(at, "Hillside|^Quillfeather^Zebediah")  # who may be the patient
+
+
+@says("UnavailableRecipient", "ITI-80", peers=AWAY)
+async def the_recipient_s_community_does_not_answer(at: Stage, doing: str) -> Asked:
+    return await across(at, "Hillside", home=NOBODY, location=NOBODY.urn)
+
+
+@says("XDSUnavailableCommunity", "ITI-80", peers=AWAY)
+@says("XDSUnknownCommunity", "ITI-80")
+async def it_is_for_a_community_that_cannot_be_given_it(at: Stage, doing: str) -> Asked:
+    return await across(at, home=NOBODY, location=NOBODY.urn)
+
+
+@says("XDSMissingHomeCommunityId", "ITI-80")
+async def it_does_not_say_for_which_community_it_is(at: Stage, doing: str) -> Asked:
+    return await across(at, home=None)
+
+
+@says("DocumentQueued", "ITI-80")
+async def nobody_knows_whose_it_is_that_came_from_another_community(at: Stage, doing: str) -> Asked:
+    nemo = Patient(
+        identifiers=(PatientIdentifier(value="LK90009", authority=Oid("1.2.4.4")),), name=PersonName(family="Nemo")
+    )
+    return replace(await across(at, of=nemo), peer="Lakeside", status=ResponseStatus.SUCCESS, severity="Warning")
 
 
 # what is retrieved
@@ -715,7 +766,7 @@ async def test_the_code_is_said_with_status_severity_and_location(tmp_path: Path
         if asked.status is ResponseStatus.SUCCESS:
             answer = await at.sends(asked.message, asked.path, asked.peer)
         else:
-            calls = case.code == "XDSUnavailableCommunity"  # which is audited too
+            calls = case.code in ("XDSUnavailableCommunity", "UnavailableRecipient")  # which is audited too
             async with at.valley.refusing(audits=2 if calls else 1):
                 answer = await at.sends(asked.message, asked.path, asked.peer)
                 await at.valley.closed(case.transaction)
@@ -827,17 +878,21 @@ NEVER: Mapping[tuple[str, str], str] = {
     ("XDSReplaceFailed", "R"): "deprecated",
     **{("XDSResultNotSinglePatient", column): _ONE_ANSWERS for column in ("RS", "XGR")},
     **{("XDSTooManyResults", column): _ONE_ANSWERS for column in ("RS", "XGR")},
-    ("UnknownRecipient", "XCDR"): "XCDR is not played",
     ("UnknownRecipient", "MHD"): "our MHD answers by OperationOutcome, and intendedRecipient addresses nobody here",
-    ("UnavailableRecipient", "XCDR"): "XCDR is not played",
     ("UnavailableRecipient", "MHD"): "our MHD answers by OperationOutcome, and intendedRecipient addresses nobody here",
     ("FHIRDocumentNotSupported", "MHD"): "our MHD answers by OperationOutcome",
     ("TranscodingError", "XCF"): "XCF is not played",
 }
 """What the table has and no transaction of ours says, with the reason."""
 
-BESIDE = {("XDSDocumentUniqueIdError", "ITI-86"), ("XDSUnknownRepositoryId", "ITI-86")}
-"""What the table does not give to ITI-86, and notes 3.14 do."""
+BESIDE = {
+    *((code, "ITI-86") for code in ("XDSDocumentUniqueIdError", "XDSUnknownRepositoryId")),
+    *(
+        (code, "XCDR")
+        for code in ("DocumentQueued", "XDSMissingHomeCommunityId", "XDSUnavailableCommunity", "XDSUnknownCommunity")
+    ),
+}
+"""What the table does not give to ITI-86, and notes 3.14 do; and to XCDR, which is a submission and names a community."""
 
 
 def provoked() -> set[tuple[str, str]]:

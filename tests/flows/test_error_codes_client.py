@@ -29,6 +29,7 @@ from profiles.wire.ebxml.response import (
 )
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.mtom import pack
+from profiles.xcdr.iti80 import ITI_80
 from profiles.xds.iti18 import ITI_18, StoredQueryResponse
 from profiles.xdsi.rad68 import RAD_68
 from tests.support.scenario import (
@@ -77,7 +78,8 @@ class ScriptedPeer:
     async def answer(self, request: web.Request) -> web.Response:
         message = await read_soap(request.headers["Content-Type"], await request.read())
         self.asked += 1
-        transaction: Any = ITI_18 if message.addressing.action == ITI_18.request_action else RAD_68
+        known: tuple[Any, ...] = (ITI_18, RAD_68, ITI_80)
+        transaction = next(each for each in known if each.request_action == message.addressing.action)
         kind: Any = StoredQueryResponse if transaction is ITI_18 else RegistryResponse
         out = transaction.encode_response(kind(status=self.status, errors=self.errors))
         self.status, self.errors = ResponseStatus.SUCCESS, ()
@@ -121,8 +123,8 @@ def explained(job: dict[str, Any], transaction: str, code: str) -> None:
 
 
 @asynccontextmanager
-async def sharing(folder: Path, peer: ScriptedPeer) -> AsyncIterator[World]:
-    region = {"Region": {"endpoint": {"RAD-68": peer.url}}}
+async def sharing(folder: Path, peer: ScriptedPeer, way: str = "RAD-68") -> AsyncIterator[World]:
+    region = {"Region": {"home_community_id": "1.2.5.1", "endpoint": {way: peer.url}}}
     async with world(folder, peers=region, rules=[{"when": "study.available", "do": ["share:Region"]}]) as here:
         await here.valley.tell(ZEBEDIAH)
         study = write_study(folder / "study", series=1, instances=1)
@@ -131,9 +133,17 @@ async def sharing(folder: Path, peer: ScriptedPeer) -> AsyncIterator[World]:
         yield here
 
 
-@pytest.mark.parametrize("code", [code for code in column("ITI-41") if code not in WARNINGS])
-async def test_a_submission_that_is_refused_is_tried_again_or_waits_for_a_person(tmp_path: Path, code: str) -> None:
-    async with scripted(code) as peer, sharing(tmp_path, peer) as here:
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [
+        *(("RAD-68", code) for code in column("ITI-41") if code not in WARNINGS),
+        *(("ITI-80", code) for code in column("ITI-80")),
+    ],
+)
+async def test_a_submission_that_is_refused_is_tried_again_or_waits_for_a_person(
+    tmp_path: Path, way: str, code: str
+) -> None:
+    async with scripted(code) as peer, sharing(tmp_path, peer, way) as here:
         if code not in COME_BACK:
             failed = await here.valley.rests("failed", "done", kind="store")
             assert (failed["state"], failed["reason"]) == ("failed", f"the peer answered {code}")
@@ -141,17 +151,21 @@ async def test_a_submission_that_is_refused_is_tried_again_or_waits_for_a_person
             assert peer.asked == 1
             await here.valley.ask("POST", f"/exchanges/{failed['id']}/release", {"person": "ann"})
         done = await here.valley.rests("done", kind="store")
-        explained(done, "RAD-68", code)
-        assert [step["outcome"] for step in calls(done, "RAD-68")] == ["failure", "success"]
+        explained(done, way, code)
+        assert [step["outcome"] for step in calls(done, way)] == ["failure", "success"]
         assert peer.asked == 2
 
 
-@pytest.mark.parametrize("code", sorted(WARNINGS))
-async def test_a_submission_that_is_taken_with_a_warning_is_done_and_tells_of_it(tmp_path: Path, code: str) -> None:
-    async with scripted(code, Severity.WARNING) as peer, sharing(tmp_path, peer) as here:
+@pytest.mark.parametrize(
+    ("way", "code"), [*(("RAD-68", code) for code in sorted(WARNINGS)), ("ITI-80", "UnknownRecipient")]
+)
+async def test_a_submission_that_is_taken_with_a_warning_is_done_and_tells_of_it(
+    tmp_path: Path, way: str, code: str
+) -> None:
+    async with scripted(code, Severity.WARNING) as peer, sharing(tmp_path, peer, way) as here:
         done = await here.valley.rests("done", "failed", kind="store")
         assert done["state"] == "done"
-        (step,) = calls(done, "RAD-68")
+        (step,) = calls(done, way)
         assert (step["why"], step["cure"]) == (f"the peer warns: {code}", cure_of(code))
         assert step["outcome"] == ("partial" if code in IGNORED else "success")
         assert "Quillfeather" not in str(done)
