@@ -46,6 +46,7 @@ def endpoint(name: str, address: str) -> str:
 
 ITI_38 = endpoint("ITI-38", "https://a.example/")
 RAD_75 = endpoint("RAD-75", "https://a.example/")
+ITI_80 = endpoint("ITI-80", "https://a.example/")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,8 @@ RAD_75 = endpoint("RAD-75", "https://a.example/")
         (A + "ask_asynchronously = ['RAD-69']\n", "peer.0.ask_asynchronously"),
         (A + "ask_asynchronously = ['FHIR']\n" + endpoint("FHIR", "https://a.example/"), "peer.0.ask_asynchronously"),
         (A + "ask_asynchronously = ['MLLP']\n" + endpoint("MLLP", "mllp://a.example:1"), "peer.0.ask_asynchronously"),
+        (A + ITI_80, "peer.0.endpoint.ITI-80"),
+        (A + "home_community_id = '1.2'\nforward = true\n" + ITI_38, "peer.0.forward"),
         ("[[peer]]\nname = ''\n", "peer.0.name"),
         ("[[peer]]\nname = ' '\n", "peer.0.name"),
         (RULE + "do = []\n", "rule.0.do"),
@@ -147,6 +150,8 @@ def test_two_peers_that_cannot_be_told_apart_are_refused(folder: Path, first: st
         DOMAIN + "registry = 'A'\n" + A + endpoint("ITI-42", "https://a.example/"),
         A + "hl7_application = 'X'\nhl7_facility = 'A'\n" + B + "hl7_application = 'X'\nhl7_facility = 'B'\n",
         A + "ask_asynchronously = ['ITI-38']\n" + ITI_38,
+        A + "home_community_id = '1.2'\nforward = true\n" + ITI_80 + RULE + "do = ['share:A']\n",
+        A + endpoint("ITI-41", "https://a.example/") + RULE + "do = ['share:A']\n",
         A + endpoint("ORU^R01", "mllps://a.example:2575") + RULE + "do = ['announce:A', 'register']\n",
     ],
 )
