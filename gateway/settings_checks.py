@@ -211,6 +211,9 @@ def _about_rules(settings: Settings) -> Iterator[Problem]:
         for action in rule.do:
             verb, _, name = action.partition(":")
             if action in {"register", "offer"}:
+                domain = peers.get(settings.affinity_domain.registry)
+                if action == "offer" and domain is not None and "ITI-61" not in domain.endpoint:
+                    yield Problem(at, "offer has nowhere to go", f'Add "ITI-61" to [peer.endpoint] of {domain.name}')
                 continue
             if verb not in WANTS:
                 yield Problem(

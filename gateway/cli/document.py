@@ -86,8 +86,8 @@ HomeOption = Annotated[
 )
 def document_submit(
     file: FileArgument,
-    to: Annotated[str, typer.Option(help="The peer that takes it.")],
     class_code: Annotated[str, typer.Option("--class", help="Its class, as VALUE^SYSTEM^DISPLAY.")],
+    to: Annotated[str, typer.Option(help="The peer that takes it; without it, our own repository.")] = "",
     study: Annotated[str, typer.Option(help="Study Instance UID of the study that it reports on (PDF or CDA).")] = "",
     patient: Annotated[str, typer.Option(help="Whose it is, as ID^^^&OID&ISO, if it is no report.")] = "",
     type_code: Annotated[str, typer.Option("--type", help="Its type; without it, the table's default.")] = "",
@@ -101,7 +101,7 @@ def document_submit(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Provide a report of a study, or any document of a patient, to a peer, and wait for the answer."""
+    """Provide a report of a study, or any document of a patient, to a peer or ourselves, and wait for the answer."""
     if bool(study) == bool(patient):
         saying.fail(saying.Exit.USAGE, "A document is of a study or of a patient.", "Give either --study or --patient.")
     _sent(

@@ -139,6 +139,9 @@ class Administer:
             await there.remove(ids)
             if repository is not None:
                 await self._remove_document(entries[-1], repository, doing.exchange_id)
+            elif not metadata_only and any(self._is_ours(each) for each in entries):
+                async with self._store.unit() as work:
+                    await self._here(work, doing.exchange_id).remove_document(unique_id)
             return len(ids)
 
     # --- parts -------------------------------------------------------------------------------------------------------
@@ -181,7 +184,7 @@ class Administer:
     def _repository(self, entries: Sequence[DocumentEntry]) -> Peer | None:
         """Who keeps the bytes, where there are any; None: there are none, or we do."""
         kept = next((each for each in reversed(entries) if each.entry_type is EntryType.STABLE), None)
-        if kept is None or kept.repository_unique_id == self._house.repository_unique_id:
+        if kept is None or self._is_ours(kept):
             return None
         where = str(kept.repository_unique_id or "")
         peer = self._directory.by_repository(where)
@@ -191,6 +194,9 @@ class Administer:
                 cure="Add its id and an ITI-86 endpoint to a [[peer]], or remove the metadata only",
             )
         return peer
+
+    def _is_ours(self, entry: DocumentEntry) -> bool:
+        return entry.repository_unique_id == self._house.repository_unique_id
 
     async def _remove_document(self, entry: DocumentEntry, repository: Peer, exchange_id: str) -> None:
         named = DocumentRequest(

@@ -17,6 +17,7 @@ from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
+from gateway.services.elsewhere import Elsewhere
 from gateway.services.errand import errand
 from gateway.services.ingest import study_fact, with_uuids
 from gateway.services.provide import addressed
@@ -42,7 +43,7 @@ from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.model.query import DocumentCriteria
-from profiles.transaction import Facts, Party
+from profiles.transaction import Facts, Party, StudyFact
 from profiles.wire.cda import FORMAT_CODES, read_report
 from profiles.wire.ebxml.response import ignores, refusal, warned
 from profiles.wire.ebxml.retrieve import DocumentRequest
@@ -113,8 +114,13 @@ class Documents:
         compute: Compute,
         clock: Clock,
         codes: Callable[[], SiteCodes],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """`codes` tells what the affinity domain decides; it may read a file, so it is asked in a thread."""
+        """`codes` tells what the affinity domain decides; it may read a file, so it is asked in a thread.
+
+        `elsewhere`: another house has the registry of what we keep; None: it is ours.
+        """
+        self._elsewhere = elsewhere
         self._house = house
         self._store = store
         self._objects = objects
@@ -159,7 +165,7 @@ class Documents:
 
     async def _ask(self, peer: Peer, asked: StoredQueryRequest, exchange_id: str) -> Sequence[DocumentEntry]:
         async with self._peers.call(
-            ITI_18, peer, asked, exchange_id=exchange_id, facts=self._facts(peer, *asked.criteria.patient_ids)
+            ITI_18, peer, asked, exchange_id=exchange_id, facts=self._facts(*asked.criteria.patient_ids)
         ) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
@@ -201,6 +207,15 @@ class Documents:
             raise UnknownDocument(f"{registry.name} knows no such document", cure="Look for it by its patient")
         entry = entries[-1]
         where = str(entry.repository_unique_id or "")
+        if where == self._house.repository_unique_id:
+            async with self._store.view() as work:
+                content = await work.documents.open(unique_id)
+            if content is None:
+                raise UnknownDocument(
+                    "it is registered as ours, and is not here", cure="Have it removed there, or replace it"
+                )
+            yield Taken(entry=entry, chunks=content.open())
+            return
         peer = self._directory.by_repository(where)
         if peer is None:
             raise UnknownRepository(
@@ -212,7 +227,7 @@ class Documents:
         )
         async with self._peers.call(
             ITI_43, peer, RetrieveDocumentSetRequest(documents=(wanted,)), exchange_id=exchange_id,
-            facts=self._facts(peer, entry.patient_id),
+            facts=self._facts(entry.patient_id),
         ) as call:  # fmt: skip
             refused = refusal(call.response.head.status, call.response.head.errors)
             if refused is not None:
@@ -243,7 +258,8 @@ class Documents:
 
         Args:
             content: The document; a report is PDF or CDA.
-            to: The peer's name. By what it is provided, `services.provide` says.
+            to: The peer's name. By what it is provided, `services.provide` says. "", and the peer that has the registry
+                of what we keep: our own repository.
             person: Who does it.
             options: What the person says of it.
             study_instance_uid: Which study it reports on; "": it is no report.
@@ -256,20 +272,23 @@ class Documents:
             UnmappedCode: The affinity domain's codes have nothing for it.
             PeerError: As the peer answered.
         """
-        peer = self._directory.known(to)
+        peer = self._directory.known(to) if to else None
         codes = await self._compute.run(self._codes)
         if study_instance_uid:
-            entry, facts = await self._report(content, study_instance_uid, peer, codes, options)
+            entry, facts = await self._report(content, study_instance_uid, codes, options)
         else:
             entry = await self._plain(content, patient, codes, options)
-            facts = self._facts(peer, entry.patient_id)
+            facts = self._facts(entry.patient_id)
         submission = self._submission(entry, codes, options.replaces or None)
         what = "report" if study_instance_uid else "document"
         async with errand(
-            self._store, self._clock, self._house, person=person, text=f"A {what} submitted to {to}", peer=to,
+            self._store, self._clock, self._house, person=person, text=f"A {what} submitted to {to or 'our repository'}", peer=to,
             patient=entry.patient_id, study_instance_uid=study_instance_uid,
         ) as doing:  # fmt: skip
-            await self._send(peer, submission, content, doing.exchange_id, facts, options)
+            if peer is None or self._keeps(peer, options):
+                await self._register(submission, content, doing.exchange_id, facts.studies)
+            else:
+                await self._send(peer, submission, content, doing.exchange_id, facts, options)
         return entry
 
     async def replace(
@@ -301,15 +320,15 @@ class Documents:
             former = await self._in_force(unique_id, peer, doing.exchange_id)
             entry = await self._instead_of(former, content, options)
             submission = self._submission(entry, codes, former.entry_uuid, relation)
-            if peer is None:
-                await self._register(submission, content)
+            if peer is None or self._keeps(peer, options):
+                await self._register(submission, content, doing.exchange_id)
             else:
-                facts = self._facts(peer, entry.patient_id)
+                facts = self._facts(entry.patient_id)
                 await self._send(peer, submission, content, doing.exchange_id, facts, options)
         return entry
 
     async def _report(
-        self, content: Content, study_instance_uid: str, peer: Peer, codes: SiteCodes, options: DocumentOptions
+        self, content: Content, study_instance_uid: str, codes: SiteCodes, options: DocumentOptions
     ) -> tuple[DocumentEntry, Facts]:
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
@@ -336,7 +355,7 @@ class Documents:
             sha1=content.sha1 or "",
             size_bytes=len(body),
         )
-        return entry, replace(self._facts(peer, shared), studies=(study_fact((record.study,), patient),))
+        return entry, replace(self._facts(shared), studies=(study_fact((record.study,), patient),))
 
     async def _plain(
         self, content: Content, patient: PatientIdentifier | None, codes: SiteCodes, options: DocumentOptions
@@ -459,15 +478,27 @@ class Documents:
             why, cure = warned(call.response.errors)
             call.learned(why=why, cure=cure, partial=ignores(call.response.errors))
 
-    async def _register(self, submission: Submission, content: Content) -> None:
-        """In our own registry and repository, in one commit."""
+    def _keeps(self, peer: Peer, options: DocumentOptions) -> bool:
+        """Whether what goes to this peer stays here and is registered there, unless the person says by what it goes."""
+        return self._elsewhere is not None and peer.name == self._elsewhere.registry.name and not options.by
+
+    async def _register(
+        self, submission: Submission, content: Content, exchange_id: str, studies: tuple[StudyFact, ...] = ()
+    ) -> None:
+        """In our own repository, and in the registry of what it keeps; where that is ours, in one commit."""
         (entry,), now = submission.entries, self._clock.now()
         here = replace(entry, repository_unique_id=self._house.repository_unique_id)
+        filled = with_uuids(replace(submission, entries=(here,)), self._clock)
         staged = await self._objects.stage(content)
         try:
+            if self._elsewhere is not None:
+                taken, _ = await self._elsewhere.register(filled, (staged,), exchange_id=exchange_id, studies=studies)
             async with self._store.unit() as work:
-                await work.documents.keep(here.unique_id, staged)
-                await work.registry.put(with_uuids(replace(submission, entries=(here,)), self._clock), now)
+                if self._elsewhere is not None:
+                    await work.registrations.keep(taken)
+                else:
+                    await work.documents.keep(here.unique_id, staged)
+                    await work.registry.put(filled, now)
         except ExchangeError:
             if staged.path is not None:
                 async with self._store.unit() as work:
@@ -483,10 +514,10 @@ class Documents:
             )
         return shared
 
-    def _facts(self, peer: Peer, *patients: PatientIdentifier) -> Facts:
+    def _facts(self, *patients: PatientIdentifier) -> Facts:
         return Facts(
-            at=self._clock.now(), source_id=self._house.name, local=self._house.party(),
-            remote=Party(user_id=peer.name), patients=tuple(patients),
+            at=self._clock.now(), source_id=self._house.name, local=self._house.party(), remote=Party(user_id=""),
+            patients=tuple(patients),
         )  # fmt: skip
 
 

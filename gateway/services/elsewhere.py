@@ -90,7 +90,7 @@ class Elsewhere:
                     return replace(mine, taken=True), ()
                 if not _is_certain(error, answered=bool(answer)):
                     raise
-                await self._forget(mine, before)
+                await self.forget(mine, before)
                 if answer:
                     raise _passed_on(error, answer[0].errors) from error
                 raise
@@ -153,8 +153,8 @@ class Elsewhere:
             }
         return {(each.unique_id, each.hash) for each in submission.entries} <= there
 
-    async def _forget(self, mine: Registration, before: Registration | None) -> None:
-        """The registry has nothing of it: no document stays that nothing else has."""
+    async def forget(self, mine: Registration, before: Registration | None = None) -> None:
+        """The registry has nothing of it: no document stays that nothing else has. `before`: what was remembered of it."""
         async with self._store.unit() as work:
             if before is None or (before.digest == mine.digest and not before.taken):
                 await work.registrations.drop(mine.set_unique_id)

@@ -32,6 +32,7 @@ from profiles.transaction import Transaction
 from profiles.wire.dicom.kos import decode_kos
 from profiles.xca.iti38 import ITI_38
 from profiles.xds.iti18 import ITI_18
+from profiles.xds.iti42 import ITI_42
 
 ALIKE = 5  # candidates shown to a person who decides
 
@@ -143,7 +144,7 @@ class Operations:
             if record is None:
                 raise UnknownDocument("no such study here", cure="`radgate study list` shows what is here")
             job = replace(
-                self._job(Kind.SHARE, peer, *OF_IMAGES), study_instance_uid=study_instance_uid,
+                self._job(Kind.SHARE, peer, *OF_IMAGES, ITI_42), study_instance_uid=study_instance_uid,
                 patient_id=str(record.study.patient.identifiers[0]),
             )  # fmt: skip
             job = await self._open(work, job, person, f"Asked to share with {peer}")

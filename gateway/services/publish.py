@@ -31,6 +31,7 @@ from gateway.ports.objects import Objects, StagedObject
 from gateway.ports.peers import Call, Directory, Peers
 from gateway.ports.publications import Publication
 from gateway.ports.store import Store, Work
+from gateway.services.elsewhere import Elsewhere
 from gateway.services.ingest import study_fact
 from gateway.services.lookup import Lookup
 from gateway.services.provide import addressed
@@ -53,6 +54,7 @@ from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import encode_kos
 from profiles.wire.ebxml.operations import NEW_STATUS, ORIGINAL_STATUS
 from profiles.wire.ebxml.response import RegistryResponse, ignores, refusal, warned
+from profiles.xds.iti42 import ITI_42, RegisterRequest
 from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xdsi.rad68 import (
@@ -107,12 +109,15 @@ class Publish:
         clock: Clock,
         codes: Callable[[], SiteCodes],
         lookup: Lookup | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Stand on the ports.
 
         `codes` tells what the affinity domain and the site decide; it may read a file, so it is asked in a thread.
         `lookup` finds a patient's id in the affinity domain that nobody told us; None: nobody can be asked.
+        `elsewhere`: another house has the registry of what we keep, and our own is not told; None: it is ours.
         """
+        self._elsewhere = elsewhere
         self._house = house
         self._store = store
         self._objects = objects
@@ -132,7 +137,7 @@ class Publish:
         Args:
             job: The exchange that it is done for.
             study_instance_uid: Which study.
-            registry: A peer's name; "": our own registry.
+            registry: A peer's name; "": that of the affinity domain, which is our own or `elsewhere`.
             anew: Also where there is nothing new to say, or the registry does not know what is to be replaced.
             on_demand: An entry without a document, which is made when it is asked for (ITI-61 at a peer).
 
@@ -143,6 +148,7 @@ class Publish:
             PeerError: As the peer answered.
             RequestError: As our own registry answered.
         """
+        registry = registry or self._domain_registry
         peer = self._directory.known(registry) if registry else None
         # Two exchanges of one study must not replace the same entry. What other processes do, `_unchanged` sees.
         turn = self._turns.setdefault((study_instance_uid, registry), asyncio.Lock())
@@ -226,6 +232,7 @@ class Publish:
 
     async def has_news(self, study_instance_uid: str, registry: str, *, on_demand: bool = False) -> bool:
         """Whether `share` would send something, or could not tell: then its exchange says why."""
+        registry = registry or self._domain_registry
         async with self._store.view() as work:
             record = await work.studies.get(study_instance_uid)
             before = await work.publications.get(study_instance_uid, registry)
@@ -242,6 +249,10 @@ class Publish:
             return before.digest != said
         except RequestError:
             return True
+
+    @property
+    def _domain_registry(self) -> str:
+        return self._elsewhere.registry.name if self._elsewhere is not None else ""
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
@@ -307,20 +318,29 @@ class Publish:
     async def _provide(
         self, job: ExchangeJob, offer: _Offer, before: Publication, target: str, peer: Peer
     ) -> Publication:
-        """By RAD-68. Offered before it is sent, in force when the peer has said so; answers what we know of it then."""
+        """At a peer. Offered before it is sent, in force when the peer has said so; answers what we know of it then."""
         now = self._clock.now()
+        elsewhere = self._elsewhere if peer.name == self._domain_registry and offer.document is not None else None
+        if elsewhere is not None:  # the document stays here
+            ours = self._house.repository_unique_id
+            offer = replace(offer, entry=replace(offer.entry, repository_unique_id=ours))
+        submission = self._submission(offer, offer.entry, target)
+        registration = elsewhere.registration(submission) if elsewhere is not None else None
         offered = tuple(dict.fromkeys((offer.entry.entry_uuid, *before.offered)))[:OFFERS]
         async with self._store.unit() as work:
             await _unchanged(work, before)
             await _keep_document(work, offer)
             await work.publications.keep(replace(before, offered=offered, at=now))
-        submission = self._submission(offer, offer.entry, target)
+            if registration is not None:
+                await work.registrations.keep(registration)
         study, facts = offer.record.study, self._facts(peer, offer.entry.patient_id)
         facts = replace(facts, studies=(study_fact([study], study.patient),))
         async with self._sent(peer, submission, offer, job, facts) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None and not refused.temporary:
                 await self._keep(before)  # it was not taken, and we know it
+                if elsewhere is not None and registration is not None:
+                    await elsewhere.forget(registration)
             if refused is not None:
                 raise refused
             queued = any(error.code == "DocumentQueued" for error in call.response.errors)
@@ -331,16 +351,22 @@ class Publish:
             text = f"Our manifest of {offer.manifest.instance_count} instances was taken{said}"
             call.learned(text=text, why=why, cure=cure, partial=ignores(call.response.errors))
             taken = _taken(before, offer, now)
-            await self._keep(taken)
+            async with self._store.unit() as work:
+                await work.publications.keep(taken)
+                if registration is not None:
+                    await work.registrations.keep(replace(registration, taken=True))
         return taken
 
     def _sent(
         self, peer: Peer, submission: Submission, offer: _Offer, job: ExchangeJob, facts: Facts
     ) -> AbstractAsyncContextManager[Call[RegistryResponse]]:
-        """With its document (RAD-68, or as the peer takes manifests), or without (ITI-61)."""
+        """With its document (RAD-68, or as the peer takes manifests), or without: it is here (ITI-42), or made (ITI-61)."""
         if offer.document is None:
             on_demand = RegisterOnDemandRequest(submission=submission)
             return self._peers.call(ITI_61, peer, on_demand, exchange_id=job.id, facts=facts)
+        if offer.entry.repository_unique_id is not None:
+            kept = RegisterRequest(submission=submission)
+            return self._peers.call(ITI_42, peer, kept, exchange_id=job.id, facts=facts)
         documents = {offer.entry.entry_uuid: offer.document[0]}
         request = ProvideAndRegisterRequest(submission=submission, documents=documents)
         way, request = addressed(peer, request)

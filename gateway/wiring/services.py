@@ -30,7 +30,7 @@ from gateway.services.remove import Removal
 from gateway.services.resolve import Resolve
 from gateway.services.retrieve import Retrieve
 from gateway.services.rewrite import Rewrite
-from gateway.services.rules import Rule, When
+from gateway.services.rules import OFFER, REGISTER, Rule, When
 from gateway.services.search import Search
 from gateway.services.stored_query import StoredQueries
 from gateway.services.synchronise import Synchronise
@@ -67,10 +67,12 @@ class Services:
     synchronise: Synchronise | None
 
 
-def _rule(told: RuleSection) -> Rule:
+def _rule(told: RuleSection, registry: str) -> Rule:
+    """Of our own registry a rule says nothing where another house has that of what we keep (`registry`)."""
+    there = {REGISTER: f"share:{registry}", OFFER: f"{OFFER}:{registry}"} if registry else {}
     return Rule(
-        do=told.do, when=When(told.when), modality=told.modality, institution=told.institution,
-        description=told.description,
+        do=tuple(there.get(action, action) for action in told.do), when=When(told.when), modality=told.modality,
+        institution=told.institution, description=told.description,
         younger_than=timedelta(days=told.younger_than_days) if told.younger_than_days else None,
     )  # fmt: skip
 
@@ -96,12 +98,14 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         house=house, store=store, compute=compute, clock=clock, directory=directory, wake=adapters.due.ring
     )
     lookup = Lookup(house=house, store=store, peers=peers, directory=directory, clock=clock, release=operations.release)
+    elsewhere = _elsewhere(settings, house, adapters)
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
         codes=codes.current,
         lookup=lookup,
+        elsewhere=elsewhere,
     )  # fmt: skip
-    rules = [_rule(rule) for rule in settings.rule]
+    rules = [_rule(rule, settings.affinity_domain.registry) for rule in settings.rule]
     backfill = Backfill(store=store, publish=publish, rules=rules, clock=clock)
     per_minute = settings.publish.per_minute
 
@@ -134,7 +138,6 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         house=house, store=store, objects=objects, peers=peers, directory=directory, discover=discover, compute=compute,
         clock=clock,
     )  # fmt: skip
-    elsewhere = _elsewhere(settings, house, adapters)
     update, removal = Update(house=house, clock=clock), Removal(house=house, compute=compute)
     return Services(
         ingest=Ingest(
@@ -171,7 +174,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         operations=operations,
         documents=Documents(
             house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
-            codes=codes.current,
+            codes=codes.current, elsewhere=elsewhere,
         ),
         probe=Probe(
             house=house, store=store, peers=peers, ways=adapters.ways, directory=directory, clock=clock

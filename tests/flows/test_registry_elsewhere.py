@@ -5,8 +5,10 @@ In the first part both are ours; in the second the registry is a script, which r
 Source: ITI TF-2 3.41.4.1.3, 3.42.4.1.3; ITI TF-3 table 4.2.4.1-2.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +20,11 @@ from aiohttp import ClientSession
 from gateway.app import running
 from gateway.settings import Settings
 from profiles.findings import Severity
-from profiles.model.document import AvailabilityStatus, Submission
+from profiles.model.document import STUDY_INSTANCE_UID as STUDY
+from profiles.model.document import AvailabilityStatus, EntryType, Submission
 from profiles.model.identifiers import Uid
 from profiles.model.query import DocumentCriteria
+from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.response import (
     CURES,
     ERROR_CODES,
@@ -30,6 +34,7 @@ from profiles.wire.ebxml.response import (
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti43 import ITI_43, DocumentRequest, RetrieveDocumentSetRequest
 from tests.support.communities import REPOSITORIES, settings_of
+from tests.support.house import command
 from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
@@ -73,9 +78,11 @@ async def fetch(house: Valley, unique_id: str, repository: str) -> tuple[tuple[s
     return tuple(error.code for error in response.head.errors), b"".join(bodies)
 
 
-async def find(house: Valley) -> StoredQueryResponse:
+IN_FORCE = DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,))
+
+
+async def find(house: Valley, criteria: DocumentCriteria = IN_FORCE) -> StoredQueryResponse:
     """ITI-18: what its registry has of the patient."""
-    criteria = DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,))
     asked = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria)
     reply = await house.post("/soap/registry", await message_of(ITI_18, asked))
     message = await read_soap(reply.content_type, reply.body)
@@ -169,6 +176,83 @@ async def test_the_same_document_in_another_set_is_a_second_entry_and_one_docume
         assert await refused.codes() != ()
         unique_id = sent.submission.entries[0].unique_id
         assert await fetch(here.valley, unique_id, REPOSITORIES["Valley"]) == ((), sent.body)
+
+
+def all_true(rows: Iterable[bytes], transaction: str, outcome: int = 0) -> int:
+    """How many audit records there are of a transaction; each says that it went so."""
+    found = [each for each in rows if f'"{transaction}"'.encode() in each]
+    assert all(outcome_of(each) == outcome for each in found), found
+    return len(found)
+
+
+async def test_what_the_rules_publish_is_kept_here_and_registered_there_and_kept_true(tmp_path: Path) -> None:
+    async with houses(tmp_path, rule=[{"when": "study.available", "do": ["register"]}]) as here:
+        study = write_study(tmp_path / "study", patient=ZEBEDIAH, series=1, instances=2)
+        first, second = (one.path.read_bytes() for one in study.instances)
+        assert (await here.valley.push([first], peer=""))[0] == 200
+        await here.valley.rests("done", kind="store")
+        (entry,) = (await find(here.region)).entries
+        assert entry.repository_unique_id == REPOSITORIES["Valley"]
+        assert STUDY in {each.type for each in entry.reference_ids}
+        codes, manifest = await fetch(here.valley, entry.unique_id, REPOSITORIES["Valley"])
+        assert (codes, hashlib.sha1(manifest, usedforsecurity=False).hexdigest()) == ((), entry.hash)
+        assert decode_kos(manifest).value.instance_count == 1
+
+        assert (await here.valley.push([second], peer=""))[0] == 200
+        await here.valley.rests("done", kind="store")
+        async with asyncio.timeout(20):
+            while [each.unique_id for each in (await find(here.region)).entries] == [entry.unique_id]:
+                await asyncio.sleep(0.05)
+        (newer,) = (await find(here.region)).entries  # in the place of the one before
+        _, manifest = await fetch(here.valley, newer.unique_id, REPOSITORIES["Valley"])
+        assert decode_kos(manifest).value.instance_count == 2
+        assert (await fetch(here.valley, entry.unique_id, REPOSITORIES["Valley"]))[0] == ()  # deprecated, and kept
+        assert (await find(here.valley)).count == 0
+        assert all_true(here.valley.kept().audit, "ITI-42") == all_true(here.region.kept().audit, "ITI-42") == 2
+
+
+async def test_what_is_made_on_demand_is_registered_there_and_made_here(tmp_path: Path) -> None:
+    async with houses(tmp_path, rule=[{"when": "study.available", "do": ["offer"]}]) as here:
+        study = write_study(tmp_path / "study", patient=ZEBEDIAH, series=1, instances=1)
+        assert (await here.valley.push([one.path.read_bytes() for one in study.instances], peer=""))[0] == 200
+        await here.valley.rests("done", kind="store")
+        criteria = DocumentCriteria(
+            patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,), entry_types=(EntryType.ON_DEMAND,)
+        )
+        (entry,) = (await find(here.region, criteria)).entries
+        codes, manifest = await fetch(here.valley, entry.unique_id, REPOSITORIES["Valley"])
+        assert codes == () and decode_kos(manifest).value.instance_count == 1
+        assert all_true(here.valley.kept().audit, "ITI-61") == 1
+
+
+async def test_a_person_submits_replaces_fetches_and_removes_what_is_kept_here_and_registered_there(
+    tmp_path: Path,
+) -> None:
+    async def run(*words: str) -> Any:
+        code, out, err = await command("document", *words, "--json", "--data", str(tmp_path / "Valley"))
+        assert code == 0, err
+        return json.loads(out)
+
+    async with houses(tmp_path) as here:
+        letter, better, taken = (tmp_path / name for name in ("letter.txt", "better.txt", "taken.txt"))
+        letter.write_bytes(b"Dear colleague. " * 10_000)
+        better.write_bytes(b"Dear colleagues. " * 10_000)
+        entry = await run("submit", str(letter), "--patient", str(DOMAIN_ID), "--class", "LETTERS^1.2.3.8^Letters")
+        (there,) = (await find(here.region)).entries
+        assert (there.unique_id, there.repository_unique_id) == (entry["unique_id"], REPOSITORIES["Valley"])
+        await run("get", entry["unique_id"], "--to", str(taken), "--at", "Region")
+        assert taken.read_bytes() == letter.read_bytes()
+        newer = await run("replace", entry["unique_id"], str(better), "--at", "Region")
+        (there,) = (await find(here.region)).entries
+        assert (there.unique_id, there.repository_unique_id) == (newer["unique_id"], REPOSITORIES["Valley"])
+        assert all_true(here.valley.kept().audit, "ITI-42") == 2
+        assert len(here.valley.kept().rows["registrations"]) == 2
+        for each in (newer, entry):
+            await run("remove", each["unique_id"], "--at", "Region")
+        kept = here.valley.kept()
+        assert kept.rows["documents"] == kept.rows["registrations"] == ()
+        assert here.region.kept().rows["entries"] == ()
+        assert all_true(here.valley.kept().audit, "ITI-62") == 2
 
 
 # --- a registry that does as it is told -------------------------------------------------------------------------------
