@@ -1,15 +1,16 @@
-"""Initiating Gateway: our own people ask all communities as if they were one registry and repository.
+"""Initiating Gateway: our own people ask all communities as if they were one registry and repository, and submit to them.
 
-ITI-18 goes out as ITI-38, ITI-43 as ITI-39; what is ours is answered here, with our home on it.
+ITI-18 goes out as ITI-38, ITI-43 as ITI-39, ITI-41 as ITI-80; what is ours is answered here, with our home on it.
 """
 
 from dataclasses import replace
 from functools import partial
 
 from gateway.actors.answering import answers
-from gateway.actors.document_repository import DocumentRepository
+from gateway.actors.document_repository import DocumentRecipient, DocumentRepository, provided
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
+from gateway.services.forward import Forward
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import RuleViolation
 from profiles.model.content import Poured
@@ -17,17 +18,28 @@ from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, names_a_patient
 from profiles.xca.iti39 import ITI_39
 from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryResponse
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 
 
 class InitiatingGateway:
-    """ITI TF-1 18.1.1.1."""
+    """ITI TF-1 18.1.1.1, 40.1.1.1."""
 
-    def __init__(self, *, federate: Federate, queries: StoredQueries, repository: DocumentRepository) -> None:
+    def __init__(
+        self,
+        *,
+        federate: Federate,
+        forward: Forward,
+        queries: StoredQueries,
+        repository: DocumentRepository,
+        recipient: DocumentRecipient,
+    ) -> None:
         """Stand on the communities, and on what is ours."""
         self._federate = federate
         self._queries = queries
         self._repository = repository
+        self._forward = forward
+        self._recipient = recipient
 
     @answers(ITI_18)
     async def registry_stored_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
@@ -68,3 +80,14 @@ class InitiatingGateway:
             return here
         asked = {home: replace(request, documents=tuple(each)) for home, each in theirs.items()}
         return await self._federate.retrieve(ITI_39, asked, here, exchange)
+
+    @answers(ITI_41, refine=provided)
+    async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:
+        """Hand documents to the community that the request names; without one they are for ours.
+
+        Source: ITI TF-2 3.80.
+        """
+        home = request.home_community_id
+        if home is None or self._federate.is_here(home):
+            return await self._recipient.provide_and_register(request, exchange)
+        return await self._forward.submission(request, home, exchange)

@@ -135,7 +135,9 @@ def _soap(
             forward=services.forward,
             discover=services.discover,
         ),
-        "initiating-gateway": InitiatingGateway(federate=federate, queries=queries, repository=repository),
+        "initiating-gateway": InitiatingGateway(
+            federate=federate, forward=services.forward, queries=queries, repository=repository, recipient=recipient
+        ),
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),
         "patient-registry": PatientRegistry(feed=services.feed),

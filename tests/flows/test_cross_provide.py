@@ -22,7 +22,8 @@ from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.mtom import pack
 from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest, RegistryError, RegistryResponse, ResponseStatus
-from tests.support.communities import LAKESIDE_HOME, NOBODY, REGION_HOME, RESPONDING, VALLEY_HOME, settings_of
+from profiles.xds.iti41 import ITI_41
+from tests.support.communities import GATEWAY, LAKESIDE_HOME, NOBODY, REGION_HOME, RESPONDING, VALLEY_HOME, settings_of
 from tests.support.registry import brought, registrable
 from tests.support.scenario import (
     DOMAIN_ID,
@@ -251,6 +252,25 @@ async def test_a_hub_passes_on_what_is_for_another_community_and_keeps_nothing_o
         assert all(b64encode(VALLEY_HOME.urn.encode()) in each for each in records)
         (row,) = here.valley.kept().rows["entries"]
         assert offer.submission.entries[0].unique_id in row
+
+
+@pytest.mark.parametrize("home", [VALLEY_HOME, REGION_HOME, None])
+async def test_our_own_people_submit_to_another_community_by_our_initiating_gateway(
+    tmp_path: Path, home: Oid | None
+) -> None:
+    async with hub(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        await here.region.tell(ZEBEDIAH)
+        offer = offer_of(write_study(tmp_path / "study", series=1, instances=1), patient_id=DOMAIN_ID)
+        message = await message_of(ITI_41, request_of(offer, home))
+        assert await provided(here.region, message, path=GATEWAY) == RegistryResponse()
+        elsewhere = home == VALLEY_HOME
+        assert len(here.valley.kept().rows["entries"]) == elsewhere
+        assert len(here.region.kept().rows["entries"]) == (not elsewhere)
+        if elsewhere:
+            assert [(step["transaction"], step["direction"]) for step in here.region.kept().steps][-2:] == [
+                ("ITI-80", "out"), ("RAD-68", "in"),
+            ]  # fmt: skip
 
 
 async def test_a_hub_hands_back_what_the_community_says(tmp_path: Path) -> None:
