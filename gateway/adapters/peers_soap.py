@@ -219,7 +219,7 @@ class SoapCarrier:
         out = transaction.encode_request(request)
         envelope = encode_envelope(
             out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True,
-            reply_address=reply_address, blocks=security + out.header,
+            relates_to=out.relates_to, reply_address=reply_address, blocks=security + out.header,
         )  # fmt: skip
         return pack(
             transaction.packaging,

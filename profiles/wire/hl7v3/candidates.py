@@ -99,7 +99,8 @@ class CandidatesQuery:
     """The question who fits these criteria.
 
     `domains` are those whose ids are wanted (none: all). `initial_quantity` is how many matches one answer may have.
-    `reverse` is, between communities, the authority of the asked id by which the asking one knows the patient.
+    `reverse` is, between communities, the authority of the asked id by which the asking one knows the patient, and
+    `respond_to` the address where a deferred answer is awaited; "": it names none.
     """
 
     criteria: PatientCriteria
@@ -108,6 +109,7 @@ class CandidatesQuery:
     minimum_degree: int | None = None
     priority: Priority = Priority.IMMEDIATE
     reverse: Oid | None = None
+    respond_to: str = ""
     question: Question = NO_QUESTION
     transmission: Transmission = UNSENT
 
@@ -167,10 +169,16 @@ def read_candidates_query(message: SoapIn) -> Decoded[CandidatesQuery]:
         minimum_degree=read_quantity(child(element, "matchCriterionList/minimumDegreeMatch/value")),
         priority=Priority.DEFERRED if code_of(element, "responsePriorityCode") == "D" else Priority.IMMEDIATE,
         reverse=read_oid(child(root, "controlActProcess/authorOrPerformer/assignedDevice/id")),
+        respond_to=_respond_to(root),
         question=question,
         transmission=transmission,
     )
     return Decoded(query, tuple(findings))
+
+
+def _respond_to(root: etree._Element) -> str:
+    telecom = child(root, "respondTo/telecom")
+    return "" if telecom is None else telecom.get("value", "").strip()
 
 
 def _values(parameters: etree._Element | None, name: str) -> list[etree._Element]:
@@ -242,13 +250,14 @@ def _read_domains(parameters: etree._Element | None, at: str, findings: list[Fin
 # --- the question, written --------------------------------------------------------------------------------------------
 
 
-def write_candidates_query(query: CandidatesQuery) -> SoapOut:
-    """Write PRPA_IN201305UV02."""
+def write_candidates_query(query: CandidatesQuery, *, as_it_came: bool = False) -> SoapOut:
+    """Write PRPA_IN201305UV02; `as_it_came`: one that was read, with its parameters to the letter."""
     return write_message(
         REQUEST,
         query.transmission,
-        control_act("PRPA_TE201305UV02", _question_texts(query)),
+        control_act("PRPA_TE201305UV02", _question_texts(query, as_it_came)),
         accept_acknowledgement="AL",
+        respond_to=query.respond_to,
     )
 
 
@@ -257,11 +266,14 @@ def question_text(query: CandidatesQuery) -> str:
     return query.question.text or "".join(_parameters(query))
 
 
-def _question_texts(query: CandidatesQuery) -> Iterator[str]:
+def _question_texts(query: CandidatesQuery, as_it_came: bool) -> Iterator[str]:
     if query.reverse is not None:
         yield '<authorOrPerformer typeCode="AUT"><assignedDevice classCode="ASSIGNED">'
         yield f'<id root="{query.reverse}"/></assignedDevice></authorOrPerformer>'
-    yield from _parameters(query)
+    if as_it_came:
+        yield question_text(query)
+    else:
+        yield from _parameters(query)
 
 
 def _parameters(query: CandidatesQuery) -> Iterator[str]:

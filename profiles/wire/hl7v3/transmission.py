@@ -142,9 +142,15 @@ def write_message(
     *,
     accept_acknowledgement: str,
     interaction_id: str = "",
+    respond_to: str = "",
 ) -> SoapOut:
-    """A whole interaction: the wrapper, then what stands in it (an acknowledgement, a control act)."""
-    texts = _texts(interaction, transmission, content, accept_acknowledgement, interaction_id or interaction)
+    """A whole interaction: the wrapper, then what stands in it (an acknowledgement, a control act).
+
+    `respond_to` is where an answer is to be sent that is not the answer to this message; "": nowhere.
+    """
+    texts = _texts(
+        interaction, transmission, content, accept_acknowledgement, interaction_id or interaction, respond_to
+    )
     return SoapOut(body=("".join(texts).encode(),))
 
 
@@ -154,6 +160,7 @@ def _texts(
     content: Iterable[str],
     accept_acknowledgement: str,
     interaction_id: str,
+    respond_to: str,
 ) -> Iterator[str]:
     yield f'<{interaction} xmlns="{HL7}" xmlns:xsi="{XSI}" ITSVersion="XML_1.0">'
     yield write_ii("id", transmission.id)
@@ -162,6 +169,9 @@ def _texts(
     yield f'<processingCode code="{attribute(transmission.processing_code)}"/><processingModeCode code="T"/>'
     yield f'<acceptAckCode code="{accept_acknowledgement}"/>'
     yield f'<receiver typeCode="RCV">{_device_text(transmission.receiver)}</receiver>'
+    if respond_to:
+        yield f'<respondTo typeCode="RSP"><telecom value="{attribute(respond_to)}"/>'
+        yield '<entityRsp classCode="ENT" determinerCode="INSTANCE"><id nullFlavor="NA"/></entityRsp></respondTo>'
     yield f'<sender typeCode="SND">{_device_text(transmission.sender)}</sender>'
     yield from content
     yield f"</{interaction}>"

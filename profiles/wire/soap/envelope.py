@@ -567,7 +567,7 @@ def encode_envelope(
         body: The first child of the SOAP body, in pieces, its namespaces declared.
         action: wsa:Action; but for security the only header that is marked mustUnderstand (V.3.2, note 1).
         message_id: A URI.
-        relates_to: MessageID of the request; "" in requests.
+        relates_to: MessageID of the request; "" in requests, but for those that answer an earlier one.
         to: Where a request goes.
         reply_to: Whether to say where the answer is to go; requests do.
         reply_address: Where that is: on the connection that asks, or an address of our own.

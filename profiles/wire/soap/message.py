@@ -38,13 +38,15 @@ class SoapOut:
     `body` is the bytes of the first child of the SOAP body, in pieces, each namespace declared where it is used.
     `parts` are keyed by content id without angle brackets; None: nothing binary. `sizes` is the plan of `parts`, where
     it is known: key, media type and size in bytes of each, in their order; then the message has a Content-Length.
-    `header` is header blocks of the transaction's own, each namespace declared.
+    `header` is header blocks of the transaction's own, each namespace declared. `relates_to` is the wsa:MessageID of an
+    earlier message that a *request* belongs to; "": none. (An answer's is its request's.)
     """
 
     body: Iterable[bytes]
     header: bytes = b""
     parts: Pour | None = None
     sizes: tuple[tuple[str, str, int], ...] | None = None
+    relates_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

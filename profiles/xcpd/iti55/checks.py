@@ -42,9 +42,22 @@ def the_asking_community_is_named(request: DiscoveryRequest) -> Iterator[Finding
         yield warning("iti55.home", "the sender does not name its home community", f"/{REQUEST}/sender/device/asAgent")
 
 
+def an_answer_later_has_somewhere_to_go(request: DiscoveryRequest) -> Iterator[Finding]:
+    """ITI TF-2 3.55.4.1.3: the answer names the wsa:MessageID of the question."""
+    if request.query.respond_to and not request.message_id:
+        yield error("iti55.message-id", "a deferred question has a wsa:MessageID", f"/{REQUEST}", "SYN101")
+
+
 CHECKS = (
     name_and_birth_are_told_or_an_id,
     no_name_is_only_a_beginning,
     the_answer_is_wanted_at_once,
+    the_asking_community_is_named,
+)
+
+DEFERRED_CHECKS = (
+    name_and_birth_are_told_or_an_id,
+    no_name_is_only_a_beginning,
+    an_answer_later_has_somewhere_to_go,
     the_asking_community_is_named,
 )

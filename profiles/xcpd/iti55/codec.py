@@ -20,6 +20,7 @@ from profiles.wire.hl7v3.ack import (
     write_acknowledgement,
 )
 from profiles.wire.hl7v3.candidates import (
+    CandidatesQuery,
     Problem,
     Rendering,
     read_candidates,
@@ -32,7 +33,8 @@ from profiles.wire.hl7v3.candidates import (
 from profiles.wire.hl7v3.query import QueryResponseCode
 from profiles.wire.hl7v3.transmission import write_message
 from profiles.wire.soap.message import SoapIn, SoapOut, Stamp
-from profiles.xcpd.iti55.messages import DiscoveryRequest, DiscoveryResponse
+from profiles.wire.xml import parse
+from profiles.xcpd.iti55.messages import DeferredAnswer, DiscoveryRequest, DiscoveryResponse
 
 XCPD: Final = "urn:ihe:iti:xcpd:2009"
 _KEEP_FOR: Final = f"{{{XCPD}}}CorrelationTimeToLive"
@@ -110,6 +112,13 @@ def stamp_response(response: DiscoveryResponse, asked: SoapIn, stamp: Stamp) -> 
 
 # --- deferred: the first exchange -------------------------------------------------------------------------------------
 
+
+def decode_deferred_request(message: SoapIn) -> Decoded[DiscoveryRequest]:
+    """Read a question that is to be answered later; see `read_candidates_query`."""
+    read = decode_request(message)
+    return Decoded(replace(read.value, message_id=message.message_id), read.findings)
+
+
 decode_deferred_response = decode_accept_acknowledgement
 stamp_deferred = stamped
 
@@ -122,3 +131,31 @@ def encode_deferred_response(acknowledgement: Acknowledgement) -> SoapOut:
         write_acknowledgement(acknowledgement),
         accept_acknowledgement="NE",
     )
+
+
+def text_of_question(request: DiscoveryRequest) -> str:
+    """A question as a text to be remembered until it is answered, its parameters to the letter: the answer repeats them."""
+    return b"".join(write_candidates_query(request.query, as_it_came=True).body).decode()
+
+
+def question_of_text(text: str) -> CandidatesQuery:
+    """The question that `text_of_question` remembered.
+
+    Raises:
+        MalformedMessage: It is none.
+    """
+    return read_candidates_query(SoapIn(action="", body=parse(text.encode()))).value
+
+
+# --- deferred: the second exchange ------------------------------------------------------------------------------------
+
+
+def decode_deferred_answer(message: SoapIn) -> Decoded[DeferredAnswer]:
+    """Read an answer that comes on its own; see `read_candidates`."""
+    read = decode_response(message)
+    return Decoded(DeferredAnswer(response=read.value, relates_to=message.relates_to), read.findings)
+
+
+def encode_deferred_answer(answer: DeferredAnswer) -> SoapOut:
+    """Write it: a request in the envelope, an answer in the body."""
+    return replace(encode_response(answer.response), relates_to=answer.relates_to)

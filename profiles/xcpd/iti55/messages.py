@@ -18,11 +18,13 @@ from profiles.wire.hl7v3.query import QueryResponseCode
 class DiscoveryRequest:
     """The question whom a community knows; `query.transmission.sender.organization` is the home of who asks.
 
-    `keep_for` is how long the id of the asking community may be remembered; None: not at all.
+    `keep_for` is how long the id of the asking community may be remembered; None: not at all. `message_id` is the
+    wsa:MessageID of a deferred question, which its answer names; "" in others.
     """
 
     query: CandidatesQuery
     keep_for: timedelta | None = None
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +40,20 @@ class DiscoveryResponse:
         return self.answer.acknowledgement
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredAnswer:
+    """An answer that comes on its own: the second exchange of a deferred question (ITI TF-2 3.55.4.1.3).
+
+    `relates_to` is the wsa:MessageID of the question.
+    """
+
+    response: DiscoveryResponse
+    relates_to: str
+
+
 def deferred_is_not_supported() -> Acknowledgement:
     """The answer to a question that is to be answered later (ITI TF-2 3.55.4.1.3)."""
-    detail = AckDetail(code="NS250", text="answers are immediate here")
+    detail = AckDetail(code="NS250", text="answers are immediate here, or may not go to this address")
     return Acknowledgement(code=AckCode.ERROR, details=(detail,))
 
 
@@ -49,6 +62,7 @@ __all__ = [
     "Candidate",
     "CandidatesQuery",
     "CandidatesResponse",
+    "DeferredAnswer",
     "DiscoveryRequest",
     "DiscoveryResponse",
     "Problem",

@@ -1,4 +1,4 @@
-"""ITI-55 as one value, and its deferred variant, which is refused.
+"""ITI-55 as one value, and the two exchanges of its deferred variant: the question, and its answer on its own.
 
 Source: ITI TF-2 3.55.
 """
@@ -9,9 +9,9 @@ from profiles.wire.hl7v3.candidates import REQUEST, RESPONSE
 from profiles.wire.hl7v3.datatypes import HL7
 from profiles.wire.soap.message import Packaging
 from profiles.xcpd.iti55 import codec
-from profiles.xcpd.iti55.audit import audit
-from profiles.xcpd.iti55.checks import CHECKS
-from profiles.xcpd.iti55.messages import Acknowledgement, DiscoveryRequest, DiscoveryResponse
+from profiles.xcpd.iti55.audit import audit, audit_deferred_answer
+from profiles.xcpd.iti55.checks import CHECKS, DEFERRED_CHECKS
+from profiles.xcpd.iti55.messages import Acknowledgement, DeferredAnswer, DiscoveryRequest, DiscoveryResponse
 
 DEFERRED: SoapTransaction[DiscoveryRequest, Acknowledgement] = SoapTransaction(
     id="ITI-55",
@@ -20,15 +20,36 @@ DEFERRED: SoapTransaction[DiscoveryRequest, Acknowledgement] = SoapTransaction(
     initiator=Actor.INITIATING_GATEWAY,
     responder=Actor.RESPONDING_GATEWAY,
     audit=audit,
+    checks=DEFERRED_CHECKS,
     packaging=Packaging.SIMPLE,
     request_action=f"{HL7}:{REQUEST}:Deferred:CrossGatewayPatientDiscovery",
     response_action=f"{HL7}:{ACCEPT_ACKNOWLEDGEMENT}",
-    decode_request=codec.decode_request,
+    decode_request=codec.decode_deferred_request,
     encode_request=codec.encode_request,
     decode_response=codec.decode_deferred_response,
     encode_response=codec.encode_deferred_response,
     refuse=of_error,
     request_element=f"{{{HL7}}}{REQUEST}",
+    response_element=ACCEPT_ELEMENT,
+    stamp=codec.stamp_deferred,
+)
+
+DEFERRED_ANSWER: SoapTransaction[DeferredAnswer, Acknowledgement] = SoapTransaction(
+    id="ITI-55",
+    name="Cross Gateway Patient Discovery, deferred answer",
+    section="ITI TF-2 3.55.4.2",
+    initiator=Actor.RESPONDING_GATEWAY,
+    responder=Actor.INITIATING_GATEWAY,
+    audit=audit_deferred_answer,
+    packaging=Packaging.SIMPLE,
+    request_action=f"{HL7}:{RESPONSE}:Deferred:CrossGatewayPatientDiscovery",
+    response_action=f"{HL7}:{ACCEPT_ACKNOWLEDGEMENT}",
+    decode_request=codec.decode_deferred_answer,
+    encode_request=codec.encode_deferred_answer,
+    decode_response=codec.decode_deferred_response,
+    encode_response=codec.encode_deferred_response,
+    refuse=of_error,
+    request_element=f"{{{HL7}}}{RESPONSE}",
     response_element=ACCEPT_ELEMENT,
     stamp=codec.stamp_deferred,
 )
@@ -52,5 +73,5 @@ ITI_55: SoapTransaction[DiscoveryRequest, DiscoveryResponse] = SoapTransaction(
     request_element=f"{{{HL7}}}{REQUEST}",
     response_element=f"{{{HL7}}}{RESPONSE}",
     stamp=codec.stamp_response,
-    variants=(DEFERRED,),
+    variants=(DEFERRED, DEFERRED_ANSWER),
 )

@@ -13,13 +13,14 @@ from profiles.model.audit import Action, Outcome
 from profiles.model.query import PatientCriteria
 from profiles.transaction import Side
 from profiles.wire.audit.participants import QUERY
-from profiles.wire.hl7v3.ack import AckCode
+from profiles.wire.hl7v3.ack import AckCode, Acknowledgement
 from profiles.wire.hl7v3.candidates import Priority
 from profiles.wire.hl7v3.query import NO_QUESTION, Question
 from profiles.wire.hl7v3.transmission import Device
 from profiles.wire.soap.message import SoapIn, SoapOut, Stamp
 from profiles.xcpd.iti55 import (
     DEFERRED,
+    DEFERRED_ANSWER,
     ITI_55,
     CandidatesResponse,
     DiscoveryRequest,
@@ -27,9 +28,11 @@ from profiles.xcpd.iti55 import (
     Problem,
     QueryResponseCode,
     deferred_is_not_supported,
+    question_of_text,
+    text_of_question,
 )
 from profiles.xcpd.iti55.codec import read_keep_for, write_keep_for
-from tests.profiles.xcpd.messages import ASKED, BY_ID, HOME, NONE, ONE, TELL_MORE
+from tests.profiles.xcpd.messages import ASKED, BROUGHT, BY_ID, HOME, LATER, NONE, ONE, TELL_MORE
 from tests.profiles.xds.audited import DOWN, ME, THEM, details, facts, ids, parties
 from tests.profiles.xds.audited import judge as judge_audit
 from tests.support.ebxml import parse, soap_in, written
@@ -195,10 +198,75 @@ def test_a_deferred_question_is_refused_at_application_level() -> None:
     assert (read.code, [each.code for each in read.details], read.target) == (AckCode.ERROR, ["NS250"], SENT.id)
 
 
+@pytest.mark.judge_standard
+def test_a_deferred_question_says_where_its_answer_is_awaited_and_the_schema_accepts_it() -> None:
+    body = written(DEFERRED.encode_request(LATER))
+    judge(body)
+    order = [etree.QName(each).localname for each in body]
+    assert order.index("receiver") < order.index("respondTo") < order.index("sender")
+    read = DEFERRED.decode_request(replace(arrived(DEFERRED.encode_request(LATER)), message_id=LATER.message_id)).value
+    question = Question(id=read.query.question.id)
+    assert replace(read, query=replace(read.query, question=question)) == LATER
+    assert [each.rule for check in DEFERRED.checks for each in check(read)] == []
+
+
+def test_an_answer_of_its_own_names_its_question_in_the_envelope() -> None:
+    unasked = replace(ONE, answer=replace(ONE.answer, question=NO_QUESTION))
+    out = DEFERRED_ANSWER.encode_request(replace(BROUGHT, response=unasked))
+    assert out.relates_to == LATER.message_id
+    read = DEFERRED_ANSWER.decode_request(replace(arrived(out), relates_to=out.relates_to)).value
+    assert read == replace(BROUGHT, response=unasked)
+
+
+@pytest.mark.judge_standard
+@pytest.mark.parametrize("response", [ONE, TELL_MORE, NONE, ITI_55.refuse(Busy("later"))])
+def test_the_schemas_accept_an_answer_of_its_own_and_its_acknowledgement(response: DiscoveryResponse) -> None:
+    assert ITI_55.stamp is not None
+    stamped = ITI_55.stamp(response, soap_in(written(DEFERRED.encode_request(LATER))), STAMP)
+    body = written(DEFERRED_ANSWER.encode_request(replace(BROUGHT, response=stamped)))
+    judge(body)
+    assert DEFERRED_ANSWER.stamp is not None
+    judge(written(DEFERRED_ANSWER.encode_response(DEFERRED_ANSWER.stamp(Acknowledgement(), soap_in(body), STAMP))))
+
+
+@pytest.mark.judge_standard
+def test_a_question_is_remembered_to_the_letter() -> None:
+    asked = ITI_55.decode_request(soap_in(sample("iti-55", "iti55-sample-request.xml"))).value
+    again = question_of_text(text_of_question(asked))
+    assert [each.tag for each in parse(again.question.text.encode()).iter()] == [
+        each.tag for each in parse(asked.query.question.text.encode()).iter()
+    ]
+    assert replace(again, question=asked.query.question) == asked.query
+
+
+@pytest.mark.parametrize(
+    ("request_", "rule"),
+    [
+        (replace(LATER, message_id=""), "iti55.message-id"),
+        (replace(LATER, query=replace(LATER.query, criteria=PatientCriteria())), "iti55.too-little"),
+    ],
+)
+def test_a_deferred_question_that_could_not_be_answered_is_refused_at_once(
+    request_: DiscoveryRequest, rule: str
+) -> None:
+    assert rule in [each.rule for check in DEFERRED.checks for each in check(request_) if each.code]
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_who_brings_an_answer_of_its_own_is_who_was_asked(side: Side) -> None:
+    records = DEFERRED_ANSWER.audit(side, BROUGHT, Acknowledgement(), facts())
+    asking, asked = (THEM, ME) if side is Side.INITIATOR else (ME, THEM)
+    assert [parties(each) for each in records] == [
+        [(asking.user_id, "source", True), (asked.user_id, "destination", False)]
+    ]
+    judge_audit(*records, *DEFERRED_ANSWER.audit(side, None, None, facts(error=DOWN)))
+
+
 def test_its_actions_are_its_own() -> None:
     prefix = "urn:hl7-org:v3:PRPA_IN20130"
     assert by_soap_action(f"{prefix}5UV02:CrossGatewayPatientDiscovery") == (ITI_55,)
     assert by_soap_action(f"{prefix}5UV02:Deferred:CrossGatewayPatientDiscovery") == (DEFERRED,)
+    assert by_soap_action(f"{prefix}6UV02:Deferred:CrossGatewayPatientDiscovery") == (DEFERRED_ANSWER,)
     assert ITI_55.response_action == f"{prefix}6UV02:CrossGatewayPatientDiscovery"
 
 
