@@ -252,6 +252,7 @@ class PublishSection(Section):
     """How what is here is published."""
 
     per_minute: int = Field(default=60, ge=1, le=60_000)  # studies, of a back-fill and of a walk through the archive
+    keep_on_demand: bool = False  # what is made on demand, as a stable document; off: it can be made anew
 
 
 class RuleSection(Section):

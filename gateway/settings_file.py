@@ -151,6 +151,7 @@ mllp_port = 2575
 
 [publish]
 # per_minute = 60                   # studies at most, of a back-fill and of what a walk through the archive finds
+# keep_on_demand = false            # keep what is made on demand, and register it as a snapshot of its on-demand entry
 
 # [[rule]]                          # what happens by itself; what was published is kept true without one
 # when = "study.available"          # it came, or more of it; or "study.changed": patient's data, or what the archive has

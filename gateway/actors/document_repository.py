@@ -57,7 +57,8 @@ class DocumentRepository:
                 home_community_id=wanted[unique_id].home_community_id,
                 mime_type=content.media_type,
                 size_bytes=content.size_bytes,
-                new_document_unique_id=told.made.get(unique_id, ""),
+                new_repository_unique_id=told.made[unique_id].repository_unique_id if unique_id in told.made else "",
+                new_document_unique_id=told.made[unique_id].unique_id if unique_id in told.made else "",
             )
             for unique_id, content in told.found.items()
         )

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Index, SmallInteger, Table, bindparam
 from gateway.adapters.executor import Executor, Fixed, insert_or_replace
 from gateway.adapters.stored import micros, time_of
 from gateway.adapters.tables import Words, metadata
-from gateway.ports.publications import Publication
+from gateway.ports.publications import Publication, Snapshot
 from profiles.model.identifiers import PatientIdentifier
 
 publications = Table(
@@ -24,6 +24,7 @@ publications = Table(
     Column("in_force", SmallInteger, nullable=False),
     Column("offered", Words, nullable=False),  # entryUUIDs with spaces between them
     Column("on_demand", SmallInteger, nullable=False),
+    Column("snapshot", Words, nullable=False, server_default=""),  # entryUUID, uniqueId and digest; "": there is none
     Index(None, "unique_id"),
     sqlite_with_rowid=False,
 )
@@ -62,6 +63,7 @@ class SqlPublications:
             "in_force": int(publication.in_force),
             "offered": " ".join(publication.offered),
             "on_demand": int(publication.on_demand),
+            "snapshot": _written(publication.snapshot),
         }
         await self._db.run(_KEEP, row)
 
@@ -94,9 +96,19 @@ def _read(
     in_force: int,
     offered: str,
     on_demand: int,
+    snapshot: str,
 ) -> Publication:
     return Publication(
         study_instance_uid=study, peer=peer, at=time_of(at), entry_uuid=entry_uuid, unique_id=unique_id,
         patient_id=PatientIdentifier.from_cx(patient_id) if patient_id else None, digest=digest,
         in_force=bool(in_force), offered=tuple(offered.split()), on_demand=bool(on_demand),
+        snapshot=_snapshot(*snapshot.split()) if snapshot else None,
     )  # fmt: skip
+
+
+def _snapshot(entry_uuid: str, unique_id: str, digest: str) -> Snapshot:
+    return Snapshot(entry_uuid=entry_uuid, unique_id=unique_id, digest=digest)
+
+
+def _written(snapshot: Snapshot | None) -> str:
+    return f"{snapshot.entry_uuid} {snapshot.unique_id} {snapshot.digest}" if snapshot is not None else ""

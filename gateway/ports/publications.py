@@ -14,6 +14,15 @@ from profiles.model.identifiers import PatientIdentifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The stable document that was kept last of an on-demand entry; `digest` is of all that it says and of what it is."""
+
+    entry_uuid: str
+    unique_id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """What one registry has of one study by us.
 
@@ -32,6 +41,7 @@ class Publication:
     in_force: bool = False  # False: not taken yet, or withdrawn since
     offered: tuple[str, ...] = ()
     on_demand: bool = False  # its document is made when it is asked for, and kept nowhere
+    snapshot: Snapshot | None = None  # unless it was kept, by option
 
 
 class Publications(Protocol):

@@ -24,6 +24,7 @@ from gateway.services.publish import Publish
 from gateway.services.reconcile import whoever_is
 from gateway.services.rewrite import Rewrite
 from gateway.services.rules import OFFER, Rule, When, action_for, happened, registry_of
+from gateway.services.snapshot import SNAPSHOT, Snapshots
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import ATTEMPTS, Transfer, delay_after, setback
 from profiles.errors import ExchangeError, HouseError, InternalFault, PeerError, UnmappedCode
@@ -45,6 +46,7 @@ class Follow:
         transfer: Transfer,
         collect: Collect,
         publish: Publish,
+        snapshots: Snapshots,
         notify: Notify,
         backfill: Backfill,
         inform: Inform,
@@ -60,6 +62,7 @@ class Follow:
         self._transfer = transfer
         self._collect = collect
         self._publish = publish
+        self._snapshots = snapshots
         self._notify = notify
         self._backfill = backfill
         self._inform = inform
@@ -126,8 +129,11 @@ class Follow:
         await self._collect.find(job)
 
     async def _share(self, job: ExchangeJob) -> None:
-        on_demand = job.texts("entry") == ("on demand",)
-        await self._publish.share(job, job.study_instance_uid, job.peer, anew=True, on_demand=on_demand)
+        if job.texts("entry") == (SNAPSHOT,):
+            await self._snapshots.register(job)
+        else:
+            on_demand = job.texts("entry") == ("on demand",)
+            await self._publish.share(job, job.study_instance_uid, job.peer, anew=True, on_demand=on_demand)
         now = self._clock.now()
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.COMPLETE, now)

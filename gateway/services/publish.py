@@ -219,8 +219,10 @@ class Publish:
         """
         left = ""
         if peer is not None and ITI_57.id not in peer.endpoints:
-            left = before.entry_uuid
-            await self._keep(replace(before, in_force=False, offered=(), at=self._clock.now()))
+            left = " and ".join(
+                each for each in (before.entry_uuid, before.snapshot.entry_uuid if before.snapshot else "") if each
+            )
+            await self._keep(replace(before, in_force=False, offered=(), snapshot=None, at=self._clock.now()))
             await self._note(
                 job, peer.name, f"The study is another patient's now, and {peer.name} has the entry {left}"
             )
@@ -245,7 +247,7 @@ class Publish:
             )
             codes = await self._compute.run(self._codes)
             manifest = manifest_of(record, self._house, self._clock)
-            said = await self._compute.run(lambda: _digest(manifest, identifier, codes, on_demand=on_demand))
+            said = await self._compute.run(lambda: digest_of(manifest, identifier, codes, on_demand=on_demand))
             return before.digest != said
         except RequestError:
             return True
@@ -259,7 +261,7 @@ class Publish:
     async def _offer(self, record: StudyRecord, identifier: PatientIdentifier, *, on_demand: bool) -> _Offer:
         codes = await self._compute.run(self._codes)
         manifest = manifest_of(record, self._house, self._clock)
-        digest = await self._compute.run(lambda: _digest(manifest, identifier, codes, on_demand=on_demand))
+        digest = await self._compute.run(lambda: digest_of(manifest, identifier, codes, on_demand=on_demand))
         if on_demand:
             entry = entry_for(manifest, entry_uuid=self._uuid(), patient_id=identifier, codes=codes)
             entry = replace(
@@ -387,7 +389,9 @@ class Publish:
         async with self._store.unit() as work:
             await _unchanged(work, before)
             await work.registry.set_status(before.entry_uuid, AvailabilityStatus.DEPRECATED, now)
-            await work.publications.keep(replace(before, in_force=False, at=now))
+            if before.snapshot is not None and await work.registry.objects((before.snapshot.entry_uuid,)):
+                await work.registry.set_status(before.snapshot.entry_uuid, AvailabilityStatus.DEPRECATED, now)
+            await work.publications.keep(replace(before, in_force=False, snapshot=None, at=now))
         await self._note(job, "", f"{why[0].upper()}{why[1:]}: its entry is deprecated")
         return Published.WITHDRAWN
 
@@ -410,7 +414,13 @@ class Publish:
             except ExchangeError as refused:
                 if refused.code not in NOT_REPLACEABLE or place == len(targets):
                     raise
-        await self._keep(replace(before, in_force=False, offered=(), at=self._clock.now()))
+        if before.snapshot is not None:
+            try:
+                await self._update(job, before.patient_id, before.snapshot.entry_uuid, codes, peer, why)
+            except ExchangeError as refused:
+                if refused.code not in NOT_REPLACEABLE:  # the registry was never told of it, or it is deprecated
+                    raise
+        await self._keep(replace(before, in_force=False, offered=(), snapshot=None, at=self._clock.now()))
 
     async def _update(
         self, job: ExchangeJob, identifier: PatientIdentifier, target: str, codes: SiteCodes, peer: Peer, why: str
@@ -498,7 +508,7 @@ async def _keep_document(work: Work, offer: _Offer) -> None:
         await work.documents.keep(offer.entry.unique_id, offer.document[1])
 
 
-def _digest(manifest: Manifest, identifier: PatientIdentifier, codes: SiteCodes, *, on_demand: bool) -> str:
+def digest_of(manifest: Manifest, identifier: PatientIdentifier, codes: SiteCodes, *, on_demand: bool) -> str:
     """Of all that is said: document and entry, but for their own ids and times. On demand, the entry is all."""
     nameless = replace(manifest, sop_instance_uid=_NOBODY, series_instance_uid=_NOBODY, created=_NEVER)
     entry = entry_for(nameless, entry_uuid="", patient_id=identifier, codes=codes)

@@ -11,7 +11,7 @@ from gateway.model.house import House
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.archive import Archive, Plan, Wanted
 from gateway.ports.store import Store
-from gateway.services.demand import Demand
+from gateway.services.demand import Demand, Made
 from gateway.services.exchange import Exchange, outward
 from gateway.services.ingest import study_fact
 from profiles.errors import ExchangeError, UnknownDocument, UnknownRepository
@@ -43,11 +43,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundDocuments:
-    """Documents by the uniqueId that was asked for: what can be had, why the rest cannot, the ids of those just made."""
+    """Documents by the uniqueId that was asked for: what can be had, why the rest cannot, and those that were just made."""
 
     found: Mapping[str, Content]
     failed: Mapping[str, ExchangeError]
-    made: Mapping[str, str]
+    made: Mapping[str, Made]
 
 
 @dataclass(slots=True)
@@ -170,13 +170,13 @@ class Retrieve:
         """
         found: dict[str, Content] = {}
         failed: dict[str, ExchangeError] = {}
-        made: dict[str, str] = {}
+        made: dict[str, Made] = {}
         patients = {}
         for repository, unique_id in requests:
             if self._demand is None or repository != self._house.repository_unique_id:
                 continue
             if (document := await self._demand.made(unique_id)) is not None:
-                found[unique_id], made[unique_id] = document.content, document.unique_id
+                found[unique_id], made[unique_id] = document.content, document
                 patients[document.patient_id] = True
         async with self._store.view() as work:
             for repository, unique_id in requests:
@@ -204,7 +204,11 @@ class Retrieve:
         if failed:
             first = next(iter(failed.values()))
             exchange.learned.why, exchange.learned.cure = first.detail, cure_of(first)
+        elif unkept := next((each for each in made.values() if each.why), None):
+            exchange.learned.why, exchange.learned.cure = unkept.why, unkept.cure
         exchange.learned.text = f"{len(found)} of {len(found) + len(failed)} document(s) handed out"
+        if kept := sum(bool(each.repository_unique_id) for each in made.values()):
+            exchange.learned.text += f", {kept} made on demand and kept"
         return FoundDocuments(found=found, failed=failed, made=made)
 
     def _learn(self, planned: Planned, exchange: Exchange) -> None:

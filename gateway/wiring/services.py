@@ -32,6 +32,7 @@ from gateway.services.retrieve import Retrieve
 from gateway.services.rewrite import Rewrite
 from gateway.services.rules import OFFER, REGISTER, Rule, When
 from gateway.services.search import Search
+from gateway.services.snapshot import Snapshots
 from gateway.services.stored_query import StoredQueries
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import Transfer
@@ -105,6 +106,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         lookup=lookup,
         elsewhere=elsewhere,
     )  # fmt: skip
+    snapshots = Snapshots(
+        house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
+        codes=codes.current,
+    )  # fmt: skip
     rules = [_rule(rule, settings.affinity_domain.registry) for rule in settings.rule]
     backfill = Backfill(store=store, publish=publish, rules=rules, clock=clock)
     per_minute = settings.publish.per_minute
@@ -146,7 +151,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         push=Push(house=house, store=store, archive=archive, clock=clock, peers=directory.all()),
         retrieve=Retrieve(
             house=house, store=store, archive=archive,
-            demand=Demand(house=house, store=store, objects=objects, compute=compute, clock=clock),
+            demand=Demand(
+                house=house, store=store, objects=objects, compute=compute, clock=clock,
+                snapshots=snapshots if settings.publish.keep_on_demand else None,
+            ),
         ),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
@@ -166,8 +174,9 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         feed=Feed(house=house, clock=clock, peers=directory.all()),
         resolve=Resolve(store=store, domains=domains_of(settings, house)),
         follow=Follow(
-            store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, transfer=transfer,
-            collect=collect, notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
+            store=store, rewrite=rewrite, clock=clock, system=house.name, publish=publish, snapshots=snapshots,
+            transfer=transfer, collect=collect,
+            notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
             inform=Inform(house=house, store=store, peers=peers, directory=directory, clock=clock), lookup=lookup,
             rules=rules, synchronise=synchronise, backfill=backfill,
         ),

@@ -20,8 +20,10 @@ from aiohttp import ClientError, ClientSession, web
 from conformance.samples import SampleStudy
 from gateway.app import running
 from profiles.model.content import Part, Poured
-from profiles.model.document import AvailabilityStatus
+from profiles.model.document import AvailabilityStatus, EntryType
+from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria
+from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.mtom import pack
@@ -258,6 +260,46 @@ async def test_region_finds_and_fetches_documents_of_every_community(tmp_path: P
         head, found = await reply.retrieved()
         assert head.status is ResponseStatus.SUCCESS
         assert sorted(found.values()) == sorted(bodies.values())
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_document_of_an_on_demand_entry_is_made_for_another_community_and_kept_by_option(
+    tmp_path: Path, keep: bool
+) -> None:
+    offers = {
+        "rule": [{"when": "study.available", "do": ["offer"]}], "publish": {"keep_on_demand": keep},
+    }  # fmt: skip
+    async with communities(tmp_path, valley=offers) as here:
+        await here["Region"].tell(ZEBEDIAH)
+        study = await keeps(here, "Valley")
+        on_demand = replace(FIND, criteria=replace(FIND.criteria, entry_types=(EntryType.ON_DEMAND,)))
+        (entry,) = (await queried(here["Region"], GATEWAY, ITI_18, on_demand)).entries
+        assert (entry.home_community_id, entry.entry_type) == (VALLEY_HOME, EntryType.ON_DEMAND)
+
+        async def fetched(document: str, home: Oid | None = VALLEY_HOME) -> tuple[RetrievedDocument, bytes]:
+            wanted = DocumentRequest(
+                repository_unique_id=REPOSITORIES["Valley"], document_unique_id=document, home_community_id=home
+            )
+            reply = await ask(here["Region"], GATEWAY, ITI_43, RetrieveDocumentSetRequest(documents=(wanted,)))
+            head, bodies = await reply.retrieved()
+            assert head.status is ResponseStatus.SUCCESS
+            (told,), (body,) = head.documents, bodies.values()
+            return told, body
+
+        told, body = await fetched(entry.unique_id)
+        manifest = decode_kos(body).value
+        assert manifest.instance_count == len(study.instances)
+        assert (told.home_community_id, told.document_unique_id) == (VALLEY_HOME, entry.unique_id)
+        assert told.repository_unique_id == REPOSITORIES["Valley"]
+        assert told.new_document_unique_id == manifest.sop_instance_uid
+        assert told.new_repository_unique_id == (REPOSITORIES["Valley"] if keep else "")
+        again, same = await fetched(entry.unique_id)
+        assert (again.new_document_unique_id == told.new_document_unique_id, same == body) == (keep, keep)
+        stable = (await queried(here["Region"], GATEWAY, ITI_18, FIND)).entries
+        assert [each.unique_id for each in stable] == ([manifest.sop_instance_uid] if keep else [])
+        if keep:
+            kept, stored = await fetched(told.new_document_unique_id)
+            assert (kept.new_document_unique_id, stored) == ("", body)
 
 
 async def test_references_carry_their_home_too(tmp_path: Path) -> None:

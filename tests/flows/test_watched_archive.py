@@ -1,6 +1,7 @@
 """The on-ramp in front of an archive that others fill: Orthanc. No pixel moves, and the registry says what is true."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from conformance.samples import SampleStudy
 from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.patient import PersonName
 from profiles.model.query import DocumentCriteria
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from tests.support.orthanc import Orthanc, orthanc
@@ -42,9 +45,21 @@ def emptied(archive: Orthanc, study: SampleStudy) -> None:
     archive.ask(found["Path"], method="DELETE")
 
 
-async def entries(here: World, status: AvailabilityStatus) -> dict[str, list[DocumentEntry]]:
+def rewritten(archive: Orthanc, study: SampleStudy, **said: str) -> None:
+    """Somebody else corrects the study in the archive, which keeps its UIDs: each instance is taken out and put back."""
+    asked = {"Replace": said, "Keep": ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], "Force": True}
+    for one in study.instances:
+        (found,) = archive.ask("/tools/lookup", method="POST", body=str(one.sop_instance_uid).encode())  # type: ignore[attr-defined]  # a list it is
+        corrected = archive.read(f"{found['Path']}/modify", json.dumps(asked).encode())
+        archive.ask(found["Path"], method="DELETE")
+        archive.ask("/instances", method="POST", body=corrected)
+
+
+async def entries(
+    here: World, status: AvailabilityStatus, of: PatientIdentifier = DOMAIN_ID
+) -> dict[str, list[DocumentEntry]]:
     """What the registry has of the patient, by study."""
-    criteria = DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(status,))
+    criteria = DocumentCriteria(patient_ids=(of,), statuses=(status,))
     request = StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria)
     reply = await here.valley.post("/soap/registry", await message_of(ITI_18, request))
     message = await read_soap(reply.content_type, reply.body)
@@ -54,6 +69,11 @@ async def entries(here: World, status: AvailabilityStatus) -> dict[str, list[Doc
         (uid,) = (one.value for one in each.reference_ids if one.type == STUDY_INSTANCE_UID)
         found.setdefault(uid, []).append(each)
     return found
+
+
+async def walked(here: World) -> bool:
+    """Whether the first walk has come to its end."""
+    return any(each["state"] == "done" for each in await here.valley.ask("GET", "/exchanges?kind=index"))
 
 
 async def until(holds: Callable[[], Awaitable[Any]], within_s: float = 30.0) -> None:
@@ -102,3 +122,53 @@ async def test_what_the_archive_has_gets_and_loses_is_registered_replaced_and_de
             shown = await here.valley.ask("GET", f"/studies/{first.study_instance_uid}")
             assert shown["status"] == "cancelled"
             assert not [name for name in here.valley.kept().files if name.endswith(".dcm")]
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "DICOMweb only"])
+async def test_what_the_archive_corrects_is_registered_corrected_and_another_patients_study_moves(
+    tmp_path: Path, native: bool
+) -> None:
+    study = write_study(tmp_path / "first", seed=11, patient=AS_VALLEY_KNOWS_HIM, series=1, instances=2)
+    other = replace(
+        ZEBEDIAH, identifiers=tuple(replace(each, value=f"{each.value}9") for each in ZEBEDIAH.identifiers),
+        name=PersonName(family="Roe", given="Ann"),
+    )  # fmt: skip
+    (other_domain,) = (each for each in other.identifiers if each.authority == DOMAIN_ID.authority)
+    with orthanc(tmp_path / "orthanc") as archive:
+        behind = {
+            "kind": "dicomweb", "url": archive.dicomweb, "look_again_s": 0.3, "late_s": 0.01,
+            **({"native_url": archive.native} if native else {}),
+        }  # fmt: skip
+        rules = [{"when": "study.available", "do": ["register"]}]
+        async with world(tmp_path, archive=behind, rules=rules, publish={"per_minute": 600}) as here:
+
+            async def of(patient: PatientIdentifier, status: AvailabilityStatus) -> list[DocumentEntry]:
+                return (await entries(here, status, patient)).get(study.study_instance_uid, [])
+
+            async def described(text: str) -> bool:
+                shown = await here.valley.ask("GET", f"/studies/{study.study_instance_uid}")
+                return shown["description"] == text
+
+            async def numbered(text: str) -> bool:
+                found = await of(DOMAIN_ID, APPROVED)
+                return [one.value for each in found for one in each.reference_ids if one.value == text] == [text]
+
+            assert (await here.valley.tell(ZEBEDIAH)).accepted
+            assert (await here.valley.tell(other)).accepted
+            await until(lambda: walked(here))
+            filled(archive, study)
+            await until(lambda: of(DOMAIN_ID, APPROVED))
+
+            rewritten(archive, study, StudyDescription="Chest, corrected", AccessionNumber="CORRECTED1")
+            await until(lambda: described("Chest, corrected"))
+            await until(lambda: numbered("CORRECTED1"))
+            assert len(await of(DOMAIN_ID, APPROVED)) == 1
+
+            (own,) = (each for each in other.identifiers if each.authority == VALLEY_ID.authority)
+            rewritten(archive, study, PatientID=own.value, PatientName="Roe^Ann")
+            await until(lambda: of(other_domain, APPROVED))
+            assert await of(DOMAIN_ID, APPROVED) == []
+            assert await of(DOMAIN_ID, DEPRECATED)
+            (entry,) = await of(other_domain, APPROVED)
+            assert entry.source_patient is not None
+            assert entry.source_patient.name.family == "Roe"

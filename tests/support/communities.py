@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout
 
@@ -24,8 +25,10 @@ GATEWAY, IMAGING_GATEWAY = "/soap/initiating-gateway", "/soap/imaging-initiating
 RESPONDING, IMAGING_RESPONDING = "/soap/responding-gateway", "/soap/imaging-responding-gateway"
 
 
-def settings_of(data: Path, name: str, peers: Mapping[str, str] | None = None, deadline_s: float = 10.0) -> Settings:
-    """A house that knows other communities by base address."""
+def settings_of(
+    data: Path, name: str, peers: Mapping[str, str] | None = None, deadline_s: float = 10.0, **more: Any
+) -> Settings:
+    """A house that knows other communities by base address; `more` are settings as they are."""
     return Settings.model_validate(
         {
             "house": {
@@ -49,6 +52,7 @@ def settings_of(data: Path, name: str, peers: Mapping[str, str] | None = None, d
                 }
                 for other, url in (peers or {}).items()
             ],
+            **more,
         }
     )  # fmt: skip
 
@@ -65,8 +69,13 @@ class Communities:
 
 
 @asynccontextmanager
-async def communities(folder: Path, *, deadline_s: float = 10.0, **instead: str) -> AsyncIterator[Communities]:
-    """Valley and Lakeside stand, and Region beside them; `instead` of a house, Region finds another address."""
+async def communities(
+    folder: Path, *, deadline_s: float = 10.0, valley: Mapping[str, Any] | None = None, **instead: str
+) -> AsyncIterator[Communities]:
+    """Valley and Lakeside stand, and Region beside them; `instead` of a house, Region finds another address.
+
+    `valley` are settings of Valley's as they are.
+    """
     async with logged() as log, AsyncExitStack() as stack:
         http = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(total=60), auto_decompress=False))
         houses: dict[str, Valley] = {}
@@ -77,7 +86,7 @@ async def communities(folder: Path, *, deadline_s: float = 10.0, **instead: str)
 
         for name in ("Valley", "Lakeside"):
             if name not in instead:
-                await start(settings_of(folder / name, name))
+                await start(settings_of(folder / name, name, **(valley or {} if name == "Valley" else {})))
         known = {name: house.url for name, house in houses.items()} | instead
         await start(settings_of(folder / "Region", "Region", known, deadline_s))
         yield Communities(folder=folder, houses=houses)

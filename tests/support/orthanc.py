@@ -43,6 +43,12 @@ class Orthanc:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 
+    def read(self, path: str, body: bytes) -> bytes:
+        """One call of its own interface that answers with a file."""
+        asked = urllib.request.Request(f"{self.native}{path}", data=body, method="POST")
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return bytes(answer.read())
+
     def clear(self) -> None:
         """Forget every patient."""
         for each in self.ask("/patients"):  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from profiles.wire.ebxml.response import (
     errors_of,
     status_of,
 )
+from profiles.xds.iti42 import ITI_42, RegisterRequest
 from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xdsi.rad68 import RAD_68, ProvideAndRegisterRequest
@@ -55,7 +56,9 @@ class Region:
         self.submissions += transaction is RAD_68
         if self.down is not None:
             raise self.down
-        done = {RAD_68.id: self._provided, ITI_61.id: self._registered, ITI_57.id: self._updated}
+        done = {
+            RAD_68.id: self._provided, ITI_61.id: self._registered, ITI_42.id: self._registered, ITI_57.id: self._updated,
+        }  # fmt: skip
         response = await done[transaction.id](request)
         if self.deaf:
             self.deaf -= 1
@@ -68,7 +71,9 @@ class Region:
         assert [each.sha1 for each in request.documents.values()] == [entry.hash]
         return await self._registered(request)
 
-    async def _registered(self, request: ProvideAndRegisterRequest | RegisterOnDemandRequest) -> RegistryResponse:
+    async def _registered(
+        self, request: ProvideAndRegisterRequest | RegisterOnDemandRequest | RegisterRequest
+    ) -> RegistryResponse:
         try:
             async with self.store.unit() as work:
                 await work.registry.put(request.submission, NOW)

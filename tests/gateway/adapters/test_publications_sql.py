@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.ports.publications import Publication
+from gateway.ports.publications import Publication, Snapshot
 from gateway.ports.store import Store
 from tests.support.registered import ANN, LATER, NOW
 
@@ -48,3 +48,13 @@ async def test_an_on_demand_entry_in_force_is_found_by_its_document(store: Store
         assert (found.study_instance_uid, found.on_demand) == ("1.2.50.2", True)
         assert await work.publications.on_demand("1.2.77") is None
         assert await work.publications.on_demand("1.2.79") is None
+
+
+async def test_the_snapshot_of_an_on_demand_entry_is_kept_with_it(store: Store) -> None:
+    kept = Snapshot(entry_uuid="urn:uuid:9", unique_id="1.2.80", digest="d2:urn:uuid:1")
+    async with store.unit() as work:
+        await work.publications.keep(replace(TAKEN, on_demand=True, snapshot=kept))
+    async with store.view() as work:
+        found = await work.publications.get("1.2.50.1", "Region")
+        assert found is not None
+        assert found.snapshot == kept
