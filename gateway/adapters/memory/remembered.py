@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.adapters.memory.state import Reader
 from gateway.ports.answers import Given, MessageName
-from gateway.ports.correlations import Correlation
+from gateway.ports.correlations import Correlation, DeferredQuestion
 from gateway.ports.publications import Publication
 from gateway.ports.registrations import Registration
 from profiles.model.identifiers import Oid, PatientIdentifier
@@ -55,12 +55,36 @@ class MemoryCorrelations:
         return found.identifier if found is not None and found.until > now else None
 
     async def prune(self, before: datetime, limit: int) -> int:
-        """Forget at most `limit` of those that ended before."""
-        kept = self._reader.change().correlations
-        ended = sorted((each.until, key) for key, each in kept.items() if each.until < before)[:limit]
+        """Forget at most `limit` of each that ended before."""
+        state = self._reader.change()
+        ended = sorted((each.until, key) for key, each in state.correlations.items() if each.until < before)[:limit]
+        over = sorted((each.until, key) for key, each in state.questions.items() if each.until < before)[:limit]
         for _, key in ended:
-            del kept[key]
-        return len(ended)
+            del state.correlations[key]
+        for _, key in over:
+            del state.questions[key]
+        return len(ended) + len(over)
+
+    async def ask(self, question: DeferredQuestion) -> None:
+        """Put it in the place of what was asked before."""
+        self._reader.change().questions[question.patient, question.home] = question
+
+    async def asked(self, patient: PatientIdentifier, home: Oid, now: datetime) -> DeferredQuestion | None:
+        """What this community was asked about the patient."""
+        found = self._reader.state.questions.get((patient, home))
+        return found if found is not None and found.until > now else None
+
+    async def asked_as(self, message_id: str, now: datetime) -> DeferredQuestion | None:
+        """The same by the id of its message."""
+        kept = self._reader.state.questions.values()
+        return next((each for each in kept if each.message_id == message_id and each.until > now), None)
+
+    async def take_back(self, question: DeferredQuestion) -> None:
+        """Forget that it was asked."""
+        kept = self._reader.change().questions
+        found = kept.get((question.patient, question.home))
+        if found is not None and found.message_id == question.message_id:
+            del kept[question.patient, question.home]
 
 
 class MemoryPublications:

@@ -7,7 +7,7 @@ from datetime import datetime
 from gateway.model.job import ExchangeJob, Step
 from gateway.model.study import StudyRecord
 from gateway.ports.answers import Given, MessageName
-from gateway.ports.correlations import Correlation
+from gateway.ports.correlations import Correlation, DeferredQuestion
 from gateway.ports.publications import Publication
 from gateway.ports.registrations import Registration
 from profiles.model.audit import AuditRecord
@@ -69,6 +69,7 @@ class MemoryState:
     publications: dict[tuple[str, str], Publication] = field(default_factory=dict)  # by study and registry
     registrations: dict[str, Registration] = field(default_factory=dict)  # by submission set
     correlations: dict[tuple[PatientIdentifier, Oid], Correlation] = field(default_factory=dict)  # by patient and home
+    questions: dict[tuple[PatientIdentifier, Oid], DeferredQuestion] = field(default_factory=dict)  # the same
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 
     def copy(self) -> "MemoryState":

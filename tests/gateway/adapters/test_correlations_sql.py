@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from gateway.ports.correlations import Correlation
+from gateway.ports.correlations import Correlation, DeferredQuestion
 from gateway.ports.store import Store
 from profiles.model.identifiers import Oid, PatientIdentifier
 from tests.support.registered import ANN, BEN, NOW, OTHER_DOMAIN
@@ -45,3 +45,48 @@ async def test_what_ended_is_forgotten_the_oldest_first(store: Store) -> None:
         assert await work.correlations.prune(NOW, 10) == 1
         assert await work.correlations.prune(NOW, 10) == 0
         assert await work.correlations.get(ANN, HOME, NOW) == THERE
+
+
+# --- what is answered later -------------------------------------------------------------------------------------------
+
+LATER = DeferredQuestion(
+    patient=ANN, home=HOME, message_id="01a2", peer="Lakeside", exchange_id="01a1", until=NOW + timedelta(minutes=5)
+)
+
+
+async def test_a_question_is_found_by_its_patient_and_by_its_message_until_its_time(store: Store) -> None:
+    async with store.unit() as work:
+        await work.correlations.ask(LATER)
+    async with store.view() as work:
+        assert await work.correlations.asked(ANN, HOME, NOW) == LATER
+        assert await work.correlations.asked_as("01a2", NOW) == LATER
+        assert await work.correlations.asked(BEN, HOME, NOW) is None
+        assert await work.correlations.asked(ANN, OTHER_HOME, NOW) is None
+        assert await work.correlations.asked_as("01a1", NOW) is None
+        assert await work.correlations.asked(ANN, HOME, LATER.until) is None
+        assert await work.correlations.asked_as("01a2", LATER.until) is None
+
+
+async def test_a_question_that_is_asked_anew_or_answered_takes_the_place_of_the_former(store: Store) -> None:
+    answered = replace(LATER, message_id="01a3", answered=True)
+    async with store.unit() as work:
+        await work.correlations.ask(LATER)
+        await work.correlations.ask(answered)
+        await work.correlations.take_back(LATER)  # it is gone already
+    async with store.view() as work:
+        assert await work.correlations.asked(ANN, HOME, NOW) == answered
+        assert await work.correlations.asked_as("01a2", NOW) is None
+    async with store.unit() as work:
+        await work.correlations.take_back(answered)
+        assert await work.correlations.asked(ANN, HOME, NOW) is None
+
+
+async def test_questions_that_are_over_are_forgotten_with_the_correlations(store: Store) -> None:
+    old = replace(LATER, patient=BEN, message_id="01a4", until=NOW - timedelta(days=1))
+    await kept(store, KNOWN, replace(KNOWN, home=OTHER_HOME, until=NOW - timedelta(days=1)))
+    async with store.unit() as work:
+        await work.correlations.ask(LATER)
+        await work.correlations.ask(old)
+        assert await work.correlations.prune(NOW, 10) == 2
+        assert await work.correlations.asked_as("01a4", NOW - timedelta(days=2)) is None
+        assert await work.correlations.asked_as("01a2", NOW) == LATER
