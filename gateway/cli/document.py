@@ -26,24 +26,30 @@ AtOption = Annotated[str, typer.Option("--at", help="A peer that has a registry;
     epilog=saying.examples(
         "radgate document find --patient 'D55^^^&1.2.3.9&ISO'",
         "radgate document find --patient 'D55^^^&1.2.3.9&ISO' --at Region --study 1.2.840.1",
+        "radgate document find --patient 'D55^^^&1.2.3.9&ISO' --patient 'D56^^^&1.2.3.9&ISO' --at Region",
     ),
 )
 def document_find(
-    patient: Annotated[str, typer.Option(help="Whose, as ID^^^&OID&ISO, in the registry's own domain.")],
+    patient: Annotated[
+        list[str],
+        typer.Option(help="Whose, as ID^^^&OID&ISO, in the registry's own domain; more than once for several."),
+    ],
     study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
     at: AtOption = "",
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for a patient's documents; who looked stands in the audit."""
+    """Look for the documents of a patient, or of several; who looked stands in the audit."""
     found = asking.Running(config, data).ask(
         "GET", "/documents", patient=patient, study=study, at=at, person=getpass.getuser()
     )
-    table = saying.table_of("document", "type", "title", "created", "form", "bytes")
+    whose = ("patient",) if len(patient) > 1 else ()
+    table = saying.table_of(*whose, "document", "type", "title", "created", "form", "bytes")
     for each in found:
         size = f"{each['size_bytes']:,}" if each["size_bytes"] is not None else ""
-        saying.row(table, each["unique_id"], each["type"], each["title"], each["created"], each["mime_type"], size)
+        of = (each["patient_id"],) if whose else ()
+        saying.row(table, *of, each["unique_id"], each["type"], each["title"], each["created"], each["mime_type"], size)
     saying.show(found, as_json, table)
 
 
@@ -169,6 +175,42 @@ def document_deprecate(
         "POST", f"/documents/{quote(document, safe='')}/deprecate", at=at, person=getpass.getuser()
     )
     saying.show(done, as_json, saying.facts((("document", document), ("deprecated entries", done["entries"]))))
+
+
+@document_cli.command(
+    "update",
+    epilog=saying.examples(
+        "radgate document update 1.2.826.0.1.99 --title 'CT of the chest' --at Region",
+        "radgate document update 1.2.826.0.1.99 --confidentiality 'R^2.16.840.1.113883.5.25^Restricted' --by ITI-57",
+    ),
+)
+def document_update(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
+    at: AtOption = "",
+    title: Annotated[str, typer.Option(help="Its title from now on.")] = "",
+    comments: Annotated[str, typer.Option(help="What else is said of it.")] = "",
+    class_code: Annotated[str, typer.Option("--class", help="Its class, as VALUE^SYSTEM^DISPLAY.")] = "",
+    type_code: Annotated[str, typer.Option("--type", help="Its type, as VALUE^SYSTEM^DISPLAY.")] = "",
+    confidentiality: Annotated[
+        list[str] | None,
+        typer.Option(help="A code, as VALUE^SYSTEM^DISPLAY, in the place of all before; more than once."),
+    ] = None,
+    availability: Annotated[str, typer.Option(help="Whether it can be fetched at once: online or offline.")] = "",
+    by: Annotated[
+        str, typer.Option("--by", help="ITI-92 or ITI-57; without it, ITI-92 unless the peer has ITI-57 alone.")
+    ] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is registered of a document (ITI-92, ITI-57): a new version, the one before it stays known."""
+    done = asking.Running(config, data).ask(
+        "POST", f"/documents/{quote(document, safe='')}/update", at=at, by=by, title=title, comments=comments,
+        confidentiality=confidentiality or [], availability=availability, person=getpass.getuser(),
+        **{"class": class_code, "type": type_code},
+    )  # fmt: skip
+    pairs = [pair for each in done for pair in (("entry", each["entry_uuid"]), ("version", each["version"]))]
+    saying.show(done, as_json, saying.facts((("document", document), *pairs)))
 
 
 @document_cli.command(

@@ -7,7 +7,7 @@ may read that file has the operator's authority already. Answers are plain JSON;
 
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -26,7 +26,7 @@ from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
-from gateway.services.administer import Administer
+from gateway.services.administer import AVAILABILITY, Administer, Changes
 from gateway.services.backfill import Asked
 from gateway.services.documents import DocumentOptions, Documents
 from gateway.services.operations import Operations
@@ -131,6 +131,7 @@ class Control:
                 web.post("/documents", self._document_submit),
                 web.post("/documents/{unique_id}/replace", self._document_replace),
                 web.post("/documents/{unique_id}/deprecate", self._document_deprecate),
+                web.post("/documents/{unique_id}/update", self._document_update),
                 web.delete("/documents/{unique_id}", self._document_remove),
                 web.get("/peers", self._peers),
                 web.post("/peers/{name}/test", self._peer_test),
@@ -251,7 +252,7 @@ class Control:
     async def _document_find(self, request: web.Request) -> web.Response:
         query = request.query
         found = await self._documents.find(
-            _patient(query.get("patient", "")), query.get("person") or "command line",
+            [_patient(each) for each in query.getall("patient", [])], query.get("person") or "command line",
             study_instance_uid=query.get("study", ""), at=query.get("at", ""),
         )  # fmt: skip
         return _reply([entry_json(entry) for entry in found])
@@ -306,6 +307,14 @@ class Control:
             request.match_info["unique_id"], query.get("person") or "command line", at=query.get("at", "")
         )
         return _reply({"entries": count})
+
+    async def _document_update(self, request: web.Request) -> web.Response:
+        query = request.query
+        updated = await self._administer.update(
+            request.match_info["unique_id"], _changes(query, query.getall("confidentiality", [])), query.get("person") or "command line",
+            at=query.get("at", ""), by=query.get("by", ""),
+        )  # fmt: skip
+        return _reply([entry_json(each) | {"version": each.version} for each in updated])
 
     async def _document_remove(self, request: web.Request) -> web.Response:
         query = request.query
@@ -431,6 +440,20 @@ def _patient(text: str) -> PatientIdentifier:
         raise MalformedMessage(str(error), cure="Write it as ID^^^&OID&ISO") from error
 
 
+def _changes(query: Mapping[str, str], confidentiality: Sequence[str]) -> Changes:
+    """What is said of each attribute; what is not said stays."""
+    availability = query.get("availability", "")
+    if availability not in ("", *AVAILABILITY):
+        raise MalformedMessage(f"a document is {' or '.join(AVAILABILITY)}", cure="Say the one or the other")
+    return Changes(
+        title=query.get("title", ""), comments=query.get("comments", ""),
+        class_code=_code(query["class"]) if query.get("class") else None,
+        type_code=_code(query["type"]) if query.get("type") else None,
+        confidentiality_codes=tuple(_code(each) for each in confidentiality),
+        availability=availability,
+    )  # fmt: skip
+
+
 def _code(text: str) -> Code:
     """`VALUE^SYSTEM` or `VALUE^SYSTEM^DISPLAY`."""
     value, _, rest = text.partition("^")
@@ -523,7 +546,8 @@ async def with_exchanges(work: Work, criteria: AuditCriteria) -> AuditCriteria:
 
 def job_json(job: ExchangeJob) -> dict[str, object]:
     """An exchange for a program to read."""
-    return {**asdict(job), "payload": dict(job.payload), "kind": job.kind.value, "state": job.state.value}
+    payload = {name: value for name, value in job.payload.items() if name != "question"}  # who somebody asked about
+    return {**asdict(job), "payload": payload, "kind": job.kind.value, "state": job.state.value}
 
 
 def step_json(step: Step) -> dict[str, object]:

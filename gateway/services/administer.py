@@ -1,14 +1,16 @@
-"""Administer: a person has a document deprecated, or removed with all that the registry says of it. Here, or at a peer.
+"""Administer: a person has a document's metadata changed, or it deprecated, or removed with all that hangs on it.
+
+Here, or at a peer.
 
 What a newcomer gets wrong: a registry removes nothing that something else refers to (ITI-62), so that everything that hangs
 on a document must be named: its versions, every association that touches one of them, and the submission sets that would
 have brought nothing else. That is asked for first, and the answer is the request.
 
-Source: ITI TF-2 3.57, 3.62, 3.86.
+Source: ITI TF-2 3.57, 3.62, 3.86, 3.92.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from gateway.model.house import House
@@ -20,7 +22,7 @@ from gateway.ports.store import Store, Work
 from gateway.services.errand import errand
 from gateway.services.exchange import Exchange
 from gateway.services.remove import Removal
-from gateway.services.update import FULL, OPERATIONS, Update
+from gateway.services.update import FULL, OPERATIONS, RESTRICTED, Update
 from profiles.errors import RuleViolation, UnknownDocument, UnknownRepository
 from profiles.model.codes import Code
 from profiles.model.document import (
@@ -31,20 +33,23 @@ from profiles.model.document import (
     EntryType,
     Submission,
     SubmissionSet,
+    logical_id_of,
 )
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import Facts, Party, SoapTransaction
-from profiles.wire.ebxml.operations import NEW_STATUS, ORIGINAL_STATUS
+from profiles.wire.ebxml.operations import NEW_STATUS, ORIGINAL_STATUS, PREVIOUS_VERSION
 from profiles.wire.ebxml.response import RegistryResponse, refusal, warned
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti62 import ITI_62, RemoveMetadataRequest
 from profiles.xds.iti86 import ITI_86, DocumentRequest, RemoveDocumentsRequest
+from profiles.xds.iti92 import ITI_92, RestrictedUpdateRequest
 from profiles.xdsi.rad68 import CodeSet, SiteCodes
 
 BOTH_TYPES = (EntryType.STABLE, EntryType.ON_DEMAND)
+WAYS = (ITI_92.id, ITI_57.id)
 BOTH_STATUSES = (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
 
 
@@ -62,12 +67,48 @@ class _Registry(Protocol):
         """Every association that starts or ends at one of these, whatever its status."""
         ...
 
-    async def update(self, submission: Submission) -> None: ...
+    async def update(self, submission: Submission, by: str) -> None:
+        """`by` ITI-57, or ITI-92."""
+        ...
+
     async def remove(self, ids: Sequence[str]) -> None: ...
 
 
+AVAILABILITY = {
+    "online": "urn:ihe:iti:2010:DocumentAvailability:Online",
+    "offline": "urn:ihe:iti:2010:DocumentAvailability:Offline",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What an entry is to say otherwise; "", None and () leave it as it is. `availability` is a key of AVAILABILITY.
+
+    Nothing here is of what a restricted update may not change (`profiles.xds.iti92.FIXED`).
+    """
+
+    title: str = ""
+    comments: str = ""
+    class_code: Code | None = None
+    type_code: Code | None = None
+    confidentiality_codes: tuple[Code, ...] = ()
+    availability: str = ""
+
+    def of(self, entry: DocumentEntry) -> DocumentEntry:
+        """The entry with them."""
+        extra = entry.extra
+        if self.availability:
+            extra = tuple(each for each in extra if each[0] != "documentAvailability")
+            extra += (("documentAvailability", (AVAILABILITY[self.availability],)),)
+        return replace(
+            entry, title=self.title or entry.title, comments=self.comments or entry.comments,
+            class_code=self.class_code or entry.class_code, type_code=self.type_code or entry.type_code,
+            confidentiality_codes=self.confidentiality_codes or entry.confidentiality_codes, extra=extra,
+        )  # fmt: skip
+
+
 class Administer:
-    """What `radgate document deprecate` and `remove` do."""
+    """What `radgate document deprecate`, `update` and `remove` do."""
 
     def __init__(
         self,
@@ -111,6 +152,42 @@ class Administer:
                     return await self._deprecate(self._here(work, doing.exchange_id), unique_id, codes)
             return await self._deprecate(self._there(peer, doing.exchange_id), unique_id, codes)
 
+    async def update(
+        self, unique_id: str, changes: Changes, person: str, *, at: str = "", by: str = ""
+    ) -> Sequence[DocumentEntry]:
+        """What is registered of it says something else from now on: each entry in force gets a version that follows it.
+
+        Args:
+            unique_id: Which document.
+            changes: What it says then.
+            person: Who does it.
+            at: The peer that has the registry; "": our own.
+            by: ITI-92, which changes what may always be changed, or ITI-57; "": ITI-92, unless the peer has ITI-57 alone.
+
+        Returns:
+            1..n new versions, with their numbers.
+
+        Raises:
+            UnknownDocument: No entry of it is in force.
+            RuleViolation: Nothing would change; the registry refuses; or there is no such peer or transaction.
+            PeerError: As the peer answered.
+
+        Source: ITI TF-2 3.57.4.1.2, 3.92.4.1.2.
+        """
+        peer = self._directory.known(at) if at else None
+        if by not in ("", *WAYS):
+            raise RuleViolation(f"{by} changes no metadata", cure=f"Choose {' or '.join(WAYS)}")
+        if not by:
+            by = next((way for way in WAYS if peer is None or way in peer.endpoints), ITI_92.id)
+        codes = await self._compute.run(self._codes)
+        async with errand(
+            self._store, self._clock, self._house, person=person, text="A document's metadata updated", peer=at
+        ) as doing:
+            if peer is None:
+                async with self._store.unit() as work:
+                    return await self._changed(self._here(work, doing.exchange_id), unique_id, changes, codes, by)
+            return await self._changed(self._there(peer, doing.exchange_id), unique_id, changes, codes, by)
+
     async def remove(self, unique_id: str, person: str, *, at: str = "", metadata_only: bool = False) -> int:
         """It is not registered any more, and not kept; answers how many registry objects went.
 
@@ -146,27 +223,32 @@ class Administer:
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
+    async def _changed(
+        self, registry: _Registry, unique_id: str, changes: Changes, codes: SiteCodes, by: str
+    ) -> Sequence[DocumentEntry]:
+        updated = []
+        for old in await _in_force(registry, unique_id):
+            if changes.of(old) == old:
+                raise RuleViolation("the entry says all of this already", cure="Say what is to be otherwise")
+            new = replace(changes.of(old), entry_uuid=self._uuid(), logical_id=logical_id_of(old))
+            whole = self._set(new.patient_id, _content_type(codes))
+            follows = Association(
+                entry_uuid=self._uuid(), source=whole.entry_uuid, target=new.entry_uuid, original=True,
+                type=AssociationType.HAS_MEMBER, extra=((PREVIOUS_VERSION, (str(old.version),)),),
+            )  # fmt: skip
+            await registry.update(Submission(submission_set=whole, entries=(new,), associations=(follows,)), by)
+            updated.append(replace(new, version=old.version + 1))
+        return updated
+
     async def _deprecate(self, registry: _Registry, unique_id: str, codes: SiteCodes) -> int:
-        entries = [
-            each
-            for each in await registry.entries(unique_id)
-            if each.availability_status is AvailabilityStatus.APPROVED
-        ]
-        if not entries:
-            raise UnknownDocument(
-                "no entry of this document is in force", cure="`radgate document find` shows what is registered"
-            )
+        entries = await _in_force(registry, unique_id)
         for of in dict.fromkeys(each.patient_id for each in entries):
             own = [each.entry_uuid for each in entries if each.patient_id == of]
-            await registry.update(self._deprecation(own, of, _content_type(codes)))
+            await registry.update(self._deprecation(own, of, _content_type(codes)), ITI_57.id)
         return len(entries)
 
     def _deprecation(self, ids: Sequence[str], of: PatientIdentifier, content_type: Code) -> Submission:
-        whole = SubmissionSet(
-            entry_uuid=f"urn:uuid:{self._clock.new_uuid()}", unique_id=self._clock.new_uid(),
-            source_id=self._house.source_id, patient_id=of, content_type_code=content_type,
-            submission_time=Moment(self._clock.now().replace(microsecond=0)),
-        )  # fmt: skip
+        whole = self._set(of, content_type)
         slots = (
             (ORIGINAL_STATUS, (str(AvailabilityStatus.APPROVED),)), (NEW_STATUS, (str(AvailabilityStatus.DEPRECATED),))
         )  # fmt: skip
@@ -174,12 +256,21 @@ class Administer:
             submission_set=whole,
             associations=tuple(
                 Association(
-                    entry_uuid=f"urn:uuid:{self._clock.new_uuid()}", source=whole.entry_uuid, target=each,
+                    entry_uuid=self._uuid(), source=whole.entry_uuid, target=each,
                     type=AssociationType.UPDATE_AVAILABILITY_STATUS, extra=slots,
                 )
                 for each in ids
             ),
         )  # fmt: skip
+
+    def _set(self, of: PatientIdentifier, content_type: Code) -> SubmissionSet:
+        return SubmissionSet(
+            entry_uuid=self._uuid(), unique_id=self._clock.new_uid(), source_id=self._house.source_id, patient_id=of,
+            content_type_code=content_type, submission_time=Moment(self._clock.now().replace(microsecond=0)),
+        )  # fmt: skip
+
+    def _uuid(self) -> str:
+        return f"urn:uuid:{self._clock.new_uuid()}"
 
     def _repository(self, entries: Sequence[DocumentEntry]) -> Peer | None:
         """Who keeps the bytes, where there are any; None: there are none, or we do."""
@@ -243,8 +334,8 @@ class _Here:
     async def arrows(self, ids: Sequence[str]) -> Sequence[Association]:
         return await self.work.registry.associations(ids)
 
-    async def update(self, submission: Submission) -> None:
-        await self.update_.update(submission, self.exchange, FULL)
+    async def update(self, submission: Submission, by: str) -> None:
+        await self.update_.update(submission, self.exchange, RESTRICTED if by == ITI_92.id else FULL)
 
     async def remove(self, ids: Sequence[str]) -> None:
         await self.removal.metadata(ids, self.exchange)
@@ -283,8 +374,12 @@ class _There:
                 raise refused
             return call.response
 
-    async def update(self, submission: Submission) -> None:
-        await self.ask(ITI_57, UpdateRequest(submission=submission), submission.submission_set.patient_id)
+    async def update(self, submission: Submission, by: str) -> None:
+        of = submission.submission_set.patient_id
+        if by == ITI_92.id:
+            await self.ask(ITI_92, RestrictedUpdateRequest(submission=submission), of)
+        else:
+            await self.ask(ITI_57, UpdateRequest(submission=submission), of)
 
     async def remove(self, ids: Sequence[str]) -> None:
         await self.ask(ITI_62, RemoveMetadataRequest(entry_uuids=tuple(ids)))
@@ -301,6 +396,16 @@ class _There:
                 raise refused
             why, cure = warned(call.response.errors)
             call.learned(patients=patients, why=why, cure=cure)
+
+
+async def _in_force(registry: _Registry, unique_id: str) -> Sequence[DocumentEntry]:
+    found = await registry.entries(unique_id)
+    entries = [each for each in found if each.availability_status is AvailabilityStatus.APPROVED]
+    if not entries:
+        raise UnknownDocument(
+            "no entry of this document is in force", cure="`radgate document find` shows what is registered"
+        )
+    return entries
 
 
 async def _everything(registry: _Registry, unique_id: str) -> tuple[Sequence[DocumentEntry], tuple[str, ...]]:

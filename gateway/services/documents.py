@@ -43,12 +43,14 @@ from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.model.query import DocumentCriteria
-from profiles.transaction import Facts, Party, StudyFact
+from profiles.transaction import Facts, Party, SoapTransaction, StudyFact
 from profiles.wire.cda import FORMAT_CODES, read_report
+from profiles.wire.ebxml.query import MultiPatientQuery
 from profiles.wire.ebxml.response import ignores, refusal, warned
 from profiles.wire.ebxml.retrieve import DocumentRequest
-from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
+from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xds.iti51 import ITI_51
 from profiles.xdsi.rad68 import (
     CodeSet,
     ProvideAndRegisterRequest,
@@ -71,6 +73,8 @@ DONE = {
 }
 FOUND = 1000  # entries shown of our own; who has more asks better
 BOTH_TYPES = (EntryType.STABLE, EntryType.ON_DEMAND)
+
+Question = SoapTransaction[StoredQueryRequest, StoredQueryResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,28 +137,30 @@ class Documents:
     # --- find ---------------------------------------------------------------------------------------------------------
 
     async def find(
-        self, patient: PatientIdentifier, person: str, *, study_instance_uid: str = "", at: str = ""
+        self, patients: Sequence[PatientIdentifier], person: str, *, study_instance_uid: str = "", at: str = ""
     ) -> Sequence[DocumentEntry]:
-        """The approved entries of a patient, or of one study: of our registry, or of the peer `at`.
+        """The approved entries of 1..n patients, or of one study: of our registry, or of the peer `at`.
+
+        Of several patients a peer is asked at once (ITI-51) where it has an endpoint for that, else of one after another.
 
         Raises:
-            RuleViolation: No such peer.
+            RuleViolation: No patient, or no such peer.
             PeerError: As the peer answered.
         """
+        patients = tuple(dict.fromkeys(patients))
+        if not patients:
+            raise RuleViolation("documents are looked for by whose they are", cure="Name a patient")
         criteria = DocumentCriteria(
-            patient_ids=(patient,), statuses=(AvailabilityStatus.APPROVED,), entry_types=BOTH_TYPES
+            patient_ids=patients, statuses=(AvailabilityStatus.APPROVED,), entry_types=BOTH_TYPES
         )
-        query = StoredQuery.FIND_DOCUMENTS
         if study_instance_uid:
-            query = StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID
             criteria = replace(criteria, reference_ids=((f"{study_instance_uid}^%{STUDY_INSTANCE_UID}",),))
         async with errand(
             self._store, self._clock, self._house, person=person, text="Documents looked for", peer=at,
-            patient=patient, study_instance_uid=study_instance_uid,
+            patients=patients, study_instance_uid=study_instance_uid,
         ) as doing:  # fmt: skip
             if at:
-                asked = StoredQueryRequest(query=query, criteria=criteria)
-                return await self._ask(self._directory.known(at), asked, doing.exchange_id)
+                return await self._find_at(self._directory.known(at), criteria, doing.exchange_id)
             async with self._store.view() as work:
                 found = []
                 async for entry in work.registry.find(criteria):
@@ -163,9 +169,25 @@ class Documents:
                         break
                 return found
 
-    async def _ask(self, peer: Peer, asked: StoredQueryRequest, exchange_id: str) -> Sequence[DocumentEntry]:
+    async def _find_at(self, peer: Peer, criteria: DocumentCriteria, exchange_id: str) -> Sequence[DocumentEntry]:
+        of_study = bool(criteria.reference_ids)
+        if len(criteria.patient_ids) > 1 and ITI_51.id in peer.endpoints:
+            together = (
+                MultiPatientQuery.FIND_DOCUMENTS_BY_REFERENCE_ID if of_study else MultiPatientQuery.FIND_DOCUMENTS
+            )
+            return await self._ask(peer, StoredQueryRequest(query=together, criteria=criteria), exchange_id, ITI_51)
+        query = StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID if of_study else StoredQuery.FIND_DOCUMENTS
+        found: list[DocumentEntry] = []
+        for patient in criteria.patient_ids:
+            asked = StoredQueryRequest(query=query, criteria=replace(criteria, patient_ids=(patient,)))
+            found += await self._ask(peer, asked, exchange_id)
+        return found
+
+    async def _ask(
+        self, peer: Peer, asked: StoredQueryRequest, exchange_id: str, way: Question = ITI_18
+    ) -> Sequence[DocumentEntry]:
         async with self._peers.call(
-            ITI_18, peer, asked, exchange_id=exchange_id, facts=self._facts(*asked.criteria.patient_ids)
+            way, peer, asked, exchange_id=exchange_id, facts=self._facts(*asked.criteria.patient_ids)
         ) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
@@ -282,8 +304,9 @@ class Documents:
         submission = self._submission(entry, codes, options.replaces or None)
         what = "report" if study_instance_uid else "document"
         async with errand(
-            self._store, self._clock, self._house, person=person, text=f"A {what} submitted to {to or 'our repository'}", peer=to,
-            patient=entry.patient_id, study_instance_uid=study_instance_uid,
+            self._store, self._clock, self._house, person=person, peer=to,
+            text=f"A {what} submitted to {to or 'ourselves'}",
+            patients=(entry.patient_id,), study_instance_uid=study_instance_uid,
         ) as doing:  # fmt: skip
             if peer is None or self._keeps(peer, options):
                 await self._register(submission, content, doing.exchange_id, facts.studies)

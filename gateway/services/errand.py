@@ -3,7 +3,7 @@
 It has no work left when it ends, so that no worker ever claims it; while it runs its calls note their steps on it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -34,12 +34,12 @@ async def errand(
     person: str,
     text: str,
     peer: str = "",
-    patient: PatientIdentifier | None = None,
+    patients: Sequence[PatientIdentifier] = (),
     study_instance_uid: str = "",
 ) -> AsyncIterator[Errand]:
     """Its exchange ends as done, or as failed with the cause and the cure of what was raised. A crash is a failure too.
 
-    `text` says what it is, without patient data; the audit record names the person and the patient.
+    `text` says what it is, without patient data; the audit record names the person and the patients, 0..n.
     """
     now, exchange_id = clock.now(), clock.new_uuid()
     step = Step(
@@ -50,14 +50,14 @@ async def errand(
         await work.ledger.open(
             ExchangeJob(
                 id=exchange_id, kind=Kind.ASK, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer,
-                patient_id=str(patient) if patient is not None else "", study_instance_uid=study_instance_uid,
+                patient_id=str(patients[0]) if len(patients) == 1 else "", study_instance_uid=study_instance_uid,
             )
         )  # fmt: skip
         step_id = await work.ledger.note(step)
         await work.audit.record(
             restricted_function_used(
                 at=now, source_id=house.name, house=house.party(), person=person, text=text,
-                patients=() if patient is None else (patient,),
+                patients=patients,
             ),
             exchange_id,
         )  # fmt: skip
