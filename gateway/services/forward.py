@@ -12,11 +12,12 @@ Source: ITI TF-2 3.80.
 from gateway.model.cure import cure_of
 from gateway.model.peer import Peer
 from gateway.ports.peers import Directory, Peers
+from gateway.ports.store import Store
 from gateway.services.exchange import Exchange
 from gateway.services.ingest import under_its_own_name
 from profiles.errors import AccessDenied, PeerError, PeerUnavailable, UnknownCommunity
 from profiles.model.document import SubmissionSet
-from profiles.model.identifiers import Oid
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.wire.ebxml.response import RegistryError, RegistryResponse, ResponseStatus, refusal, warned
 from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 
@@ -24,8 +25,9 @@ from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 class Forward:
     """The way on to other communities."""
 
-    def __init__(self, *, peers: Peers, directory: Directory) -> None:
+    def __init__(self, *, store: Store, peers: Peers, directory: Directory) -> None:
         """Nothing is under way."""
+        self._store = store
         self._peers = peers
         self._directory = directory
         self._under_way: set[str] = set()
@@ -42,7 +44,7 @@ class Forward:
         whole = request.submission.submission_set
         exchange.learned.patients = (whole.patient_id,)
         under_its_own_name(request.submission, exchange)
-        _about_its_own_patient(whole, exchange)
+        await self._about_its_own_patient(whole.patient_id, exchange)
         peer = self._speaker(home, exchange)
         answer: RegistryResponse | None = None
         try:
@@ -71,6 +73,19 @@ class Forward:
         exchange.learned.why, exchange.learned.cure = why, cure
         return answer
 
+    async def _about_its_own_patient(self, patient: PatientIdentifier, exchange: Exchange) -> None:
+        """An assertion for one patient lets nothing pass of another; it cannot be taken back when it is there."""
+        assertion = exchange.caller.assertion
+        if assertion is None or assertion.patient in ("", str(patient)):
+            return
+        async with self._store.view() as work:
+            known = await work.identity.get(patient)
+        if known is None or assertion.patient not in map(str, known.identifiers):
+            raise AccessDenied(
+                "the assertion is about another patient",
+                cure="The person asks with an assertion for this patient, or for none",
+            )
+
     def _speaker(self, home: Oid, exchange: Exchange) -> Peer:
         peer = self._directory.by_home(home, ITI_80.id)
         if peer is None or not peer.forward or (exchange.peer is not None and peer.name == exchange.peer.name):
@@ -79,16 +94,6 @@ class Forward:
                 location=home.urn, cure="Set forward = true for the [[peer]] that speaks for it, with an ITI-80 endpoint",
             )  # fmt: skip
         return peer
-
-
-def _about_its_own_patient(whole: SubmissionSet, exchange: Exchange) -> None:
-    """Whose it is in another community we cannot tell: an assertion for one patient lets that very id pass."""
-    assertion = exchange.caller.assertion
-    if assertion is not None and assertion.patient and assertion.patient != str(whole.patient_id):
-        raise AccessDenied(
-            "the assertion is about another patient",
-            cure="The person asks with an assertion for this patient, or for none",
-        )
 
 
 def _refused(answer: RegistryResponse, error: PeerError) -> RegistryResponse:

@@ -161,7 +161,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, peers=peers, directory=directory, discover=discover,
             deadline_s=settings.limits.community_deadline_s,
         ),
-        forward=Forward(peers=peers, directory=directory),
+        forward=Forward(store=store, peers=peers, directory=directory),
         update=update,
         removal=removal,
         administer=Administer(

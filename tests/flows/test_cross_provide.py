@@ -308,6 +308,19 @@ async def test_a_house_that_is_not_told_to_passes_nothing_on(tmp_path: Path) -> 
         assert here.valley.kept().steps == ()
 
 
+async def test_nothing_goes_back_to_who_brought_it_nor_on_in_another_source_s_name(tmp_path: Path) -> None:
+    away = {"home_community_id": NOBODY, "forward": True, "endpoint": {"ITI-80": "http://127.0.0.1:1/soap"}}
+    async with world(tmp_path, peers={"Lakeside": away, "Strict": {"source_ids": ["1.2.4.99"]}}) as here:
+        message = await across(offer_of(here.study()), NOBODY)
+        async with here.valley.refusing():
+            (told,) = (await provided(here.valley, message, peer="Lakeside")).errors
+        assert (told.code, told.location) == ("XDSUnknownCommunity", NOBODY.urn)
+        async with here.valley.refusing() as refusal:
+            assert (await provided(here.valley, message, peer="Strict")).status is ResponseStatus.FAILURE
+        assert "names a source" in refusal.step["why"]
+        assert not [step for step in here.valley.kept().steps if step["direction"] == "out"]
+
+
 @pytest.mark.parametrize(
     ("recipients", "code"), [((), "XDSUnavailableCommunity"), (("Valley Imaging",), "UnavailableRecipient")]
 )

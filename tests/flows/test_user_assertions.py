@@ -20,12 +20,14 @@ from gateway.adapters.tls import TlsIdentity, client_context
 from gateway.app import running
 from gateway.settings import Settings
 from profiles.model.codes import Code
+from profiles.model.content import Content
 from profiles.model.document import AvailabilityStatus
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import PersonName
 from profiles.model.query import DocumentCriteria, NameCriteria, PatientCriteria
 from profiles.pdqv3.iti47 import ITI_47
 from profiles.wire.soap.names import WSSE
+from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti43 import ResponseStatus
 from tests.profiles.pdqv3 import messages as pdqv3
@@ -132,7 +134,8 @@ async def scene(folder: Path, **valleys_terms: Any) -> AsyncIterator[Scene]:
             peer=[
                 {
                     "name": "Valley", "certificate": made["valley"].certificate, "home_community_id": VALLEY_HOME,
-                    "endpoint": {"ITI-38": valley.url + RESPONDING}, "send_assertion": "holder-of-key",
+                    "endpoint": dict.fromkeys(("ITI-38", "ITI-80"), valley.url + RESPONDING), "forward": True,
+                    "send_assertion": "holder-of-key",
                 },
                 {"name": "EHR", "certificate": made["ehr"].certificate, "assertion": "required"},
             ],
@@ -246,6 +249,30 @@ async def test_an_assertion_for_one_patient_is_good_for_no_other(tmp_path: Path,
         for_nobody = replace(FIND, criteria=replace(FIND.criteria, patient_ids=(SOMEBODY_ELSE,)))
         hidden = await found(await here.asks(here.header(patient=str(DOMAIN_ID)), for_nobody))
         assert {error.code for error in hidden.errors} == {"XDSRegistryError"}  # and not that nobody has this id
+
+
+@pytest.mark.parametrize(
+    ("bound", "taken"),
+    [("", True), (str(DOMAIN_ID), True), (str(VALLEY_ID), True), (str(SOMEBODY_ELSE), False), ("Zebediah", False)],
+    ids=["anybody", "the same", "the same by another id", "another", "no id"],
+)
+async def test_what_is_passed_on_to_a_community_is_of_the_assertion_s_patient_and_says_for_whom(
+    tmp_path: Path, bound: str, taken: bool
+) -> None:
+    async with scene(tmp_path) as here:
+        offer = offer_of(write_study(tmp_path / "study", series=1, instances=1), patient_id=DOMAIN_ID)
+        request = ProvideAndRegisterRequest(
+            submission=offer.submission, home_community_id=VALLEY_HOME,
+            documents={offer.submission.entries[0].entry_uuid: Content.of(offer.body)},
+        )  # fmt: skip
+        reply = await here.asks(here.header(patient=bound), request, ITI_80, RESPONDING)
+        answer = await reply.registered()
+        assert (answer.status is ResponseStatus.SUCCESS) is taken, answer
+        kept = here.valley.kept()
+        assert len(kept.rows["entries"]) == taken
+        assert any(b"drbob" in each and b'"ITI-80"' in each for each in kept.audit) is taken
+        if not taken:
+            assert [step["direction"] for step in here.region.kept().steps if step["transaction"] == "ITI-80"] == ["in"]
 
 
 async def test_a_person_whose_assertion_is_for_one_patient_is_not_told_of_another_by_demographics(
