@@ -42,6 +42,7 @@ from profiles.wire.ebxml.query import PARAMETERS, AnyQuery, MultiPatientQuery
 from profiles.xds.iti18 import ITI_18, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti51 import ITI_51
 from tests.gateway.adapters.stores import database, on_postgresql, on_sqlite
+from tests.profiles.wire.ebxml.strategies import EXTRA, MAYBE, PATIENT, PATIENT_ID, TEXT
 from tests.support.ebxml import judge, soap_in, written
 from tests.support.registered import (
     ANN,
@@ -93,6 +94,25 @@ async def asked(store: Store, request: StoredQueryRequest, limit: int = 1000) ->
     read = ITI_18.decode_response(soap_in(written(ITI_18.encode_response(answer))))
     assert [finding.rule for finding in read.findings] == []
     return read.value
+
+
+async def told(store: Store, request: StoredQueryRequest) -> StoredQueryResponse | list[tuple[str, str]]:
+    """The whole objects with all that was said of them, or what the question is refused with. Their order means nothing."""
+    try:
+        answer = await asked(store, replace(request, return_type=ReturnType.LEAF_CLASS))
+    except ExchangeError as error:
+        return [(each.code, each.location) for each in ITI_18.refuse(error).errors]
+
+    def by_uuid(objects: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(sorted(objects, key=lambda each: each.entry_uuid))
+
+    return replace(
+        answer,
+        entries=by_uuid(answer.entries),
+        submission_sets=by_uuid(answer.submission_sets),
+        folders=by_uuid(answer.folders),
+        associations=by_uuid(answer.associations),
+    )
 
 
 def ids(response: StoredQueryResponse) -> list[str]:
@@ -350,6 +370,22 @@ filters = {
     "confidentiality_codes": st.lists(st.sampled_from([(NORMAL,), (RESTRICTED,), LEVELS]), max_size=2).map(tuple),
     "entry_types": st.sampled_from([BOTH, (EntryType.STABLE,), (EntryType.ON_DEMAND,)]),
 }
+words_of_entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": MAYBE,
+        "comments": MAYBE,
+        "legal_authenticator": MAYBE,
+        "language_code": MAYBE,
+        "mime_type": TEXT,
+        "source_patient_id": PATIENT_ID,
+        "source_patient": PATIENT,
+        "size_bytes": st.integers(0, 10**12),
+        "hash": st.just("da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        "extra": EXTRA.map(lambda slots: tuple(sorted(slots.items()))),
+    },
+)
+"""What no query asks for, and every answer tells again."""
 
 
 @st.composite
@@ -393,6 +429,7 @@ def registries(draw: st.DrawFn) -> list[Submission]:
                     ReferenceId(value=value, type="urn:ihe:iti:xds:2013:accession", authority="1.2.3")
                     for value in draw(st.lists(st.sampled_from(["A1", "B2"]), max_size=2, unique=True))
                 ),
+                **draw(words_of_entries),
             )
             for _ in range(draw(st.integers(0, 3)))
         ]
@@ -401,7 +438,8 @@ def registries(draw: st.DrawFn) -> list[Submission]:
                 of,
                 availability_status=draw(st.sampled_from(SEEN)) if status is APPROVED else PENDING,
                 codes=draw(some_codes),
-                title="a folder",
+                title=draw(TEXT),
+                comments=draw(MAYBE),
                 last_update_time=draw(times),
             )
             for _ in range(draw(st.integers(0, 2)))
@@ -430,6 +468,8 @@ def registries(draw: st.DrawFn) -> list[Submission]:
                 submission_time=draw(st.sampled_from(TIMES)),
                 authors=draw(authors),
                 content_type_code=draw(st.sampled_from(CODES)),
+                title=draw(MAYBE),
+                comments=draw(MAYBE),
             )
         )
         documents += entries
@@ -553,6 +593,7 @@ async def same_answers(store: Store, submissions: list[Submission], asked_of: li
         expected = judged.answer(request)
         assert ids(await asked(store, request)) == expected, request
         assert ids(await asked(memory, request)) == expected, request
+        assert await told(store, request) == await told(memory, request), request
 
 
 PLENTY = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
