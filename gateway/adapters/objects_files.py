@@ -143,6 +143,9 @@ class SpooledBody:
         return self.spool.chunks()
 
 
+OWNER = "database"  # a file beside the two folders: whose documents these are
+
+
 class FileObjects:
     """`Objects` in a folder of its own."""
 
@@ -154,6 +157,25 @@ class FileObjects:
         self._folders = Folders(sync)
         self._folders.make(self._incoming)
         self._folders.make(folder / "kept")
+
+    def owner(self) -> str:
+        """In a thread: the database whose documents these are, as the folder says; "": it does not."""
+        try:
+            return (self._folder / OWNER).read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+
+    def own(self, database: str) -> None:
+        """In a thread: say so, durably."""
+        half = self._incoming / uuid.uuid4().hex
+        descriptor = create(half)
+        try:
+            write_all(descriptor, (f"{database}\n".encode(),))
+            self._sync(descriptor)
+        finally:
+            os.close(descriptor)
+        half.replace(self._folder / OWNER)
+        sync_folder(self._folder, self._sync)
 
     def spool(self, limit_bytes: int) -> FileSpool:
         """A new spool that refuses to grow beyond the limit."""

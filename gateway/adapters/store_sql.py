@@ -10,14 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from uuid import uuid4
 
-from sqlalchemy import URL, Connection, create_engine, func, make_url, select
+from sqlalchemy import URL, Connection, bindparam, create_engine, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.answers_sql import SqlAnswers
 from gateway.adapters.correlations_sql import SqlCorrelations
 from gateway.adapters.documents_sql import Kept, SqlDocuments
-from gateway.adapters.executor import Executor
+from gateway.adapters.executor import Executor, Fixed, insert_new
 from gateway.adapters.identity_sql import SqlIdentity
 from gateway.adapters.ledger_rules import Turns
 from gateway.adapters.ledger_sql import SqlLedger
@@ -29,7 +30,7 @@ from gateway.adapters.registry_sql import SqlRegistry
 from gateway.adapters.sequence import Sequence
 from gateway.adapters.store_sqlite import SqliteStore
 from gateway.adapters.studies_sql import SqlStudies
-from gateway.adapters.tables import entries, steps
+from gateway.adapters.tables import entries, premises, steps
 from gateway.ports.audit import AuditSink
 from gateway.ports.store import Work
 from profiles.errors import HouseError
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from gateway.adapters.store_postgresql import PostgresqlStore
 
 __all__ = ["NewerSchema", "SqlStore", "SqlWork", "StoreUnusable"]
+
+
+_NAME = insert_new(premises)
+_NAMED = Fixed(select(premises.c.value).where(premises.c.name == bindparam("of_name")))
 
 
 class StoreUnusable(HouseError):
@@ -198,6 +203,17 @@ class SqlStore:
             for newest in (select(func.max(entries.c.registered)), select(func.max(steps.c.id))):
                 ((last,),) = await executor.rows(newest, slow=True)
                 self.numbers.start_after(last or 0)
+
+    @asynccontextmanager
+    async def named(self) -> AsyncIterator[tuple[str, bool]]:
+        """Who the database is, and whether it is told so only now: that is kept if the block is left without an error.
+
+        Processes that share it come through here one after another until one of them has named it.
+        """
+        async with self._inner.unit() as executor:
+            is_new = await executor.run(_NAME, {"name": "database", "value": uuid4().hex}) == 1
+            ((name,),) = await executor.rows(_NAMED, {"of_name": "database"})
+            yield name, is_new
 
     @staticmethod
     def _upgrade_sqlite(inner: SqliteStore) -> None:

@@ -382,6 +382,14 @@ Index(
     postgresql_where=documents.c.path.is_not(None),
 )
 
+premises = Table(
+    "premises",
+    metadata,
+    _key("name"),
+    _words("value"),  # of `database`: who it is, so that a folder of files can say whose they are
+    sqlite_with_rowid=False,
+)
+
 # --- raw messages ------------------------------------------------------------------------------------------------------
 
 raw_messages = Table(

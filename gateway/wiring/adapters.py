@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from gateway.adapters.audit_syslog import Collector, SyslogForwarder
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
-from gateway.adapters.objects_files import FileObjects
+from gateway.adapters.objects_files import OWNER, FileObjects
 from gateway.adapters.overlays import Overlays
 from gateway.adapters.peers import CallingPeers, StaticDirectory
 from gateway.adapters.peers_mllp import MllpCarrier
@@ -30,7 +31,7 @@ from gateway.adapters.tls import ClientCertificate, TlsIdentity, client_context,
 from gateway.adapters.ways import NetworkWays
 from gateway.model.house import House
 from gateway.ports.archive import Archive
-from gateway.settings import RetentionSection, Settings
+from gateway.settings import Problem, RetentionSection, Settings, SettingsError
 from gateway.telemetry import logger
 from gateway.wiring.assertions import asserting_of
 from gateway.wiring.identity import peers_of
@@ -104,6 +105,7 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
     )  # fmt: skip
     await store.open()
     stack.push_async_callback(store.close)
+    await common(settings, store, objects, compute)
     await trail.start(store)
     stack.push_async_callback(trail.stop)
     sessions = HttpSessions(identity=identity, trust=tls.trust)
@@ -129,6 +131,41 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
         ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
         directory=directory, identity=identity, due=due, committed=committed,
     )  # fmt: skip
+
+
+async def common(settings: Settings, store: SqlStore, objects: FileObjects, compute: ThreadCompute) -> None:
+    """See to it that the folder of documents is this database's: whoever stands on the one needs the other.
+
+    Below a data folder with its own database nobody else can be, so that it is taken as it is found.
+
+    Raises:
+        SettingsError: It is another database's, or the documents of this one are elsewhere.
+    """
+    folder = objects_folder(settings)
+    alone = store.is_embedded and settings.store.objects is None
+    with writable("store.objects", folder):
+        async with store.named() as (database, is_new):
+            owner = await compute.run(objects.owner)
+            if owner == database:
+                return
+            if alone or (not owner and (is_new or store.is_embedded)):
+                await compute.run(partial(objects.own, database))
+                return
+            raise SettingsError((_not_common(folder, database, owner),))
+
+
+def _not_common(folder: Path, database: str, owner: str) -> Problem:
+    where = folder.absolute() / OWNER
+    if owner:
+        reason = f"{where.parent} keeps the documents of another database"
+        cure = f"Name a folder of its own; if no other house uses this one, remove {where}"
+    else:
+        reason = f"the documents of this database are not in {where.parent}"
+        cure = (
+            "Name the folder that all processes of this database have in common; "
+            f"if its documents were moved here without that file, write {database} into {where}"
+        )
+    return Problem("store.objects", reason, cure)
 
 
 def identity_of(settings: Settings) -> TlsIdentity | None:

@@ -34,6 +34,20 @@ async def test_two_houses_never_share_a_folder(tmp_path: Path) -> None:
         assert "Another house is running" in second.log()
 
 
+async def test_two_houses_never_keep_their_documents_in_one_folder(tmp_path: Path) -> None:
+    """Each would take what the other one's rows name for left by a crash, and remove it."""
+    common = f'[store]\nobjects = "file://{tmp_path}/common"\n{LOOPBACK}'
+    async with serving(tmp_path / "first", common) as first:
+        (tmp_path / "second").mkdir()
+        (tmp_path / "second" / "radgate.toml").write_text(common, encoding="utf-8")
+        code, _, err = await command("serve", "--config", str(tmp_path / "second" / "radgate.toml"))
+        assert code == 3
+        assert "store.objects" in err and "of another database" in " ".join(err.split()), err
+        await first.stop()
+    async with serving(tmp_path / "first", common) as again:
+        assert again.process.returncode is None
+
+
 async def test_a_second_start_finds_the_ids_of_the_first(tmp_path: Path) -> None:
     async with serving(tmp_path) as house:
         first = json.loads((house.data / "house.json").read_bytes())

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy import Connection, column, func, inspect, select, table
 
 from profiles.errors import HouseError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # loaded where there is something to do.
 
 FOLDER = Path(__file__).parent
+UPGRADE_LOCK = 0x7261_6475  # pg_advisory_xact_lock: "radu"
 _REVISION = re.compile(r"^(down_)?revision\b[^=\n]*= (.*)$", re.MULTILINE)
 _NAME = re.compile(r'"([^"]+)"')
 
@@ -83,6 +84,8 @@ def upgrade(connection: Connection) -> None:
     """
     if _there(connection) == heads():
         return
+    if connection.dialect.name == "postgresql":  # several processes may come to a new database at once
+        connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
     refuse_newer(connection)
     from alembic import command
 

@@ -186,6 +186,13 @@ async def test_bytes_are_synced_before_they_are_named_and_the_folder_after(
     assert len(seen) == 3
 
 
+def test_a_folder_says_whose_documents_it_keeps_and_keeps_saying_so(tmp_path: Path, files: FileObjects) -> None:
+    assert files.owner() == ""
+    files.own("a" * 32)
+    assert files.owner() == "a" * 32
+    assert files_below(tmp_path / "objects") == ["database"]
+
+
 async def test_start_up_removes_half_files_and_what_no_row_names(tmp_path: Path, files: FileObjects) -> None:
     kept, orphan = await files.stage(Content.of(LARGE)), await files.stage(Content.of(LARGE[1:]))
     half = files.spool(len(LARGE))
