@@ -233,7 +233,8 @@ class PeerSection(Section):
     endpoint: Mapping[str, str] = Field(default_factory=dict)
     reply_to: frozenset[str] = frozenset()  # where their SOAP requests may ask the answer to be brought (wsa:ReplyTo)
     ask_asynchronously: frozenset[str] = frozenset()  # SOAP transactions whose answers they bring to listen.reply_url
-    # until such an answer begins; somebody may have to look the study up on tape
+    deferred_discovery: bool = False  # they say later by which id they know a patient, at our initiating gateway
+    # until an answer that comes later begins; somebody may have to look the study up on tape
     answer_timeout_s: float = Field(default=300.0, gt=0, le=LONGEST_S)
     hl7_application: str = ""
     hl7_facility: str = ""

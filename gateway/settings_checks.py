@@ -145,6 +145,10 @@ def _about_a_peer(at: str, peer: PeerSection) -> Iterator[Problem]:
     for address in sorted(peer.reply_to):
         if fault := address_fault(address, WEB):
             yield Problem(f"{at}.reply_to", fault, "Write https://host/path")
+    if peer.deferred_discovery and "ITI-55" not in peer.endpoint:
+        yield Problem(f"{at}.deferred_discovery", "it is not asked ITI-55", 'Add "ITI-55" to its [peer.endpoint]')
+    if peer.deferred_discovery and "ITI-55" in peer.ask_asynchronously:
+        yield Problem(f"{at}.deferred_discovery", "ITI-55 is asked asynchronously already", "Choose one of the two")
     for name in sorted(peer.ask_asynchronously):
         if ENDPOINTS.get(name) != WEB or name in NOT_SOAP:
             yield Problem(

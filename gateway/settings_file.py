@@ -123,9 +123,12 @@ mllp_port = 2575
 #                                   # change or remove what others brought and must be named
 # hl7_application = ""              # MSH-5 of what we send them, MSH-3 of what they send us
 # hl7_facility = ""
-# reply_to = ["https://lakeside.example/soap/reply"]   # where they may ask SOAP answers to be brought; nowhere else
+# reply_to = ["https://lakeside.example/soap/reply"]   # where they may ask SOAP answers, also deferred ones of ITI-55,
+#                                   # to be brought; nowhere else
 # ask_asynchronously = []           # SOAP transactions ("RAD-69") whose answers they bring to our listen.reply_url
-# answer_timeout_s = 300.0          # until such an answer begins to come; never a limit on the whole of it
+# deferred_discovery = false        # true: ITI-55 is asked with priority D; they call back at base_url +
+#                                   # /soap/initiating-gateway. Whoever asks meanwhile hears that they have not answered
+# answer_timeout_s = 300.0          # until an answer that comes later begins to come; never a limit on the whole of it
 # hl7_namespaces = { MPI = "1.2.4.4" }   # in what they send: wins over the house's, for two may mean two by one word
 # assertion = "off"                 # of the person who asks: "off", "optional" or "required"
 # issuers = []                      # names of [[issuer]]s whose assertions they may bring; empty: any

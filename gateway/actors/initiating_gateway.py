@@ -1,6 +1,7 @@
 """Initiating Gateway: our own people ask all communities as if they were one registry and repository, and submit to them.
 
-ITI-18 goes out as ITI-38, ITI-43 as ITI-39, ITI-41 as ITI-80; what is ours is answered here, with our home on it.
+ITI-18 goes out as ITI-38, ITI-43 as ITI-39, ITI-41 as ITI-80; what is ours is answered here, with our home on it. Here too
+communities bring what they were asked to say later (ITI-55, deferred).
 """
 
 from dataclasses import replace
@@ -8,6 +9,7 @@ from functools import partial
 
 from gateway.actors.answering import answers
 from gateway.actors.document_repository import DocumentRecipient, DocumentRepository, provided
+from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
 from gateway.services.forward import Forward
@@ -17,6 +19,7 @@ from profiles.model.content import Poured
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, names_a_patient
 from profiles.xca.iti39 import ITI_39
+from profiles.xcpd.iti55 import DEFERRED_ANSWER, Acknowledgement, DeferredAnswer
 from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryResponse
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
@@ -33,6 +36,7 @@ class InitiatingGateway:
         queries: StoredQueries,
         repository: DocumentRepository,
         recipient: DocumentRecipient,
+        discover: Discover,
     ) -> None:
         """Stand on the communities, and on what is ours."""
         self._federate = federate
@@ -40,6 +44,7 @@ class InitiatingGateway:
         self._repository = repository
         self._forward = forward
         self._recipient = recipient
+        self._discover = discover
 
     @answers(ITI_18)
     async def registry_stored_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
@@ -66,6 +71,11 @@ class InitiatingGateway:
         communities = self._federate.communities(ITI_38) if home is None else ()
         here = partial(self._queries.answer, request, exchange)
         return await self._federate.query(request, here, communities, exchange)
+
+    @answers(DEFERRED_ANSWER)
+    async def deferred_patient_discovery(self, answer: DeferredAnswer, exchange: Exchange) -> Acknowledgement:
+        """What a community says later of a patient whom we asked about."""
+        return await self._discover.learn(answer, exchange)
 
     @answers(ITI_43)
     async def retrieve_document_set(

@@ -36,7 +36,6 @@ from profiles.xcpd.iti55 import (
     Acknowledgement,
     DiscoveryRequest,
     DiscoveryResponse,
-    deferred_is_not_supported,
 )
 
 FOREIGN = "XDSUnknownCommunity"
@@ -78,10 +77,8 @@ class RespondingGateway:
 
     @answers(DEFERRED)
     async def deferred_patient_discovery(self, request: DiscoveryRequest, exchange: Exchange) -> Acknowledgement:
-        """Nobody is looked for later."""
-        exchange.learned.failed, exchange.learned.why = True, "an answer was wanted later, and ours are immediate"
-        exchange.learned.cure = "The peer may ask again without its deferred option"
-        return deferred_is_not_supported()
+        """Whom our community knows, told later where the peer may have that."""
+        return await self._discover.take(request, exchange)
 
     @answers(ITI_38)
     async def cross_gateway_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:

@@ -41,6 +41,11 @@ class House:
         return f"{self.base_url}/dicomweb"
 
     @property
+    def initiating_gateway_url(self) -> str:
+        """Where other communities bring what we asked them to say later."""
+        return f"{self.base_url}/soap/initiating-gateway"
+
+    @property
     def fhir_url(self) -> str:
         """The root of our FHIR R4 service."""
         return f"{self.base_url}/fhir/r4"

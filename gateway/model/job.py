@@ -21,6 +21,7 @@ class Kind(StrEnum):
     FEED = "feed"  # patient identity messages
     INDEX = "index"  # learn what an archive behind us has
     BACKFILL = "backfill"  # publish what is here already, study by study
+    ANSWER = "answer"  # a question was taken whose answer is to be brought later
     KEEP = "keep"  # something happened to a study of ours: follow the rules, keep true what was published of it
 
 

@@ -73,7 +73,8 @@ class Peer:
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
     reply_to: frozenset[str] = frozenset()  # addresses that answers to them may be brought to, as they write them
     ask_asynchronously: frozenset[str] = frozenset()  # transaction ids whose answers they bring to our reply address
-    answer_timeout_s: float = 300.0  # such an answer has not begun to come for so long: give up
+    answer_timeout_s: float = 300.0  # an answer that comes later has not begun to come for so long: give up
+    deferred_discovery: bool = False  # by which id they know a patient (ITI-55) they are asked to say later
     hl7: Hl7Address | None = None  # how messages to them are addressed
     hl7_namespaces: Mapping[str, Oid] = field(default_factory=dict)  # authorities of ids that name no OID
     device_id: Oid | None = None  # what HL7 V3 calls them as a receiver; None: their home community id

@@ -9,6 +9,11 @@ fit are told apart by asking for more, or told all, up to `TOLD`.
 one match counts. It is remembered as long as the community says, at most `limits.correlation_hours`; a community that says
 nothing is asked again the next time.
 
+*Later*: a peer may want its answer brought (a deferred question). It is taken as a job, and the answer made when it is
+brought, at least once and under one message id, to an address that the peer's settings allow. A community that we ask so
+(`deferred_discovery`) calls back at our initiating gateway; meanwhile whoever asks about the patient hears that it has not
+answered yet. What it says counts for `WAITING` even where it may not be remembered, or nobody would ever use it.
+
 What a newcomer gets wrong: a match is a statement of the other community about *its* patient; we believe it only if what it
 shows of the person does not contradict what we know.
 
@@ -17,36 +22,49 @@ Source: ITI TF-2 3.55.4.1, 3.55.4.2.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gateway.model.house import House
+from gateway.model.job import Direction, Event, ExchangeJob, Kind, State, Step, StepOutcome
 from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
-from gateway.ports.correlations import Correlation
+from gateway.ports.correlations import Correlation, DeferredQuestion
 from gateway.ports.identity import Identity
-from gateway.ports.peers import Peers
-from gateway.ports.store import Store
+from gateway.ports.peers import Directory, Peers
+from gateway.ports.store import Store, Work
 from gateway.services.exchange import Exchange
 from gateway.services.resolve import LOOKED_AT
-from profiles.errors import PeerRefused, TooManyResults
+from profiles.errors import AccessDenied, PeerRefused, PeerUnavailable, RequestError, RuleViolation, TooManyResults
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Precision
 from profiles.model.patient import Patient, Sex
 from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
 from profiles.transaction import User
+from profiles.wire.hl7v3.ack import UNKNOWN_KEY, Acknowledgement
+from profiles.wire.hl7v3.candidates import Priority
 from profiles.wire.hl7v3.datatypes import InstanceIdentifier, address_parts
 from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Device, Transmission
 from profiles.xcpd.iti55 import (
+    DEFERRED,
+    DEFERRED_ANSWER,
     ITI_55,
     Candidate,
     CandidatesQuery,
     CandidatesResponse,
+    DeferredAnswer,
     DiscoveryRequest,
     DiscoveryResponse,
     QueryResponseCode,
+    deferred_is_not_supported,
+    question_of_text,
+    text_of_question,
 )
 
+ANSWER = "answer"
+"""The verb of a job's action: `answer:Region`."""
+
+WAITING = timedelta(minutes=15)  # a person who was told to ask again does so within it
 TOLD = 10  # candidates of one answer: whoever has more of one name and birth date is asked for more
 
 
@@ -54,7 +72,15 @@ class Discover:
     """The patients of other communities."""
 
     def __init__(
-        self, *, house: House, store: Store, peers: Peers, clock: Clock, shared: frozenset[Oid], keep_for: timedelta
+        self,
+        *,
+        house: House,
+        store: Store,
+        peers: Peers,
+        directory: Directory,
+        clock: Clock,
+        shared: frozenset[Oid],
+        keep_for: timedelta,
     ) -> None:
         """Stand on the ports.
 
@@ -62,6 +88,7 @@ class Discover:
             house: Who we are.
             store: Patients, and what was found out.
             peers: The way out.
+            directory: Whom we know.
             clock: For ids and times.
             shared: Authorities whose ids all communities share: they are told when we ask.
             keep_for: How long others may remember what we say, and we at most what they say; 0: not at all.
@@ -69,6 +96,7 @@ class Discover:
         self._house = house
         self._store = store
         self._peers = peers
+        self._directory = directory
         self._clock = clock
         self._shared = shared
         self._keep_for = keep_for
@@ -81,22 +109,25 @@ class Discover:
         Raises:
             TooManyResults: Of more than we look at.
         """
-        query = request.query
+        response, found = await self._known(request.query.criteria)
+        exchange.learned.text = _said(response, found)
+        asker = self._asker(request, found, exchange.peer, exchange.now)
+        if asker is not None:
+            await (await exchange.begin()).correlations.keep(asker)
+        return response
+
+    async def _known(self, criteria: PatientCriteria) -> tuple[DiscoveryResponse, Sequence[Patient]]:
+        """What is told of those who fit, and who they are."""
         async with self._store.view() as work:
-            found = await self._fitting(work.identity, query.criteria)
-        exchange.learned.text = f"{len(found)} patients of ours fit"
-        if len(found) > 1 and (wanted := _wanted(query.criteria, found)):
-            exchange.learned.text += "; more was asked for"
-            return DiscoveryResponse(answer=CandidatesResponse(wanted=wanted))
+            found = await self._fitting(work.identity, criteria)
+        if len(found) > 1 and (wanted := _wanted(criteria, found)):
+            return DiscoveryResponse(answer=CandidatesResponse(wanted=wanted)), found
         if len(found) > TOLD:
             raise TooManyResults("more patients fit than are told")
-        if len(found) == 1:
-            await self._remember_asker(request, found[0], exchange)
-        candidates = tuple(self._told(each, query.criteria) for each in found)
+        candidates = tuple(self._told(each, criteria) for each in found)
         code = QueryResponseCode.OK if candidates else QueryResponseCode.NOT_FOUND
-        return DiscoveryResponse(
-            answer=CandidatesResponse(code=code, candidates=candidates), keep_for=self._keep_for or None
-        )
+        answer = CandidatesResponse(code=code, candidates=candidates)
+        return DiscoveryResponse(answer=answer, keep_for=self._keep_for or None), found
 
     async def _fitting(self, identity: Identity, criteria: PatientCriteria) -> list[Patient]:
         known = [each for each in criteria.identifiers if await identity.get(each) is not None]
@@ -117,18 +148,90 @@ class Discover:
             patient=replace(patient, identifiers=(ours, *named), replaced_by=None), home=self._house.home_community_id
         )
 
-    async def _remember_asker(self, request: DiscoveryRequest, patient: Patient, exchange: Exchange) -> None:
-        """By which id the asking community knows the patient, where it says so and lets us remember."""
+    def _asker(
+        self, request: DiscoveryRequest, found: Sequence[Patient], peer: Peer | None, now: datetime
+    ) -> Correlation | None:
+        """By which id the asking community knows the one patient who fits, where it says so and lets us remember."""
+        if len(found) != 1:
+            return None
+        patient = found[0]
         query, home = request.query, request.query.transmission.sender.organization
         theirs = next((each for each in query.criteria.identifiers if each.authority == query.reverse), None)
         ours = patient.identifier_of(self._house.domain_authority)
         # A community says this of itself only: who claims to be another is not believed.
-        known = exchange.peer is not None and exchange.peer.home_community_id == home
+        known = peer is not None and peer.home_community_id == home
         if home is None or theirs is None or ours is None or not known or request.keep_for is None:
-            return
-        until = exchange.now + min(request.keep_for, self._keep_for)
+            return None
+        until = now + min(request.keep_for, self._keep_for)
+        return Correlation(patient=ours, home=home, identifier=theirs, until=until)
+
+    # --- answering later ----------------------------------------------------------------------------------------------
+
+    async def take(self, request: DiscoveryRequest, exchange: Exchange) -> Acknowledgement:
+        """Take a question whose answer is to be brought: a job, where its address is one that the peer may name."""
+        peer, address = exchange.peer, request.query.respond_to
+        if peer is None or address not in peer.reply_to:
+            exchange.learned.failed, exchange.learned.why = (
+                True,
+                "an answer was wanted later, at an address not allowed",
+            )
+            exchange.learned.cure = (
+                "Add the address to reply_to of the [[peer]]; or they ask without the deferred option"
+            )
+            return deferred_is_not_supported()
+        now = exchange.now
+        exchange.job = ExchangeJob(
+            id=exchange.id, kind=Kind.ANSWER, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer.name,
+            payload={
+                "todo": [f"{ANSWER}:{peer.name}"], "question": text_of_question(request), "address": address,
+                "relates_to": request.message_id,
+                "keep_for_s": request.keep_for.total_seconds() if request.keep_for is not None else 0,
+            },
+        )  # fmt: skip
         work = await exchange.begin()
-        await work.correlations.keep(Correlation(patient=ours, home=home, identifier=theirs, until=until))
+        await work.ledger.open(exchange.job)
+        await work.ledger.advance(exchange.id, Event.COMPLETE, now)
+        exchange.learned.text = "Taken; the answer is brought later"
+        return Acknowledgement()
+
+    async def bring(self, job: ExchangeJob) -> None:
+        """Answer a question that was taken, as things stand now.
+
+        Raises:
+            PeerError: As the peer took it.
+        """
+        peer, address = self._directory.known(job.peer), job.texts("address")[0]
+        if address not in peer.reply_to:
+            raise PeerRefused(
+                f"answers to {peer.name} may not go to this address any more", cure="Add it to reply_to of the [[peer]]"
+            )
+        seconds = job.payload.get("keep_for_s")
+        keep_for = timedelta(seconds=seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+        request = DiscoveryRequest(query=question_of_text(job.texts("question")[0]), keep_for=keep_for)
+        query = request.query
+        found: Sequence[Patient] = ()
+        try:
+            response, found = await self._known(query.criteria)
+        except RequestError as refused:
+            response = ITI_55.refuse(refused)
+        now = self._clock.now()
+        acknowledgement = replace(
+            response.acknowledgement,
+            target=query.transmission.id,
+            transmission=query.transmission.answered(job.id, now),
+        )
+        response = replace(
+            response, answer=replace(response.answer, acknowledgement=acknowledgement, question=query.question)
+        )
+        there = replace(peer, endpoints={ITI_55.id: address}, ask_asynchronously=frozenset())
+        answer = DeferredAnswer(response=response, relates_to=job.texts("relates_to")[0])
+        async with self._peers.call(DEFERRED_ANSWER, there, answer, exchange_id=job.id, message_id=job.id) as call:
+            _hold_to(call.response, peer, "does not take the answer")
+            call.learned(text=f"Answered later: {_said(response, found)}")
+        asker = self._asker(request, found, peer, now)
+        if asker is not None:
+            async with self._store.unit() as work:
+                await work.correlations.keep(asker)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -142,7 +245,7 @@ class Discover:
         say anything else.
 
         Raises:
-            PeerError: The community could not be asked, or its answer is no answer.
+            PeerError: The community could not be asked, or its answer is no answer, or it has not answered yet.
         """
         home, authority = peer.home_community_id, peer.patient_authority
         assert home is not None
@@ -157,6 +260,9 @@ class Discover:
             return identifier
         if known is not None:
             return known
+        if peer.deferred_discovery:
+            await self._ask_later(peer, home, patient, ours, exchange_id, user)
+            return None
         return await self._ask(peer, home, patient, ours, exchange_id, user)
 
     async def _ask(
@@ -171,16 +277,10 @@ class Discover:
         request = self._question(peer, patient, ours)
         async with self._peers.call(ITI_55, peer, request, exchange_id=exchange_id, user=user) as call:
             response = call.response
-            if not response.acknowledgement.accepted:
-                details = response.acknowledgement.details
-                raise PeerRefused(
-                    f"{peer.name} refused to say whether it knows the patient",
-                    code=details[0].code if details else response.acknowledgement.code,
-                    cure="Ask the peer",
-                )
-            matches = [each for each in response.answer.candidates if not contradicts(patient, each.patient)]
-            told = {1: "knows the patient", 0: "knows nobody who fits"}.get(len(matches), "knows several who fit")
-            call.learned(text=f"{peer.name} {told}", partial=len(matches) > 1 or bool(response.answer.wanted))
+            _hold_to(response.acknowledgement, peer, "refused to say whether it knows the patient")
+            matches = _matches(response, patient)
+            partial = len(matches) > 1 or bool(response.answer.wanted)
+            call.learned(text=f"{peer.name} {_knows(matches)}", partial=partial)
         if len(matches) != 1:
             return None
         match = matches[0]
@@ -196,7 +296,7 @@ class Discover:
                 await work.correlations.keep(correlation)
         return match.patient.identifiers[0]
 
-    def _question(self, peer: Peer, patient: Patient, ours: PatientIdentifier) -> DiscoveryRequest:
+    def _question(self, peer: Peer, patient: Patient, ours: PatientIdentifier, query_id: str = "") -> DiscoveryRequest:
         """What we tell of the patient: our id, ids that all share, the one that the community gave, demographics."""
         told = self._shared | {peer.patient_authority}
         others = (each for each in patient.identifiers if each.authority in told)
@@ -211,13 +311,154 @@ class Discover:
             ),
             reverse=ours.authority,
             question=Question(
-                id=InstanceIdentifier(root=self._house.home_community_id, extension=self._clock.new_uuid())
+                id=InstanceIdentifier(root=self._house.home_community_id, extension=query_id or self._clock.new_uuid())
             ),
             transmission=Transmission.of(
                 self._clock.new_uuid(), self._clock.now(), self._house.device, device_of(peer)
             ),
         )
         return DiscoveryRequest(query=query, keep_for=self._keep_for or None)
+
+    # --- asking, and being answered later -----------------------------------------------------------------------------
+
+    async def _ask_later(
+        self,
+        peer: Peer,
+        home: Oid,
+        patient: Patient,
+        ours: PatientIdentifier,
+        exchange_id: str,
+        user: User | None,
+    ) -> None:
+        """Ask, unless that was done already. To come back means that it has answered, and knows nobody who fits.
+
+        Raises:
+            PeerUnavailable: It has not answered yet.
+            PeerError: It does not answer later, or could not be asked.
+        """
+        now, message_id = self._clock.now(), self._clock.new_uuid()
+        question = DeferredQuestion(
+            patient=ours, home=home, message_id=message_id, peer=peer.name, exchange_id=exchange_id,
+            until=now + timedelta(seconds=peer.answer_timeout_s),
+        )  # fmt: skip
+        async with self._store.unit() as work:  # before it goes out: the answer may be quick
+            before = await work.correlations.asked(ours, home, now)
+            if before is None:
+                await work.correlations.ask(question)
+        if before is None:
+            await self._send(peer, self._question(peer, patient, ours, message_id), question, user)
+        elif before.answered:
+            return
+        raise PeerUnavailable(
+            f"{peer.name} has not said yet by which id it knows the patient", cure="Ask again when it has answered"
+        )
+
+    async def _send(self, peer: Peer, request: DiscoveryRequest, question: DeferredQuestion, user: User | None) -> None:
+        address = self._house.initiating_gateway_url
+        request = replace(request, query=replace(request.query, priority=Priority.DEFERRED, respond_to=address))
+        try:
+            async with self._peers.call(
+                DEFERRED, peer, request, exchange_id=question.exchange_id, user=user, message_id=question.message_id
+            ) as call:
+                _hold_to(call.response, peer, "does not answer later")
+                call.learned(text=f"{peer.name} answers later")
+        except Exception:
+            async with self._store.unit() as work:
+                await work.correlations.take_back(question)
+            raise
+
+    async def learn(self, answer: DeferredAnswer, exchange: Exchange) -> Acknowledgement:
+        """Take an answer that was awaited; whoever asked and waits for it goes on.
+
+        Raises:
+            RuleViolation: Nobody asked this, or nobody waits any more.
+            AccessDenied: Somebody else was asked.
+        """
+        message_id = answer.relates_to.removeprefix("urn:uuid:")
+        async with self._store.view() as work:
+            question = await work.correlations.asked_as(message_id, exchange.now) if message_id else None
+            patient = await work.identity.get(question.patient) if question is not None else None
+        if question is None or answer.response.answer.question.id.extension not in ("", message_id):
+            raise RuleViolation(
+                "nobody here has asked what this answers, or waits for it any more", code=UNKNOWN_KEY,
+                location="wsa:RelatesTo", cure="If it comes late, raise answer_timeout_s of the [[peer]]",
+            )  # fmt: skip
+        if exchange.peer is None or exchange.peer.name != question.peer:
+            raise AccessDenied("somebody else was asked what this answers", location="wsa:RelatesTo")
+        work = await exchange.begin()
+        exchange.learned.text = f"{question.peer} had said so before"
+        if not question.answered:
+            await self._learn(work, answer.response, question, patient, exchange)
+        return Acknowledgement()
+
+    async def _learn(
+        self,
+        work: Work,
+        response: DiscoveryResponse,
+        question: DeferredQuestion,
+        patient: Patient | None,
+        exchange: Exchange,
+    ) -> None:
+        now, learned = exchange.now, exchange.learned
+        matches = [] if patient is None else _matches(response, patient)
+        learned.text = f"{question.peer} {_knows(matches)}"
+        if not response.acknowledgement.accepted:
+            learned.text = f"{question.peer} refused to say whether it knows the patient"
+            learned.failed, learned.why, learned.cure = True, learned.text, "Ask the peer"
+            await work.correlations.take_back(question)
+        else:
+            until = now + max(min(response.keep_for or timedelta(), self._keep_for), WAITING)
+            if len(matches) == 1:
+                theirs = matches[0].patient.identifiers[0]
+                await work.correlations.keep(
+                    Correlation(patient=question.patient, home=question.home, identifier=theirs, until=until)
+                )
+            await work.correlations.ask(replace(question, answered=True, until=until))
+        await self._tell(
+            work, question, learned.text, now, StepOutcome.FAILURE if learned.failed else StepOutcome.SUCCESS
+        )
+
+    async def _tell(
+        self, work: Work, question: DeferredQuestion, text: str, now: datetime, outcome: StepOutcome
+    ) -> None:
+        """Whoever asked reads it on their timeline; what waits to be tried again need not wait longer."""
+        asking = await work.ledger.get(question.exchange_id)
+        if asking is None:
+            return
+        failed = outcome is StepOutcome.FAILURE
+        await work.ledger.note(
+            Step(
+                exchange_id=asking.id, at=now, transaction=ITI_55.id, direction=Direction.IN, outcome=outcome,
+                text=text, peer=question.peer, why=text if failed else "", cure="Ask the peer" if failed else "",
+            )
+        )  # fmt: skip
+        if asking.state is State.READY and not asking.lease_owner:
+            await work.ledger.advance(
+                asking.id, Event.TEMPORARY, now, due_at=now, reason=asking.reason, cure=asking.cure
+            )
+
+
+def _hold_to(acknowledgement: Acknowledgement, peer: Peer, does: str) -> None:
+    if acknowledgement.accepted:
+        return
+    details = acknowledgement.details
+    refused = PeerRefused(
+        f"{peer.name} {does}", code=details[0].code if details else acknowledgement.code, cure="Ask the peer"
+    )
+    refused.temporary = acknowledgement.is_temporary
+    raise refused
+
+
+def _said(response: DiscoveryResponse, found: Sequence[Patient]) -> str:
+    return f"{len(found)} patients of ours fit" + ("; more was asked for" if response.answer.wanted else "")
+
+
+def _matches(response: DiscoveryResponse, patient: Patient) -> list[Candidate]:
+    return [each for each in response.answer.candidates if not contradicts(patient, each.patient)]
+
+
+def _knows(matches: Sequence[Candidate]) -> str:
+    return {1: "knows the patient", 0: "knows nobody who fits"}.get(len(matches), "knows several who fit")
 
 
 def device_of(peer: Peer) -> Device:

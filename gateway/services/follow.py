@@ -17,6 +17,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.services.backfill import Backfill
 from gateway.services.collect import Collect
+from gateway.services.discover import ANSWER, Discover
 from gateway.services.inform import FEED, IDENTIFY, Inform
 from gateway.services.lookup import WHOSE, Lookup
 from gateway.services.notify import Notify
@@ -51,6 +52,7 @@ class Follow:
         backfill: Backfill,
         inform: Inform,
         lookup: Lookup,
+        discover: Discover,
         rules: Sequence[Rule],
         synchronise: Synchronise | None,
         clock: Clock,
@@ -67,6 +69,7 @@ class Follow:
         self._backfill = backfill
         self._inform = inform
         self._lookup = lookup
+        self._discover = discover
         self._rules = rules
         self._synchronise = synchronise
         self._clock = clock
@@ -94,7 +97,7 @@ class Follow:
                 await self._publish_some(job)
             case Kind.INDEX:
                 await self._index(job)
-            case Kind.ASK:
+            case Kind.ASK | Kind.ANSWER:  # to answer later is to tell, and such a job begins there
                 raise InternalFault("a question has no work left")
             case _:
                 assert_never(job.kind)
@@ -192,8 +195,9 @@ class Follow:
             job = replace(job, payload=payload)
             async with self._store.unit() as work:
                 await work.ledger.advance(job.id, Event.PROGRESS, self._clock.now(), payload=payload)
+        told: dict[str, object] | None = {} if job.kind is Kind.ANSWER else None  # who was asked about is not kept
         async with self._store.unit() as work:
-            await work.ledger.advance(job.id, Event.ANNOUNCED, self._clock.now())
+            await work.ledger.advance(job.id, Event.ANNOUNCED, self._clock.now(), payload=told)
 
     async def _actions(self, job: ExchangeJob) -> list[str]:
         """What the rules say of the study, then what keeps true what was published of it."""
@@ -222,6 +226,8 @@ class Follow:
             await self._notify.announce(job, job.study_instance_uid, peer)
         elif verb in (FEED, IDENTIFY):
             await self._inform.act(job, verb, peer)
+        elif verb == ANSWER:
+            await self._discover.bring(job)
         else:
             await self._publish.share(job, job.study_instance_uid, peer, on_demand=verb == OFFER)
 

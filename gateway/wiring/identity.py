@@ -86,6 +86,7 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
         reply_to=section.reply_to,
         ask_asynchronously=section.ask_asynchronously,
         answer_timeout_s=section.answer_timeout_s,
+        deferred_discovery=section.deferred_discovery,
         unknown_patient=section.unknown_patient,
         tolerances=section.tolerances,
         hl7=hl7,

@@ -136,7 +136,12 @@ def _soap(
             discover=services.discover,
         ),
         "initiating-gateway": InitiatingGateway(
-            federate=federate, forward=services.forward, queries=queries, repository=repository, recipient=recipient
+            federate=federate,
+            forward=services.forward,
+            queries=queries,
+            repository=repository,
+            recipient=recipient,
+            discover=services.discover,
         ),
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),

@@ -135,7 +135,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         rewrite=rewrite,
     )  # fmt: skip
     discover = Discover(
-        house=house, store=store, peers=peers, clock=clock,
+        house=house, store=store, peers=peers, directory=directory, clock=clock,
         shared=frozenset(settings.affinity_domain.shared_authorities),
         keep_for=timedelta(hours=settings.limits.correlation_hours),
     )  # fmt: skip
@@ -178,6 +178,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             transfer=transfer, collect=collect,
             notify=Notify(house=house, store=store, peers=peers, directory=directory, clock=clock),
             inform=Inform(house=house, store=store, peers=peers, directory=directory, clock=clock), lookup=lookup,
+            discover=discover,
             rules=rules, synchronise=synchronise, backfill=backfill,
         ),
         operations=operations,

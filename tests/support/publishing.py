@@ -43,8 +43,8 @@ class House:
         nobody: Any = None  # is not asked here
         self.follow = Follow(
             store=self.store, rewrite=nobody, transfer=nobody, collect=nobody, publish=self.publish, notify=nobody,
-            backfill=backfill, snapshots=nobody, inform=nobody, lookup=nobody, rules=self.rules, synchronise=None,
-            clock=self.clock, system="radgate",
+            backfill=backfill, snapshots=nobody, inform=nobody, discover=nobody, lookup=nobody, rules=self.rules,
+            synchronise=None, clock=self.clock, system="radgate",
         )  # fmt: skip
 
     async def have(self, count: int, modality: str = "CT", first: int = 1) -> None:

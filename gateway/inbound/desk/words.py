@@ -44,6 +44,7 @@ KINDS: Mapping[Kind, str] = {
     Kind.INDEX: "learning what the archive has",
     Kind.BACKFILL: "publishing what is here",
     Kind.KEEP: "studies that changed",
+    Kind.ANSWER: "answers that are brought later",
 }
 
 TITLES: Mapping[Kind, tuple[str, str]] = {
@@ -56,6 +57,7 @@ TITLES: Mapping[Kind, tuple[str, str]] = {
     Kind.INDEX: ("Learn what {peer} has", "Learn what the archive has"),
     Kind.BACKFILL: ("Publish what is here to {peer}", "Publish what is here"),
     Kind.KEEP: ("Study of {peer} changed", "Study came or changed"),
+    Kind.ANSWER: ("Answer {peer} later", "Answer later"),
 }
 """What an exchange is called, with a peer and without."""
 

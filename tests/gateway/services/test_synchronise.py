@@ -114,7 +114,8 @@ def follow_with(store: MemoryStore, synchronise: Synchronise | None, clock: Fixe
     nobody: Any = None  # is not asked here
     return Follow(
         store=store, rewrite=nobody, transfer=nobody, collect=nobody, publish=nobody, notify=nobody, backfill=nobody,
-        snapshots=nobody, inform=nobody, lookup=nobody, rules=(), synchronise=synchronise, clock=clock, system="radgate",
+        snapshots=nobody, inform=nobody, discover=nobody, lookup=nobody, rules=(), synchronise=synchronise,
+        clock=clock, system="radgate",
     )  # fmt: skip
 
 
