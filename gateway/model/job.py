@@ -87,6 +87,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.AWAITING_REPLY, Event.PERMANENT): State.FAILED,
     (State.INCOMPLETE, Event.STARTED): State.MOVING,
     (State.INCOMPLETE, Event.ACCEPTED): State.STORED,
+    (State.INCOMPLETE, Event.RELEASED): State.READY,  # a person wants what was refused asked for once more
     (State.INCOMPLETE, Event.TEMPORARY): State.INCOMPLETE,
     (State.INCOMPLETE, Event.PERMANENT): State.FAILED,
     (State.INCOMPLETE, Event.GIVEN_UP): State.ABANDONED,

@@ -85,7 +85,7 @@ class Operations:
         return Claimed(patient=patient, candidates=tuple(by_id.values())[:ALIKE])
 
     async def release(self, exchange_id: str, person: str, patient: PatientIdentifier | None = None) -> ExchangeJob:
-        """Let a held or failed exchange go on.
+        """Let a held or failed exchange go on, or one that waits for the rest of a study ask for all of it once more.
 
         A held one goes on for the patient that the person names, or for whom we can settle by now; one that is held because
         the table of codes had nothing for it is published by what the table says now.
@@ -93,7 +93,7 @@ class Operations:
         Raises:
             UnknownDocument: No such exchange.
             UnknownPatient: Still nobody here is this patient; or nobody has the id that was named.
-            RuleViolation: It is not held and not failed.
+            RuleViolation: It is not held, not failed and not incomplete.
         """
         async with self._store.view() as work:
             job = await _existing(work, exchange_id)
@@ -110,7 +110,11 @@ class Operations:
                     await work.studies.merge(PatientIdentifier.from_cx(job.patient_id), local, now)
                     await work.studies.set_status(job.study_instance_uid, StudyStatus.AVAILABLE, now)
             identifier = str(local.identifiers[0]) if local is not None else None
-            released = await self._advance(work, job, Event.RELEASED, person, text, patient_id=identifier)
+            # What a source refused for good is asked for again: a person may know that it was mended.
+            payload = {key: value for key, value in job.payload.items() if key != "ended"}
+            released = await self._advance(
+                work, job, Event.RELEASED, person, text, patient_id=identifier, payload=payload
+            )
         self._wake()
         return released
 
@@ -217,11 +221,18 @@ class Operations:
         return await self._advance(work, job, Event.SETTLED, person, text)
 
     async def _advance(
-        self, work: Work, job: ExchangeJob, event: Event, person: str, text: str, patient_id: str | None = None
+        self,
+        work: Work,
+        job: ExchangeJob,
+        event: Event,
+        person: str,
+        text: str,
+        patient_id: str | None = None,
+        payload: dict[str, object] | None = None,
     ) -> ExchangeJob:
         now = self._clock.now()
         try:
-            moved = await work.ledger.advance(job.id, event, now, patient_id=patient_id)
+            moved = await work.ledger.advance(job.id, event, now, patient_id=patient_id, payload=payload)
         except InvalidTransition as refused:
             raise RuleViolation(str(refused), cure="`radgate exchange show` tells what it waits for") from refused
         await self._noted(work, job, person, text, patient_id)

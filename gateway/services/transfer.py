@@ -4,7 +4,9 @@ State is the job's; what has arrived is in the index, so a worker that dies lose
 is not here yet. Comparison is of sets: SOP classes, UIDs, nothing foreign.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,7 +35,9 @@ from profiles.errors import (
     RuleViolation,
     UnknownDocument,
     UnknownRepository,
+    Unsupported,
 )
+from profiles.findings import Severity
 from profiles.model.content import Poured
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Instance, Manifest, Series, Study
@@ -42,7 +46,7 @@ from profiles.model.query import StudyCriteria
 from profiles.transaction import Facts, Party, Transaction
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
-from profiles.wire.ebxml.response import ResponseStatus, refusal
+from profiles.wire.ebxml.response import CURES, OTHERWISE, RegistryError, ResponseStatus, is_for_good, refusal
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xcai.rad75 import RAD_75
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, to_retrieve_requests, unlocated
@@ -69,6 +73,7 @@ RECEIVABLE = (
 
 FLUSH_INSTANCES = 50  # rows of one index commit: progress is seen, and a commit is paid once
 ATTEMPTS = 8  # then a person looks; with the delays below that is about two hours
+STOPPED = "not asked"  # in place of a code: what is wrong is about the source and not about the instance
 FIRST_DELAY = timedelta(seconds=2)
 LONGEST_DELAY = timedelta(minutes=30)
 
@@ -87,11 +92,18 @@ Named = tuple[Study, Series, Instance]
 
 @dataclass(slots=True)
 class Fetched:
-    """What one run brought. `refused` says of each instance that did not come why, by SOP Instance UID."""
+    """What one run brought.
+
+    `refused` says of each instance that did not come why, by SOP Instance UID; `ended` of those that nobody is asked for
+    again by which code. `put_off` and `stopped` are what became of a source that could not be asked at all, or broke off:
+    for now, or for good; the others were asked all the same.
+    """
 
     arrived: int = 0
-    size_bytes: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    put_off: ExchangeError | None = None
+    stopped: ExchangeError | None = None
 
 
 class Transfer:
@@ -123,12 +135,18 @@ class Transfer:
         """One attempt: READY or INCOMPLETE to STORED, INCOMPLETE, READY again or FAILED."""
         async with self._store.unit() as work:
             await work.ledger.advance(job.id, Event.STARTED, self._clock.now())
-        fetched = Fetched()
+        fetched = Fetched(ended=ended_of(job))
+        before = frozenset(fetched.ended)
         try:
             patient, manifests = await self._load(job)
             studies = [study for manifest in manifests for study in manifest.studies]
             for manifest in manifests:
                 await self._fetch(job, manifest, patient, fetched)
+            if fetched.stopped is not None and fetched.put_off is None and not fetched.arrived:
+                raise fetched.stopped
+            await self._tell_ended(job, fetched, fetched.ended.keys() - before)
+            if fetched.put_off is not None:
+                raise fetched.put_off
             await self._follow_identity(job, patient, studies)
             await self._finish(job, studies, fetched)
         except IdentityConflict as error:
@@ -159,24 +177,38 @@ class Transfer:
         return patient, manifests
 
     async def _fetch(self, job: ExchangeJob, manifest: Manifest, patient: Patient, fetched: Fetched) -> None:
-        wanted = await self._missing(manifest)
+        missing = await self._missing(manifest)
+        wanted = {uid: named for uid, named in missing.items() if uid not in fetched.ended}
         for uid in wanted.keys() & set(unlocated(manifest)):
             fetched.refused[uid] = "the manifest does not say where it is (Retrieve Location UID)"
         home = _home_of(job, manifest)
         located = to_retrieve_requests(manifest, transfer_syntax_uids=RECEIVABLE, only=frozenset(wanted))
         for each in located:
-            peer, transaction = self._keeper(each.retrieve_location_uid, home)
             there = [str(instance.document.document_unique_id) for instance in each.request.instances()]
-            for start in range(0, len(there), peer.batch_instances):
-                batch = frozenset(there[start : start + peer.batch_instances])
-                requests = to_retrieve_requests(
-                    manifest, transfer_syntax_uids=RECEIVABLE, only=batch, home_community_id=home
-                )
-                request = next(
-                    again.request for again in requests if again.retrieve_location_uid == each.retrieve_location_uid
-                )
-                chosen = {uid: wanted[uid] for uid in batch}
-                await self._fetch_batch(job, transaction, request, chosen, peer, patient, fetched)
+            left = {uid: wanted[uid] for uid in there}
+            try:
+                peer, transaction = self._keeper(each.retrieve_location_uid, home)
+                while left:
+                    batch = frozenset(list(left)[: peer.batch_instances])
+                    requests = to_retrieve_requests(
+                        manifest, transfer_syntax_uids=RECEIVABLE, only=batch, home_community_id=home
+                    )
+                    request = next(
+                        again.request for again in requests if again.retrieve_location_uid == each.retrieve_location_uid
+                    )
+                    chosen = {uid: wanted[uid] for uid in batch}
+                    await self._fetch_batch(job, transaction, request, chosen, peer, patient, fetched)
+                    for uid in batch:
+                        del left[uid]
+            except (PeerError, UnknownRepository, Unsupported) as error:
+                # The next source is asked all the same: one that is down for a day holds up nobody's images.
+                if isinstance(error, PeerError) and error.temporary:
+                    fetched.put_off = fetched.put_off or error
+                    continue
+                fetched.stopped = fetched.stopped or error
+                for uid in await self._awaited(left):
+                    fetched.refused[uid] = error.detail
+                    fetched.ended[uid] = error.code or STOPPED
 
     def _keeper(self, location: Oid, home: Oid | None) -> tuple[Peer, ImagingRetrieval]:
         """Who has the images, and how it is asked: a source that we know, else the community of the manifest."""
@@ -192,6 +224,14 @@ class Transfer:
             cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images, or an endpoint for RAD-75"
             " to that of its community",
         )
+
+    async def _awaited(self, named: Mapping[str, Named]) -> frozenset[str]:
+        """Which of these are not here yet: some may have come before their source broke off."""
+        awaited: set[str] = set()
+        async with self._store.view() as work:
+            for uid in {study.study_instance_uid for study, _, _ in named.values()}:
+                awaited |= {str(each) for each in await work.studies.expected(uid)}
+        return frozenset(named.keys() & awaited)
 
     async def _missing(self, manifest: Manifest) -> dict[str, Named]:
         """What the manifest names and is awaited still, by SOP Instance UID.
@@ -229,8 +269,12 @@ class Transfer:
         gathered: list[ArrivedInstance] = []
         async with self._peers.call(transaction, peer, request, exchange_id=job.id, facts=facts) as call:
             head = call.response.head
-            for error in head.errors:
-                fetched.refused[error.location] = f"{error.code}: {error.context}"
+            there = {each.document_unique_id for each in head.documents}
+            for uid, error in _errors_of(head.errors, wanted.keys() - there).items():
+                # The peer's own words may name a patient and are not repeated.
+                fetched.refused[uid] = f"{error.code[:64]}: {CURES.get(error.code, OTHERWISE)}"
+                if is_for_good(error):
+                    fetched.ended[uid] = error.code[:64]
             refused = refusal(head.status, head.errors)
             if (said := refusal(ResponseStatus.FAILURE, head.errors)) is not None and head.errors:
                 call.learned(why=said.detail, cure=said.cure)  # of what is not among the documents
@@ -244,6 +288,7 @@ class Transfer:
                         continue
                     came.add(outcome.key)
                     fetched.refused.pop(outcome.key, None)
+                    fetched.ended.pop(outcome.key, None)
                     gathered.append(outcome.arrived)
                     if len(gathered) >= FLUSH_INSTANCES:
                         await self._index(job, gathered, patient, fetched)
@@ -315,17 +360,35 @@ class Transfer:
                 told = None if job.study_instance_uid in left else {**job.payload, "todo": []}
                 await work.ledger.advance(job.id, Event.COMPLETE, now, payload=told)
                 return
-            reasons = {uid: fetched.refused.get(uid, "not fetched yet") for uid in sorted(missing)}
-            payload = {**job.payload, "missing": reasons}
+            reasons = {**_said(job), **fetched.refused}
+            reasons = {uid: reasons.get(uid, "not fetched yet") for uid in sorted(missing)}
+            ended = {uid: code for uid, code in fetched.ended.items() if uid in missing}
+            payload = {**job.payload, "missing": reasons, "ended": ended}
             first = next(iter(reasons.values()))
             reason = f"{len(missing)} instance(s) did not come; the first because: {first}"
-            again = job.attempt < ATTEMPTS
+            again = len(ended) < len(missing) and job.attempt < ATTEMPTS
             await work.ledger.advance(
                 job.id, Event.PARTLY, now, payload=payload, reason=reason,
                 cure="They are asked for again by themselves; or accept what is here" if again
-                else "Accept what is here, or ask the sender to mend its manifest",
+                else "Accept what is here, or ask the sender to mend its manifest; released, they are asked for once more",
                 due_at=now + delay_after(job.attempt) if again else NEVER,
             )  # fmt: skip
+
+    async def _tell_ended(self, job: ExchangeJob, fetched: Fetched, ended: AbstractSet[str]) -> None:
+        """The line of the timeline that says what nobody is asked for again, and by which words of the source."""
+        if not ended:
+            return
+        codes = Counter(fetched.ended[uid] for uid in ended)
+        said = ", ".join(f"{code} ({count})" for code, count in sorted(codes.items()))
+        stopped = "" if fetched.stopped is None else cure_of(fetched.stopped)
+        cures = dict.fromkeys(stopped if code == STOPPED else CURES.get(code, OTHERWISE) for code in sorted(codes))
+        step = Step(
+            exchange_id=job.id, at=self._clock.now(), transaction="radgate", direction=Direction.HERE,
+            outcome=StepOutcome.FAILURE, text=f"{len(ended)} instance(s) are not asked for again by themselves",
+            why=f"refused for good: {said}", cure=" ".join(cures),
+        )  # fmt: skip
+        async with self._store.unit() as work:
+            await work.ledger.note(step)
 
     async def _left(self, work: Work, studies: Sequence[Study]) -> frozenset[str]:
         """Those of which something may be seen: not all of it was withdrawn while it was being fetched."""
@@ -344,19 +407,31 @@ class Transfer:
                 job, Event.PERMANENT, reason=f"given up after {job.attempt} tries: {error.detail}", cure=cure_of(error)
             )
             return
+        payload = None
+        if fetched.ended:
+            why = {uid: fetched.refused[uid] for uid in fetched.ended if uid in fetched.refused}
+            payload = {**job.payload, "ended": fetched.ended, "missing": {**_said(job), **why}}
         await self._advance(
             job, Event.TEMPORARY, reason=error.detail, cure=error.cure or "It is tried again by itself",
-            delay=delay_after(job.attempt),
+            delay=delay_after(job.attempt), payload=payload,
         )  # fmt: skip
 
     async def _advance(
-        self, job: ExchangeJob, event: Event, *, reason: str, cure: str, delay: timedelta | None = None
+        self,
+        job: ExchangeJob,
+        event: Event,
+        *,
+        reason: str,
+        cure: str,
+        delay: timedelta | None = None,
+        payload: dict[str, object] | None = None,
     ) -> None:
         now = self._clock.now()
         async with self._store.unit() as work:
             await work.ledger.advance(
-                job.id, event, now, reason=reason, cure=cure, due_at=now + delay if delay is not None else None
-            )
+                job.id, event, now, reason=reason, cure=cure, due_at=now + delay if delay is not None else None,
+                payload=payload,
+            )  # fmt: skip
             await work.ledger.note(setback(job, now, reason, cure, delay))
 
 
@@ -367,6 +442,33 @@ def setback(job: ExchangeJob, at: datetime, reason: str, cure: str, delay: timed
         exchange_id=job.id, at=at, transaction="radgate", direction=Direction.HERE, outcome=StepOutcome.FAILURE,
         text=f"{text} (attempt {job.attempt})", why=reason, cure=cure,
     )  # fmt: skip
+
+
+def ended_of(job: ExchangeJob) -> dict[str, str]:
+    """The instances that nobody is asked for again before a person releases the exchange, and by which code."""
+    ended = job.payload.get("ended")
+    return {str(uid): str(code) for uid, code in ended.items()} if isinstance(ended, dict) else {}
+
+
+def _said(job: ExchangeJob) -> dict[str, str]:
+    """Why what is missing did not come the time before."""
+    said = job.payload.get("missing")
+    return {str(uid): str(why) for uid, why in said.items()} if isinstance(said, dict) else {}
+
+
+def _errors_of(errors: Sequence[RegistryError], lacking: AbstractSet[str]) -> dict[str, RegistryError]:
+    """Which error each instance that will not come has.
+
+    RAD-69 points at the instance (RAD69-019), RAD-75 at the community (RAD75-004): what points at no instance is about all
+    that lack one. Where such errors disagree, the first that may be better later speaks for all.
+    """
+    told = [error for error in errors if error.severity is Severity.ERROR]
+    located = {uid: error for error in told for uid in error.location.split() if uid in lacking}
+    general = [error for error in told if not set(error.location.split()) & lacking]
+    if not general:
+        return located
+    spokesman = next((error for error in general if not is_for_good(error)), general[0])
+    return {**dict.fromkeys(lacking - located.keys(), spokesman), **located}
 
 
 async def _as_asked(wanted: Mapping[str, Named], key: str, head: Part10Head) -> ExchangeError | None:

@@ -6,6 +6,7 @@ Source: RAD TF-2 4.69; decisions: 58 of 60 arrive, instances are compared as set
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -293,19 +294,17 @@ async def test_a_manifest_that_says_something_else_than_the_files_ends_incomplet
 
 
 async def test_a_manifest_of_instances_that_do_not_exist_ends_incomplete_with_the_source_s_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
     async with impatient(tmp_path) as here:
         study = write_study(tmp_path / "nowhere", series=1, instances=3)  # the source does not have it
         await provided(here, study)
-        async with asyncio.timeout(20):
-            while (found := await here.valley.rests("incomplete", "failed"))["attempt"] < 2:
-                await asyncio.sleep(0.05)
-        assert found["state"] == "incomplete"
+        found = await here.valley.rests("incomplete", "failed")
+        assert (found["state"], found["attempt"], found["due_at"][:4]) == ("incomplete", 1, "9999")
         assert len(found["payload"]["missing"]) == 3
         assert all("XDSDocumentUniqueIdError" in why for why in found["payload"]["missing"].values())
         assert archived(here) == {}
+        assert len(here.source.asked) == 1
         study_now = await here.valley.ask("GET", f"/studies/{study.study_instance_uid}")
         assert study_now["status"] == "registered"
         explained(found)
@@ -319,11 +318,85 @@ async def test_what_is_there_of_a_study_that_is_partly_gone_is_kept(tmp_path: Pa
         await provided(here, study)
         found = await here.valley.rests("incomplete", "failed")
         assert set(found["payload"]["missing"]) == set(gone)
+        assert found["due_at"].startswith("9999")  # nobody is asked again before a person says so
+        told = next(step for step in found["steps"] if "not asked for again" in step["text"])
+        assert "XDSDocumentUniqueIdError (2)" in told["why"]
+        assert told["cure"]
         here.source.has |= gone
+        await here.valley.ask("POST", f"/exchanges/{found['id']}/release", {"person": "clerk"})
         await recovered(here, study)
-        assert set(here.source.asked[0].uids) - set(here.source.asked[-1].uids) == {
-            str(one.sop_instance_uid) for one in study.instances[2:]
+        assert set(here.source.asked[1].uids) == set(gone)
+        assert len(here.source.asked) == 2
+
+
+def refusing(**codes: tuple[str, str]) -> Behaviour:
+    """A source that has an error for the first, second, ... instance that it is asked for: code and words."""
+
+    async def behave(source: ScriptedSource, asked: Asked) -> web.StreamResponse:
+        errors = dict(zip(asked.uids, codes.values(), strict=False))
+        given = [(uid, source.has[uid]) for uid in asked.uids if uid not in errors]
+        body = retrieve_answer(asked, given, errors)
+        for uid, (code, words) in errors.items():
+            mine = next(each for each in re.findall(rb"<r:RegistryError .*?/>", body) if uid.encode() in each)
+            named = re.sub(rb'errorCode="[^"]*"', f'errorCode="{code}"'.encode(), mine)
+            named = re.sub(rb'codeContext="[^"]*"', f'codeContext="{words}"'.encode(), named)
+            body = body.replace(mine, named)
+        return whole(body)
+
+    return behave
+
+
+async def test_what_a_source_refuses_for_good_is_not_asked_for_again_and_what_it_cannot_give_now_is(
+    tmp_path: Path,
+) -> None:
+    async with impatient(tmp_path) as here:
+        study = here.study(series=1, instances=6)
+        here.source.script = [
+            refusing(
+                one=("XDSDocumentUniqueIdError", "gone"),
+                two=("urn:dicom:wado:0007", "Quillfeather"),
+                three=("XDSRepositoryError", "no such Transfer Syntax here"),
+                four=("XDSRepositoryBusy", "later"),
+                five=("XDSRepositoryError", "the archive is down"),
+            )
+        ]
+        await provided(here, study)
+        async with asyncio.timeout(20):
+            while not (found := await here.valley.rests("incomplete", "failed"))["due_at"].startswith("9999"):
+                await asyncio.sleep(0.02)
+        assert found["state"] == "incomplete"
+        first, second = here.source.asked
+        assert set(second.uids) == set(first.uids[3:5])
+        assert found["payload"]["ended"] == {
+            first.uids[0]: "XDSDocumentUniqueIdError",
+            first.uids[1]: "urn:dicom:wado:0007",
+            first.uids[2]: "XDSRepositoryError",
         }
+        assert set(found["payload"]["missing"]) == set(first.uids[:3])
+        assert "Quillfeather" not in json.dumps(found)
+        (told,) = (step for step in found["steps"] if "not asked for again" in step["text"])
+        assert "urn:dicom:wado:0007 (1)" in told["why"]
+        accepted = await here.valley.ask("POST", f"/exchanges/{found['id']}/accept", {"person": "clerk"})
+        assert accepted["state"] in ("stored", "done")
+        explained(await here.valley.rests("done"))
+        assert archived(here) == files_of(study, without=frozenset(first.uids[:3]))
+
+
+async def test_a_source_that_nobody_is_known_at_holds_up_no_other_one(tmp_path: Path) -> None:
+    async with impatient(tmp_path) as here:
+        study = here.study(series=2, instances=3)
+        manifest = manifest_of(study)
+        (listed,) = manifest.studies
+        nowhere = replace(listed.series[0], retrieve_location_uid=Oid("1.2.4.99"))
+        manifest = replace(manifest, studies=(replace(listed, series=(nowhere, *listed.series[1:])),))
+        await provided(here, study, manifest=manifest)
+        found = await here.valley.rests("incomplete", "failed")
+        lost = frozenset(str(each.sop_instance_uid) for each in nowhere.instances)
+        assert found["state"] == "incomplete"
+        assert set(found["payload"]["missing"]) == lost
+        assert all("1.2.4.99" in why for why in found["payload"]["missing"].values())
+        assert any("retrieve_location_uids" in step["cure"] for step in found["steps"])
+        assert archived(here) == files_of(study, without=lost)
 
 
 # --- answers that are none --------------------------------------------------------------------------------------------

@@ -267,6 +267,31 @@ COME_BACK = frozenset(
 )
 """What may be better later; everything else says that the same request would get the same answer."""
 
+FOR_GOOD = frozenset(
+    {
+        "XDSDocumentUniqueIdError",
+        "XDSUnknownRepositoryId",
+        "XDSUnknownCommunity",
+        "XDSMissingHomeCommunityId",
+        "XDSIUnknownIdsUid",
+        "urn:dicom:wado:0007",
+    }
+)
+"""What a source says of one document that it will not give the next time either.
+
+Less than what `COME_BACK` has not: a source says XDSRepositoryError of whatever has no better code, its archive being down
+among it.
+"""
+
+
+def is_for_good(error: RegistryError) -> bool:
+    """Whether asking again for what this error is about would be in vain.
+
+    No code is prescribed for a transfer syntax that cannot be had (RAD69-005): most say it in words.
+    """
+    return error.code in FOR_GOOD or "transfer syntax" in error.context.lower()
+
+
 IGNORED = frozenset(
     {
         "PartialAppendContentNotProcessed",
