@@ -5,17 +5,53 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+
+DEMO = """\
+Three houses start on this machine, each a process of its own, over mutual TLS: Lakeside, an outside hospital; Valley, the
+local gateway; Region, a health information exchange. A study crosses from one to the other, step by step, and every step
+says what it saw. Then the houses serve until Ctrl-C.
+
+Ends with 0 if every step held, else with 1."""
+DEMO_EXAMPLES = (
+    "radgate demo --once --json result.json  # for scripts",
+    "radgate demo --study ~/ct  # your own DICOM files instead of the synthetic study",
+    "radgate demo --once --sabotage receive  # break a step on purpose: it must fail",
+)
+SUITE = """\
+Cases are sentences that are true of a system when they pass: an imaging document source, a registry, a repository. They
+speak to it by its wires alone, so that it may be any product."""
+SUITE_EXAMPLES = (
+    "radgate conformance run --self --html report.html  # this program, started on scratch data",
+    "radgate conformance run --target theirs.toml --strict --junit junit.xml",
+)
+LIST = "Each case with its actor, its transaction and the sentence that it proves."
+LIST_EXAMPLES = ("radgate conformance list --transaction RAD-69", "radgate conformance list --json")
+RUN = """\
+A verdict is pass, fail, skip (it could not get there), omit (nobody claims it) or error (the tester broke). Every exchange is
+kept as it was on the wire.
+
+Ends with 0 if nothing failed, broke or, being claimed, was skipped; else with 1."""
+RUN_EXAMPLES = (
+    "radgate conformance run --self --case RAD69-partial",
+    "radgate conformance run --target theirs.toml --evidence evidence --json result.json",
+    "radgate conformance run --self --fault partial-as-success  # cases must fail",
+)
+COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
+COVERAGE_EXAMPLES = ("radgate conformance coverage > coverage.md", "radgate conformance coverage --json")
 
 
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(prog="radgate", description="Proofs by the wire.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    _demo(verbs.add_parser("demo", help="the main job with three houses on this machine"))
-    suite = verbs.add_parser("conformance", help="prove any house, ours too").add_subparsers(dest="noun", required=True)
-    _list(suite.add_parser("list", help="the cases"))
-    _run(suite.add_parser("run", help="try cases on a system"))
-    suite.add_parser("coverage", help="each requirement, and what proves it").add_argument(
+    _demo(_verb(verbs, "demo", "the main job with three houses on this machine", DEMO, DEMO_EXAMPLES))
+    proofs = _verb(verbs, "conformance", "prove any house, ours too", SUITE, SUITE_EXAMPLES)
+    suite = proofs.add_subparsers(dest="noun", required=True)
+    _list(_verb(suite, "list", "the cases", LIST, LIST_EXAMPLES))
+    _run(_verb(suite, "run", "try cases on a system", RUN, RUN_EXAMPLES))
+    _verb(suite, "coverage", "each requirement, and what proves it", COVERAGE, COVERAGE_EXAMPLES).add_argument(
         "--json", action="store_true", dest="as_json", help="as JSON"
     )
     asked = parser.parse_args()
@@ -23,6 +59,16 @@ def main() -> int:
         return _do(asked)
     except KeyboardInterrupt:
         return 0 if asked.verb == "demo" else 130
+
+
+def _verb(among: Any, name: str, short: str, says: str, examples: tuple[str, ...]) -> argparse.ArgumentParser:
+    """A command that explains itself as those of the gateway do: what it does, how it ends, and what one types."""
+    shown = "\n".join(f"  $ {each}" for each in examples)
+    made: argparse.ArgumentParser = among.add_parser(
+        name, help=short, description=says, epilog=f"Examples:\n{shown}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    return made
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:

@@ -17,8 +17,9 @@ import aiohttp
 
 from conformance.case import Case
 from conformance.evidence import Evidence, Exchange
+from conformance.in_flight import InFlight
 from conformance.system import System
-from conformance.target import InFlight, Target
+from conformance.target import Target
 from conformance.verdict import Failed, Unreachable, Verdict
 from profiles.errors import ExchangeError
 from profiles.findings import Finding, Severity

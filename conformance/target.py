@@ -6,26 +6,34 @@ is kept for the verdict, so that a case need not ask for it: an error fails it, 
 
 import asyncio
 import hashlib
+import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import Any, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
+from yarl import URL
 
 from conformance.evidence import Evidence, Recorder
+from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
+from conformance.simulators.hl7_sender import send_message
 from conformance.system import KnownStudy, System
 from conformance.verdict import Failed, Unreachable
 from profiles.errors import ExchangeError
 from profiles.findings import Finding
-from profiles.model.content import Content, Part, Poured
+from profiles.model.content import Content, Part, Poured, once
 from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import SoapTransaction
+from profiles.wire.multipart import parts_of
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import PeerFault
 from profiles.wire.soap.message import Packaging
@@ -35,6 +43,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 IDLE_S = 30.0
+UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
 MAX_INSTANCE_BYTES = 64 * 1024 * 1024
 LIMITS = SoapLimits(parts=100_000)
 
@@ -104,18 +113,30 @@ class Arrived:
     chunks: AsyncIterator[bytes]
 
 
-class InFlight(Protocol):
-    """Changes messages between the tester and the system, as a proxy would. How the tester itself is tested."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """An HTTP answer: `body` where it is one thing, `parts` where it is multipart. Header names are lower-case."""
 
-    def request(self, transaction: str, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-        """A request on its way out: so a house looks that overlooks something."""
-        ...
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    parts: tuple[Received, ...] = ()
 
-    def response(
-        self, transaction: str, status: int, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
-        """An answer on its way in; header names are lower-case."""
-        ...
+    @property
+    def media_type(self) -> str:
+        """Without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            Failed: It is none.
+        """
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise Failed(f"expected JSON; HTTP {self.status} {self.media_type} came, which is none: {error}") from error
 
 
 class Target:
@@ -175,6 +196,12 @@ class Target:
         if value is None:
             raise Unreachable(f"{name} is not known: name it below [known]")
         return str(value)
+
+    def scratch(self) -> Path:
+        """A folder of the case's own, for what it sends."""
+        folder = self._evidence.folder / "sent"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     # --- SOAP ---------------------------------------------------------------------------------------------------------
 
@@ -254,23 +281,79 @@ class Target:
             if answer.http_status != 200:
                 self.findings.append(_finding("V.3/status", f"an answer came with HTTP {answer.http_status}"))
 
+    # --- HTTP ---------------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        transaction: str,
+        path: str,
+        *,
+        service: str,
+        method: str = "GET",
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> HttpAnswer:
+        """Ask by HTTP below a service; `query` is encoded where it must be, `path` is sent as it is."""
+        address = self.endpoint(service) + path + (f"?{urlencode(query, safe=UNESCAPED)}" if query else "")
+        arrived, close = await self._send(transaction, method, address, dict(headers or {}), body)
+        try:
+            if arrived.headers.get("content-type", "").lower().startswith("multipart/related"):
+                pour = parts_of(arrived.chunks, arrived.headers["content-type"])
+                parts = tuple([await _received(part) async for part in pour])
+                return HttpAnswer(status=arrived.status, headers=arrived.headers, parts=parts)
+            whole = b"".join([chunk async for chunk in arrived.chunks])
+            return HttpAnswer(status=arrived.status, headers=arrived.headers, body=whole)
+        except ExchangeError as error:
+            raise Failed(f"the answer cannot be read: {error.detail}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Failed(f"the answer broke off: {_named(error)}") from error
+        finally:
+            close()
+
+    # --- HL7 v2 -------------------------------------------------------------------------------------------------------
+
+    async def send(self, transaction: str, message: bytes) -> bytes:
+        """Send a message by MLLP on a connection of its own; answers the acknowledgement, both without their frames."""
+        outgoing = Outgoing(address=self.endpoint("MLLP"), body=message)
+        if self._in_flight is not None:
+            outgoing = self._in_flight.request(transaction, outgoing)
+        exchange, request, response = self._evidence.begin(transaction, outgoing.address)
+        request.take(outgoing.body)
+        request.close()
+        scheme, _, place = outgoing.address.partition("://")
+        host, _, port = place.rpartition(":")
+        began = time.perf_counter()
+        try:
+            came = await send_message(
+                host, int(port), outgoing.body, ssl=self.system.tls if scheme == "mllps" else None, timeout_s=IDLE_S
+            )
+        except ExchangeError as error:
+            exchange.broke = error.detail
+            raise Failed(f"no acknowledgement: {error.detail}") from error
+        exchange.ms = (time.perf_counter() - began) * 1000
+        response.take(came)
+        response.close()
+        return came if self._in_flight is None else self._in_flight.answer(transaction, Incoming(body=came)).body
+
     # --- the wire -----------------------------------------------------------------------------------------------------
 
     async def _send(
         self, name: str, method: str, address: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[Arrived, Callable[[], None]]:
+        outgoing = Outgoing(address=address, headers=headers, body=body)
         if self._in_flight is not None:
-            headers, body = self._in_flight.request(name, dict(headers), body)
-        exchange, request, response = self._evidence.begin(name, address)
-        exchange.request.head = _head(f"{method} {address} HTTP/1.1", headers)
-        request.take(body)
+            outgoing = self._in_flight.request(name, outgoing)
+        exchange, request, response = self._evidence.begin(name, outgoing.address)
+        exchange.request.head = _head(f"{method} {outgoing.address} HTTP/1.1", outgoing.headers)
+        request.take(outgoing.body)
         request.close()
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             answer = await self._session.request(
-                method, address, data=body, headers=headers, allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_S),
+                method, URL(outgoing.address, encoded=True), data=outgoing.body or None, headers=outgoing.headers,
+                allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_S),
             )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
             exchange.broke = _named(error)
@@ -291,8 +374,8 @@ class Target:
         if self._in_flight is None:
             return Arrived(status=answer.status, headers=head, chunks=chunks), close
         whole = b"".join([chunk async for chunk in chunks])
-        status, head, whole = self._in_flight.response(name, answer.status, head, whole)
-        return Arrived(status=status, headers=head, chunks=_once(whole)), close
+        changed = self._in_flight.answer(name, Incoming(status=answer.status, headers=head, body=whole))
+        return Arrived(status=changed.status, headers=changed.headers, chunks=once(changed.body)), close
 
 
 class _Held:
@@ -336,10 +419,6 @@ async def _recorded(answer: aiohttp.ClientResponse, recorder: Recorder) -> Async
     async for chunk in answer.content.iter_any():
         recorder.take(chunk)
         yield chunk
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 def _head(line: str, headers: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
 from conformance.faults.envelope import envelope_faults
 from conformance.faults.retrieve import FAULTS as RETRIEVE
+from conformance.faults.web import FAULTS as WEB
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti43 import ITI_43
@@ -21,6 +22,7 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(RAD_69, "xdsi.source_retrieve"),
     **DOCUMENTS,
     **RETRIEVE,
+    **WEB,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -5,8 +5,10 @@ Source: ITI TF-2 3.18, 3.41, 3.43; ITI TF-3 4.2.
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from conformance.faults.edits import AnswerEdit, Fault, RequestEdit, answers, last_byte_changed, requests
+from conformance.in_flight import Incoming, Outgoing
 from conformance.system import System
 
 QUERY, PROVIDE, FETCH = "xds.registry_query/", "xds.repository_provide/", "xds.repository_retrieve/"
@@ -54,9 +56,10 @@ def _patient(system: System) -> bytes:
     return f"{known.value}^^^&amp;{known.authority}&amp;ISO".encode()
 
 
-def _as_success(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+def _as_success(incoming: Incoming) -> Incoming:
     """No errors, and Success."""
-    return status, headers, re.sub(ERROR_LIST, b"", body, flags=re.DOTALL).replace(FAILURE, SUCCESS)
+    body = re.sub(ERROR_LIST, b"", incoming.body, flags=re.DOTALL)
+    return replace(incoming, body=body.replace(FAILURE, SUCCESS))
 
 
 def _lacks(pattern: bytes) -> RequestEdit:
@@ -68,12 +71,13 @@ def _once_only() -> RequestEdit:
     """A document that comes a second time has a hash that is not its own."""
     seen: set[bytes] = set()
 
-    def edit(headers: dict[str, str], body: bytes, system: System) -> tuple[dict[str, str], bytes]:
-        named = set(re.findall(_UNIQUE_ID, body))
+    def edit(outgoing: Outgoing, system: System) -> Outgoing:
+        named = set(re.findall(_UNIQUE_ID, outgoing.body))
         if not named & seen:
             seen.update(named)
-            return headers, body
-        return headers, re.sub(rb'(<rim:Slot name="hash"><rim:ValueList><rim:Value>)[0-9a-f]{4}', rb"\g<1>0000", body)
+            return outgoing
+        slot = rb'(<rim:Slot name="hash"><rim:ValueList><rim:Value>)[0-9a-f]{4}'
+        return replace(outgoing, body=re.sub(slot, rb"\g<1>0000", outgoing.body))
 
     return edit
 

@@ -7,14 +7,17 @@ What a newcomer gets wrong: a fault that changes nothing proves nothing; the tes
 """
 
 import base64
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from conformance.in_flight import Incoming, Outgoing
 from conformance.system import System
 
-RequestEdit = Callable[[dict[str, str], bytes, System], tuple[dict[str, str], bytes]]
-AnswerEdit = Callable[[int, dict[str, str], bytes], tuple[int, dict[str, str], bytes]]
+RequestEdit = Callable[[Outgoing, System], Outgoing]
+AnswerEdit = Callable[[Incoming], Incoming]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +40,20 @@ class Sabotage:
         self._fault = fault
         self._system = system
 
-    def request(self, transaction: str, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+    def request(self, transaction: str, outgoing: Outgoing) -> Outgoing:
         """See `InFlight.request`."""
         if self._fault.request is None or transaction not in self._fault.transactions:
-            return headers, body
-        edited = self._fault.request(headers, body, self._system)
-        self.changed += edited != (headers, body)
+            return outgoing
+        edited = self._fault.request(outgoing, self._system)
+        self.changed += edited != outgoing
         return edited
 
-    def response(
-        self, transaction: str, status: int, headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
-        """See `InFlight.response`."""
+    def answer(self, transaction: str, incoming: Incoming) -> Incoming:
+        """See `InFlight.answer`."""
         if self._fault.answer is None or transaction not in self._fault.transactions:
-            return status, headers, body
-        edited = self._fault.answer(status, headers, body)
-        self.changed += edited != (status, headers, body)
+            return incoming
+        edited = self._fault.answer(incoming)
+        self.changed += edited != incoming
         return edited
 
 
@@ -62,60 +63,92 @@ class Sabotage:
 def answers(pattern: bytes, replacement: bytes, count: int = 0) -> AnswerEdit:
     """Change what the pattern finds in an answer."""
     compiled = re.compile(pattern, re.DOTALL)
-
-    def edit(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-        return status, headers, compiled.sub(replacement, body, count=count)
-
-    return edit
+    return lambda incoming: replace(incoming, body=compiled.sub(replacement, incoming.body, count=count))
 
 
 def requests(pattern: bytes, replacement: bytes | Callable[[System], bytes]) -> RequestEdit:
     """Change what the pattern finds in a request."""
     compiled = re.compile(pattern, re.DOTALL)
 
-    def edit(headers: dict[str, str], body: bytes, system: System) -> tuple[dict[str, str], bytes]:
+    def edit(outgoing: Outgoing, system: System) -> Outgoing:
         new = replacement if isinstance(replacement, bytes) else replacement(system)
-        return headers, compiled.sub(lambda _: new, body)
+        return replace(outgoing, body=compiled.sub(lambda _: new, outgoing.body))
 
     return edit
 
 
-def with_status(new: int, old: tuple[int, ...]) -> AnswerEdit:
+def addresses(pattern: str, replacement: str | Callable[[System], str]) -> RequestEdit:
+    """Change what the pattern finds in the address of a request."""
+    compiled = re.compile(pattern)
+
+    def edit(outgoing: Outgoing, system: System) -> Outgoing:
+        new = replacement if isinstance(replacement, str) else replacement(system)
+        return replace(outgoing, address=compiled.sub(lambda _: new, outgoing.address))
+
+    return edit
+
+
+def with_status(new: int, *old: int) -> AnswerEdit:
     """Change the HTTP status of those answers that have one of these."""
-
-    def edit(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-        return new if status in old else status, headers, body
-
-    return edit
+    return lambda incoming: replace(incoming, status=new) if incoming.status in old else incoming
 
 
-def inline(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+def without_header(*names: str) -> AnswerEdit:
+    """Take headers away; names are lower-case."""
+    return lambda incoming: replace(
+        incoming, headers={key: value for key, value in incoming.headers.items() if key not in names}
+    )
+
+
+def with_header(name: str, value: str) -> AnswerEdit:
+    """Set a header; its name is lower-case."""
+    return lambda incoming: replace(incoming, headers={**incoming.headers, name: value})
+
+
+def inline(incoming: Incoming) -> Incoming:
     """Plain SOAP with base64 instead of MTOM."""
-    found = re.search(r'boundary="([^"]+)"', headers.get("content-type", ""))
+    found = re.search(r'boundary="([^"]+)"', incoming.headers.get("content-type", ""))
     if found is None:
-        return status, headers, body
-    root, *parts = [part.partition(b"\r\n\r\n") for part in body.split(b"--" + found[1].encode())[1:-1]]
+        return incoming
+    root, *parts = [part.partition(b"\r\n\r\n") for part in incoming.body.split(b"--" + found[1].encode())[1:-1]]
     envelope = root[2].removesuffix(b"\r\n")
     for head, _, content in parts:
         named = re.search(rb"Content-ID: <([^>]+)>", head)
         if named is not None:
             reference = rb"<xop:Include [^>]*cid:" + re.escape(named[1]) + rb'"[^>]*/>'
             envelope = re.sub(reference, base64.b64encode(content.removesuffix(b"\r\n")), envelope)
-    return status, {**headers, "content-type": "application/soap+xml; charset=UTF-8"}, envelope
+    plain = {**incoming.headers, "content-type": "application/soap+xml; charset=UTF-8"}
+    return replace(incoming, headers=plain, body=envelope)
 
 
-def last_byte_changed(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-    """The last byte of the last part is another one."""
+def last_byte_changed(incoming: Incoming) -> Incoming:
+    """The last byte of the last part is another one; what has no part but a root stays."""
+    body, kind = incoming.body, incoming.headers.get("content-type", "")
+    if "multipart/related" not in kind or ("xop" in kind and b"<xop:Include" not in body):
+        return incoming
     place = body.rfind(b"\r\n--") - 1
-    if b"<xop:Include" not in body:
-        return status, headers, body
-    return status, headers, body[:place] + bytes([body[place] ^ 0xFF]) + body[place + 1 :]
+    return replace(incoming, body=body[:place] + bytes([body[place] ^ 0xFF]) + body[place + 1 :])
 
 
-def mtom(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+def mtom(incoming: Incoming) -> Incoming:
     """MTOM with nothing but a root instead of plain SOAP."""
-    if not headers.get("content-type", "").startswith("application/soap+xml"):
-        return status, headers, body
+    if not incoming.headers.get("content-type", "").startswith("application/soap+xml"):
+        return incoming
     head = b'--odd\r\nContent-Type: application/xop+xml; type="application/soap+xml"\r\nContent-ID: <root>\r\n\r\n'
     packed = 'multipart/related; type="application/xop+xml"; start="<root>"; boundary="odd"'
-    return status, {**headers, "content-type": packed}, head + body + b"\r\n--odd--\r\n"
+    return replace(
+        incoming, headers={**incoming.headers, "content-type": packed}, body=head + incoming.body + b"\r\n--odd--\r\n"
+    )
+
+
+def told(edit: Callable[[Any], Any]) -> AnswerEdit:
+    """Change what an answer in JSON says; an answer that is none stays. `edit` may change its argument or give another."""
+
+    def edited(incoming: Incoming) -> Incoming:
+        if "json" not in incoming.headers.get("content-type", "") or not incoming.body:
+            return incoming
+        value = json.loads(incoming.body)
+        changed = edit(value)
+        return replace(incoming, body=json.dumps(value if changed is None else changed).encode())
+
+    return edited

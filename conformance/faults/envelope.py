@@ -5,9 +5,11 @@ Source: ITI TF-2 Appendix V; SOAP 1.2 part 1.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from conformance.faults.edits import Fault, RequestEdit, answers, inline, mtom, requests, with_status
+from conformance.in_flight import Outgoing
 from conformance.suites.envelope import ANOTHER_ACTION, DOCTYPE, NOBODYS_ACTION, ODD_HEADER
 from conformance.system import System
 from profiles.transaction import SoapTransaction
@@ -41,9 +43,9 @@ def envelope_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mappi
             "packs its answer otherwise", "packaging",
             answer=inline if transaction.packaging is Packaging.MTOM else mtom,
         ),
-        f"{id}/error-status": fault("answers well with HTTP 500", "packaging", answer=with_status(500, (200,))),
+        f"{id}/error-status": fault("answers well with HTTP 500", "packaging", answer=with_status(500, 200)),
         f"{id}/fault-with-200": fault(
-            "refuses with HTTP 200", "unknown_action", "broken_xml", answer=with_status(200, (400, 500))
+            "refuses with HTTP 200", "unknown_action", "broken_xml", answer=with_status(200, 400, 500)
         ),
         f"{id}/goes-by-soap-action": fault(
             "believes the Content-Type rather than wsa:Action", "soap_action", request=_soap_action
@@ -85,18 +87,16 @@ def envelope_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mappi
     }  # fmt: skip
 
 
-def _soap_action(headers: dict[str, str], body: bytes, system: System) -> tuple[dict[str, str], bytes]:
+def _soap_action(outgoing: Outgoing, system: System) -> Outgoing:
     """The action of the Content-Type stands in the envelope too."""
-    found = re.search(r'action="([^"]+)"', headers.get("Content-Type", ""))
+    found = re.search(r'action="([^"]+)"', outgoing.headers.get("Content-Type", ""))
     if found is None:
-        return headers, body
-    return headers, re.sub(rb"(<wsa:Action[^>]*>)[^<]*", rb"\g<1>" + found[1].encode(), body)
+        return outgoing
+    return replace(outgoing, body=re.sub(rb"(<wsa:Action[^>]*>)[^<]*", rb"\g<1>" + found[1].encode(), outgoing.body))
 
 
 def _broken_without(needed: bytes) -> RequestEdit:
     """A request that lacks this cannot be read."""
-
-    def edit(headers: dict[str, str], body: bytes, system: System) -> tuple[dict[str, str], bytes]:
-        return headers, body if needed in body else body.replace(b"</s:Envelope>", b"")
-
-    return edit
+    return lambda outgoing, _: (
+        outgoing if needed in outgoing.body else replace(outgoing, body=outgoing.body.replace(b"</s:Envelope>", b""))
+    )

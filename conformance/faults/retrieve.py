@@ -5,8 +5,10 @@ Source: RAD TF-2 4.69.
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from conformance.faults.edits import AnswerEdit, Fault, RequestEdit, answers, inline, last_byte_changed, requests
+from conformance.in_flight import Outgoing
 from conformance.samples import sample_uid
 from conformance.system import System
 
@@ -23,18 +25,15 @@ def _first_study(system: System) -> bytes:
     return system.studies[0].study.study_instance_uid.encode()
 
 
-def _in_its_own_series(headers: dict[str, str], body: bytes, system: System) -> tuple[dict[str, str], bytes]:
+def _in_its_own_series(outgoing: Outgoing, system: System) -> Outgoing:
     """Whatever series a request names, the one of the instance."""
-    study = system.studies[0].study
-    for series in study.series:
+    for series in system.studies[0].study.series:
+        own = series.series_instance_uid.encode()
         for instance in series.instances:
-            if instance.sop_instance_uid.encode() in body and series.series_instance_uid.encode() not in body:
-                return headers, re.sub(
-                    rb'seriesInstanceUID="[^"]*"',
-                    b'seriesInstanceUID="' + series.series_instance_uid.encode() + b'"',
-                    body,
-                )
-    return headers, body
+            if instance.sop_instance_uid.encode() in outgoing.body and own not in outgoing.body:
+                named = b'seriesInstanceUID="' + own + b'"'
+                return replace(outgoing, body=re.sub(rb'seriesInstanceUID="[^"]*"', named, outgoing.body))
+    return outgoing
 
 
 NOBODY = sample_uid("nobody").encode()
@@ -88,9 +87,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "RAD-69/plain-without-documents": _source(
         "packs an answer without documents as plain SOAP", "mtom_without_documents",
-        answer=lambda status, headers, body: (
-            (status, headers, body) if b"<xop:Include" in body else inline(status, headers, body)
-        ),
+        answer=lambda incoming: incoming if b"<xop:Include" in incoming.body else inline(incoming),
     ),
     # --- what comes ---
     "RAD-69/altered-pixels": _source("hands out other pixels", "same_pixels", answer=last_byte_changed),

@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from conformance.case import Case
+from conformance.suites.wia import manager_store, source_search
+from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xds import registry_query, repository_provide, repository_retrieve
 from conformance.suites.xdsi import source_retrieve
 
-SUITES: tuple[ModuleType, ...] = (registry_query, repository_provide, repository_retrieve, source_retrieve)
+SUITES: tuple[ModuleType, ...] = (
+    registry_query, repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
+    manager_store,
+)  # fmt: skip
 
 
 def cases() -> tuple[Case, ...]:

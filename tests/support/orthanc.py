@@ -79,7 +79,7 @@ def orthanc(folder: Path, **settings: object) -> Iterator[Orthanc]:
                 "RemoteAccessAllowed": False,
                 "AuthenticationEnabled": False,
                 "Plugins": [str(plugin)],
-                "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": "127.0.0.1"},
+                "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": f"127.0.0.1:{running.http_port}"},
                 **settings,
             }
         )

@@ -1,0 +1,1 @@
+"""Web-based image access: DICOMweb at an imaging document source and at an image manager."""
