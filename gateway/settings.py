@@ -71,6 +71,7 @@ class AffinityDomainSection(Section):
 
     patient_authority: OidSetting | None = None  # None: we share in no domain but our own
     code_sets: Path | None = None  # None: built-in codes; see README
+    check_codes: Literal["off", "warn", "refuse"] = "off"  # others' codes; off: who sends from outside has other lists
     registry: str = ""  # the [[peer]] that registers what our repository keeps (ITI-42); "": our own registry does
     shared_authorities: tuple[OidSetting, ...] = ()  # of ids that all communities share, such as national ones
 

@@ -27,6 +27,7 @@ data = "data"                       # everything that is ours is below this fold
 [affinity_domain]
 # patient_authority = "1.2.3.9"     # whose ids the registry that we share with speaks; without it: our own
 # code_sets = "codes.toml"          # classCode, typeCode and the others that we publish with; `radgate config codes`
+# check_codes = "off"               # codes that others submit and its lists do not have: "off", "warn" or "refuse"
 # registry = "Region"               # the [[peer]] (ITI-42) that registers what our repository keeps; without it: we do
 # shared_authorities = ["1.2.3.99"] # of ids that all communities share (national ones): told to those we ask by ITI-55
 

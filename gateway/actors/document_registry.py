@@ -52,16 +52,14 @@ class DocumentRegistry:
     @answers(ITI_57)
     async def update_document_set(self, request: UpdateRequest, exchange: Exchange) -> RegistryResponse:
         """Change what is registered."""
-        await self._update.update(request.submission, exchange, FULL)
-        return _done(exchange)
+        return _done(exchange, await self._update.update(request.submission, exchange, FULL))
 
     @answers(ITI_92)
     async def restricted_update_document_set(
         self, request: RestrictedUpdateRequest, exchange: Exchange
     ) -> RegistryResponse:
         """Change some attributes of entries."""
-        await self._update.update(request.submission, exchange, RESTRICTED)
-        return _done(exchange)
+        return _done(exchange, await self._update.update(request.submission, exchange, RESTRICTED))
 
     @answers(ITI_62)
     async def remove_metadata(self, request: RemoveMetadataRequest, exchange: Exchange) -> RegistryResponse:

@@ -23,6 +23,7 @@ from profiles.xdsi.rad68 import (
     REQUIRED,
     CodeRow,
     CodeSet,
+    ListedCodes,
     SiteCodes,
 )
 
@@ -30,6 +31,14 @@ SETTING = "affinity_domain.code_sets"
 FORM = "`radgate config codes` prints a file with everything explained"
 SYSTEMS: Mapping[str, str] = {"DCM": DCM, "SCT": SNOMED_CT, "LOINC": LOINC, "CONFIDENTIALITY": CONFIDENTIALITY}
 FORMAT = "format"  # a manifest's is the Framework's; a domain's list of them is only checked to have it
+ATTRIBUTES: Mapping[CodeSet, str] = {
+    CodeSet.CLASS: "classCode",
+    CodeSet.TYPE: "typeCode",
+    CodeSet.FACILITY: "healthcareFacilityTypeCode",
+    CodeSet.PRACTICE_SETTING: "practiceSettingCode",
+    CodeSet.CONFIDENTIALITY: "confidentialityCode",
+    CodeSet.CONTENT_TYPE: "contentTypeCode",
+}
 _KEYS = frozenset({"language_code", "accession_authority", "order_authority", "systems", "codes", "default", "map"})
 _CONDITIONS = ("modality", "procedure", "body_part", "institution")
 _DESIGNATOR = re.compile(r"[A-Za-z0-9_:.-]{1,64}")  # as DICOM names systems without an OID: 99LOCAL
@@ -116,7 +125,7 @@ class _Reading:
         self._read_systems()
         for name, listed in self._each("codes", [*CodeSet, FORMAT]):
             self._sets[name] = dict(self._listed(f"codes.{name}", listed))
-        self._check_format()
+        listed_formats = self._check_format()
         defaults = dict(DEFAULTS)
         for attribute in CodeSet:
             if attribute in self._sets and attribute is not CodeSet.EVENT:
@@ -139,6 +148,7 @@ class _Reading:
             body_parts=self._body_parts(),
             defaults=defaults,
             rows=rows,
+            listed=self._listed_attributes(listed_formats),
         )
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -193,13 +203,29 @@ class _Reading:
         except ValueError:
             return None
 
-    def _check_format(self) -> None:
+    def _check_format(self) -> dict[tuple[str, str], Code] | None:
+        """The domain's list of formats, which is only looked at; None: it has none."""
         listed = self._sets.pop(FORMAT, None)
         if listed is not None and (MANIFEST_FORMAT.value, MANIFEST_FORMAT.system) not in listed:
             self._wrong(
                 "codes.format", "has not the format of an imaging manifest, which is what we publish",
                 f'Add ["{MANIFEST_FORMAT.value}", "{MANIFEST_FORMAT.system}", "{MANIFEST_FORMAT.display}"]',
             )  # fmt: skip
+        return listed
+
+    def _listed_attributes(self, formats: dict[tuple[str, str], Code] | None) -> ListedCodes:
+        """By attribute, what others may submit: eventCodeList has modalities, regions and what else the domain lists."""
+        found = {attribute: frozenset(self._sets[of]) for of, attribute in ATTRIBUTES.items() if of in self._sets}
+        if formats is not None:
+            found["formatCode"] = frozenset(formats)
+        if CodeSet.EVENT in self._sets or CodeSet.REGION in self._sets:
+            regions = self._sets.get(CodeSet.REGION) or [
+                (each.value, each.system) for each in ANATOMIC_REGIONS.values()
+            ]
+            found["eventCodeList"] = frozenset(
+                [*self._sets.get(CodeSet.EVENT, ()), *((value, DCM) for value in self._modalities()), *regions]
+            )
+        return found
 
     def _named(self, key: str, attribute: CodeSet, named: Any) -> tuple[Code, ...]:
         """The codes that a default or a row names, by value, or `value^system` where two systems share it."""

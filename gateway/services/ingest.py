@@ -24,6 +24,7 @@ from gateway.services.inform import keep_link
 from gateway.services.lookup import ask_whose
 from gateway.services.reconcile import Unsettled, settle
 from gateway.services.supersede import Chain, Changed, chain_of, withdraw
+from gateway.services.vet import Vet
 from profiles.errors import AccessDenied, MalformedMessage, RuleViolation, UnknownPatient
 from profiles.findings import Decoded, Finding, Severity, errors_of
 from profiles.model.codes import KOS_SOP_CLASS
@@ -116,11 +117,14 @@ class Ingest:
         clock: Clock,
         peers: Sequence[Peer] = (),
         elsewhere: Elsewhere | None = None,
+        vet: Vet | None = None,
     ) -> None:
         """`peers` are those who may be asked who a patient is, or want to be told.
 
-        `elsewhere`: another house has the registry of what our repository keeps; None: it is ours.
+        `elsewhere`: another house has the registry of what our repository keeps; None: it is ours. `vet` looks at codes;
+        None: nobody does.
         """
+        self._vet = vet
         self._elsewhere = elsewhere
         self._peers = peers
         self._asks = any(ITI_45.id in peer.endpoints for peer in peers)
@@ -154,13 +158,14 @@ class Ingest:
         studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
         exchange.learned.patients = (submission.submission_set.patient_id,)
         exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
+        warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         if door is Door.REPOSITORY:
             work = await exchange.begin()
             await known_in_domain(work, self._house, submission.submission_set.patient_id)
             await self._register(work, submission, kept, exchange.now)
             exchange.learned.text = _registered_text(submission, studies)
-            return ()
-        return await self._receive(submission, kept, studies, exchange)
+            return warnings
+        return (*warnings, *await self._receive(submission, kept, studies, exchange))
 
     async def register(self, submission: Submission, exchange: Exchange) -> tuple[Finding, ...]:
         """Register metadata whose documents are elsewhere (ITI-42).
@@ -170,11 +175,12 @@ class Ingest:
         under_its_own_name(submission, exchange)
         submission = with_uuids(first_versions(submission), self._clock)
         exchange.learned.patients = (submission.submission_set.patient_id,)
+        warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         work = await exchange.begin()
         await known_in_domain(work, self._house, submission.submission_set.patient_id)
         await work.registry.put(submission, exchange.now)
         exchange.learned.text = _registered_text(submission, ())
-        return ()
+        return warnings
 
     async def _register_elsewhere(
         self, elsewhere: Elsewhere, submission: Submission, kept: list[_Kept], exchange: Exchange

@@ -16,7 +16,9 @@ from gateway.ports.registry import RegistryObject
 from gateway.ports.store import Work
 from gateway.services.exchange import Exchange
 from gateway.services.ingest import known_in_domain, with_uuids
+from gateway.services.vet import Vet
 from profiles.errors import RuleViolation
+from profiles.findings import Finding
 from profiles.model.document import (
     Association,
     AssociationType,
@@ -89,13 +91,14 @@ class _Version:
 class Update:
     """Changes to the registry."""
 
-    def __init__(self, *, house: House, clock: Clock) -> None:
-        """Stand on the ports; the unit of work is the turn's."""
+    def __init__(self, *, house: House, clock: Clock, vet: Vet | None = None) -> None:
+        """Stand on the ports; the unit of work is the turn's. `vet` looks at codes; None: nobody does."""
+        self._vet = vet
         self._house = house
         self._clock = clock
 
-    async def update(self, submission: Submission, exchange: Exchange, rules: Rules) -> None:
-        """Do all that the update asks for.
+    async def update(self, submission: Submission, exchange: Exchange, rules: Rules) -> tuple[Finding, ...]:
+        """Do all that the update asks for; answers the warnings to send along.
 
         Raises:
             UnknownPatient: Nobody has the submission set's patient id (XDSUnknownPatientId).
@@ -108,6 +111,7 @@ class Update:
         operations, findings = read_operations(submission, rules.operations)
         if findings:
             raise RuleViolation(findings[0].text, code=findings[0].code, findings=findings)
+        warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         work = await exchange.begin()
         await known_in_domain(work, self._house, patient)
         versions = [await self._version(work, each, rules) for each in operations if isinstance(each, NewVersion)]
@@ -133,6 +137,7 @@ class Update:
             f"Updated: {len(versions)} new versions, {len(changes)} changes of status,"
             f" {len(operations) - len(versions) - len(changes)} new associations"
         )
+        return warnings
 
     # --- new versions ------------------------------------------------------------------------------------------------
 

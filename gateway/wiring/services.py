@@ -37,6 +37,7 @@ from gateway.services.stored_query import StoredQueries
 from gateway.services.synchronise import Synchronise
 from gateway.services.transfer import Transfer
 from gateway.services.update import Update
+from gateway.services.vet import Vet, Vetting
 from gateway.services.viewing import Viewing
 from gateway.settings import RuleSection, Settings
 from gateway.wiring.adapters import Adapters
@@ -143,10 +144,12 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         house=house, store=store, objects=objects, peers=peers, directory=directory, discover=discover, compute=compute,
         clock=clock,
     )  # fmt: skip
-    update, removal = Update(house=house, clock=clock), Removal(house=house, compute=compute)
+    vet = Vet(vetting=Vetting(settings.affinity_domain.check_codes), codes=codes.current, compute=compute)
+    update, removal = Update(house=house, clock=clock, vet=vet), Removal(house=house, compute=compute)
     return Services(
         ingest=Ingest(
-            house=house, objects=objects, compute=compute, clock=clock, peers=directory.all(), elsewhere=elsewhere
+            house=house, objects=objects, compute=compute, clock=clock, peers=directory.all(), elsewhere=elsewhere,
+            vet=vet,
         ),
         push=Push(house=house, store=store, archive=archive, clock=clock, peers=directory.all()),
         retrieve=Retrieve(

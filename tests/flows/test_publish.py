@@ -20,16 +20,18 @@ from profiles.pix.iti8 import FeedEvent
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.retrieve import DocumentRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
-from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xds.iti43 import ITI_43, ResponseStatus, RetrieveDocumentSetRequest
 from tests.support.house import command
 from tests.support.ports import free_port
 from tests.support.scenario import (
     DOMAIN_ID,
+    REPOSITORY,
     SOMEBODY_ELSE,
     ZEBEDIAH,
     SampleStudy,
     World,
     message_of,
+    offer_of,
     read_soap,
     world,
     write_study,
@@ -98,6 +100,25 @@ async def test_a_study_without_a_code_is_held_and_published_after_a_person_added
         await here.valley.rests("done", kind="store")
         (entry,) = await registered(here)
         assert entry.type_code.value == "24627-2"
+
+
+@pytest.mark.parametrize(
+    ("check", "complaints", "kept"),
+    [("refuse", ("XDSRepositoryMetadataError",), 0), ("warn", ("XDSRepositoryMetadataError",), 1), ("off", (), 1)],
+)
+async def test_others_codes_are_refused_told_or_left_alone_as_the_house_is_set(
+    tmp_path: Path, check: str, complaints: tuple[str, ...], kept: int
+) -> None:
+    (tmp_path / "codes.toml").write_text(NO_DEFAULT, encoding="utf-8")  # its types are not those of the manifest
+    domain = {"code_sets": tmp_path / "codes.toml", "check_codes": check}
+    async with world(tmp_path, affinity_domain=domain) as here:
+        assert (await here.valley.tell(ZEBEDIAH)).accepted
+        offer = offer_of(write_study(tmp_path / "study", series=1, instances=1), patient_id=DOMAIN_ID)
+        answer = await (await here.valley.provide(offer, door=REPOSITORY)).registered()
+        assert tuple(each.code for each in answer.errors) == complaints
+        assert (answer.status is ResponseStatus.SUCCESS) == bool(kept)
+        assert all("typeCode" in each.context for each in answer.errors)
+        assert len(await registered(here)) == kept
 
 
 async def test_a_study_that_is_released_too_early_is_held_again(tmp_path: Path) -> None:

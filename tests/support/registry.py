@@ -21,6 +21,7 @@ from gateway.services.remove import Removal
 from gateway.services.retrieve import Retrieve
 from gateway.services.stored_query import StoredQueries
 from gateway.services.update import Update
+from gateway.services.vet import Vet
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content
 from profiles.model.document import Association, DocumentEntry, Folder, Submission
@@ -49,7 +50,7 @@ class InlineCompute:
 class RegistryHouse:
     """The two actors behind one turn, over `store`; JAN and KIM are known."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, vet: Vet | None = None) -> None:
         self.memory = MemoryStore()
         self.store: Store = store or self.memory
         self.clock = FixedClock()
@@ -60,11 +61,11 @@ class RegistryHouse:
         compute = InlineCompute()
         reading = Reading(authority=HOUSE.patient_authority, zone=HOUSE.zone, system=HOUSE.name)
         archive = MemoryArchive(clock=self.clock, reading=reading)
-        ingest = Ingest(house=HOUSE, objects=MemoryObjects(), compute=compute, clock=self.clock)
+        ingest = Ingest(house=HOUSE, objects=MemoryObjects(), compute=compute, clock=self.clock, vet=vet)
         queries = StoredQueries(house=HOUSE, store=self.store, limit=1000)
         self.turns = Turn(house=HOUSE, store=self.store, clock=self.clock, policy=TablePolicy(anonymous_loopback=True))
         removal = Removal(house=HOUSE, compute=compute)
-        update = Update(house=HOUSE, clock=self.clock)
+        update = Update(house=HOUSE, clock=self.clock, vet=vet)
         retrieve = Retrieve(house=HOUSE, store=self.store, archive=archive)
         self.play(DocumentRegistry(ingest=ingest, queries=queries, update=update, removal=removal))
         self.play(DocumentRepository(ingest=ingest, retrieve=retrieve, removal=removal))

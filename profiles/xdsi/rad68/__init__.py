@@ -3,6 +3,7 @@
 Source: RAD TF-2 4.68.
 """
 
+from profiles.xdsi.rad68.listed_codes import ListedCodes, codes_outside
 from profiles.xdsi.rad68.manifest_entry import (
     contradictions,
     entry_for,
@@ -38,12 +39,14 @@ __all__ = [
     "REQUIRED",
     "CodeRow",
     "CodeSet",
+    "ListedCodes",
     "ProvideAndRegisterRequest",
     "RegistryError",
     "RegistryResponse",
     "ResponseStatus",
     "SiteCodes",
     "chosen_codes",
+    "codes_outside",
     "contradictions",
     "entry_for",
     "is_imaging",

@@ -18,6 +18,7 @@ from profiles.model.codes import CONFIDENTIALITY, DCM, LOINC, SNOMED_CT, Code
 from profiles.model.identifiers import Oid
 from profiles.model.imaging import Manifest, Series, Study
 from profiles.model.modalities import MODALITY_OF_SOP_CLASS
+from profiles.xdsi.rad68.listed_codes import ListedCodes
 
 ACQUISITION_MODALITIES: Mapping[str, str] = {
     # DICOM PS3.16 CID 29
@@ -198,7 +199,8 @@ class SiteCodes:
     """What an affinity domain and a site decide and no manifest can tell.
 
     `modalities` are the event codes that the domain has for modalities, with its words; `body_parts` the regions that need
-    no row. `accession_authority` and `order_authority` are for numbers that do not say who gave them.
+    no row; `listed` the codes that attributes may have, where the domain says so. `accession_authority` and
+    `order_authority` are for numbers that do not say who gave them.
     """
 
     language_code: str = "en-US"
@@ -208,6 +210,7 @@ class SiteCodes:
     body_parts: Mapping[str, Code] = field(default_factory=lambda: ANATOMIC_REGIONS)
     defaults: Mapping[CodeSet, tuple[Code, ...]] = field(default_factory=lambda: DEFAULTS)
     rows: tuple[CodeRow, ...] = ()
+    listed: ListedCodes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from gateway.adapters.code_sets import CodeSets, site_codes
 from gateway.settings import SettingsError
 from gateway.settings_file import annotated_codes
 from profiles.errors import UnmappedCode
-from profiles.model.codes import CONFIDENTIALITY, LOINC, Code
+from profiles.model.codes import CONFIDENTIALITY, DCM, LOINC, SNOMED_CT, Code
 from profiles.model.identifiers import Oid
 from profiles.xdsi.rad68 import ACQUISITION_MODALITIES, ANATOMIC_REGIONS, DEFAULTS, CodeRow, CodeSet, SiteCodes
 
@@ -150,3 +150,25 @@ def test_a_file_that_was_changed_for_the_worse_stops_what_is_published_and_says_
     path.unlink()
     with pytest.raises(UnmappedCode, match="cannot be read"):
         sets.current()
+
+
+def test_what_the_domain_lists_is_what_attributes_may_have(tmp_path: Path) -> None:
+    listed = site_codes(written(tmp_path, FILE), OWN).listed
+    assert listed["classCode"] == {("IMG", "1.2.3.99")}
+    assert listed["typeCode"] == {("24627-2", LOINC), ("X", "1.2.3.99"), ("X", "1.2.3.98")}
+    assert {("CT", DCM), ("K", "1.2.3.99"), ("816094009", SNOMED_CT)} == set(listed["eventCodeList"])
+    assert listed.keys() == {"classCode", "typeCode", "eventCodeList"}
+
+
+def test_regions_of_the_domain_leave_every_modality(tmp_path: Path) -> None:
+    only = '[codes]\nregion = [["816094009", "SCT", "Thorax"]]\n[default]\nregion = ""\n'
+    listed = site_codes(written(tmp_path, only), OWN).listed
+    assert set(listed) == {"eventCodeList"}
+    assert {(value, DCM) for value in ACQUISITION_MODALITIES} < set(listed["eventCodeList"])
+    assert len(listed["eventCodeList"]) == len(ACQUISITION_MODALITIES) + 1
+
+
+def test_a_list_of_formats_says_what_others_may_submit(tmp_path: Path) -> None:
+    formats = '[codes]\nformat = [["1.2.840.10008.5.1.4.1.1.88.59", "1.2.840.10008.2.6.1", "Manifest"]]\n'
+    listed = site_codes(written(tmp_path, formats), OWN).listed
+    assert listed == {"formatCode": {("1.2.840.10008.5.1.4.1.1.88.59", "1.2.840.10008.2.6.1")}}
