@@ -126,6 +126,7 @@ async def running(
             documents=services.documents, administer=services.administer,
             directory=adapters.directory, audit=adapters.trail.archive(adapters.store), clock=adapters.clock,
             addresses=lambda: addresses, per_minute=settings.publish.per_minute,
+            synchronise=services.synchronise,
         )  # fmt: skip
         async with (
             _audited(settings, house, adapters),

@@ -110,15 +110,18 @@ class DicomwebArchive:
         """Lay nothing over the study's heads any more."""
         await self._overlays.clear(study_instance_uid)
 
-    async def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
-        """Every instance that the archive has, study after study, as it tells of them.
+    async def index(
+        self, known: Callable[[Glimpse], Awaitable[bool]], *, study: str = "", patient: str = ""
+    ) -> AsyncIterator[ArrivedInstance]:
+        """Every instance that the archive has, study after study, as it tells of them; or of one study, or patient id.
 
         A study that is `known` as it is listed is passed over, and so is one that vanishes meanwhile; an instance without
         UIDs is not one.
         """
+        of = {name: value for name, value in (("StudyInstanceUID", study), ("PatientID", patient)) if value}
         offset = 0
         while True:
-            page = await self._client.studies(offset)
+            page = await self._client.studies(offset, of)
             updates = await self._client.updates([uid for each in page if (uid := first_value(each, "0020000D"))])
             for each in page:
                 updated = updates.get(first_value(each, "0020000D"), "")

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -149,10 +150,14 @@ class DicomwebClient:
 
         return await _twice(asked)
 
-    async def studies(self, offset: int) -> list[dict[str, Any]]:
-        """A page of all studies, of at most `PAGE`, with what `glimpse_of` reads as far as the archive tells it."""
+    async def studies(self, offset: int, of: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """A page of all studies, of at most `PAGE`, with what `glimpse_of` reads as far as the archive tells it.
+
+        `of` are conditions by keyword, such as PatientID.
+        """
+        conditions = "".join(f"&{keyword}={quote(value, safe='')}" for keyword, value in (of or {}).items())
         fields = "".join(f"&includefield={tag}" for tag in GLIMPSED)
-        return await self._json(f"{self.base}/studies?limit={PAGE}&offset={offset}{fields}") or []
+        return await self._json(f"{self.base}/studies?limit={PAGE}&offset={offset}{conditions}{fields}") or []
 
     async def updates(self, studies: Sequence[str]) -> Mapping[str, str]:
         """When these were written to last, by Study Instance UID, as its own interface says; none: it has none."""

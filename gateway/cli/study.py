@@ -9,7 +9,7 @@ from gateway.cli import asking, saying
 from gateway.cli.exchange import changed, show_exchange
 from gateway.cli.options import ConfigOption, DataOption, JsonOption, LimitOption, StudyArgument, WaitOption
 
-study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, show, share, fetch from elsewhere.")
+study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, show, look, share, fetch.")
 
 
 @study_cli.command(
@@ -138,6 +138,27 @@ def _resume(house: asking.Running, wait: bool, as_json: bool) -> None:
         return
     job = house.watch(listed[0]["id"], as_json) if wait else house.ask("GET", path)
     show_exchange(job, as_json)
+
+
+@study_cli.command(
+    "look",
+    epilog=saying.examples("radgate study look --study 1.2.3", "radgate study look --patient V123"),
+)
+def study_look(
+    study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",
+    patient: Annotated[str, typer.Option(help="Patient id, as the archive has it.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at a study or a patient of the archive now, and publish what is new, instead of waiting for the next walk."""
+    if bool(study) == bool(patient):
+        saying.fail(saying.Exit.USAGE, "Say which: --study or --patient.")
+    told = asking.Running(config, data).ask("POST", "/look", {"study": study, "patient": patient})
+    if not as_json:
+        saying.output.print(told["found"])
+        return
+    saying.show(told, as_json, saying.table_of("found"))
 
 
 @study_cli.command(

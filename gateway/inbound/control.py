@@ -32,8 +32,9 @@ from gateway.services.documents import DocumentOptions, Documents
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.rules import action_for
+from gateway.services.synchronise import Synchronise
 from profiles.atna import audit_log_used
-from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
+from profiles.errors import ExchangeError, MalformedMessage, RuleViolation, UnknownDocument
 from profiles.model.codes import Code
 from profiles.model.content import Content
 from profiles.model.document import AssociationType, DocumentEntry
@@ -92,8 +93,14 @@ class Control:
         clock: Clock,
         addresses: Callable[[], dict[str, str]],
         per_minute: int,
+        synchronise: Synchronise | None,
     ) -> None:
-        """`addresses` are those that the house listens on, by name; `per_minute` is a back-fill's rate that names none."""
+        """Stand on the services.
+
+        `addresses` are those that the house listens on, by name; `per_minute` is a back-fill's rate that names none;
+        `synchronise` is None where the archive is the house's own.
+        """
+        self._synchronise = synchronise
         self._house = house
         self._store = store
         self._operations = operations
@@ -124,6 +131,7 @@ class Control:
                 web.get("/studies/{uid}", self._study),
                 web.post("/studies/{uid}/share", self._share),
                 web.post("/publish", self._publish),
+                web.post("/look", self._look),
                 web.post("/collect", self._collect),
                 web.get("/patients", self._patients),
                 web.get("/documents", self._document_find),
@@ -311,8 +319,8 @@ class Control:
     async def _document_update(self, request: web.Request) -> web.Response:
         query = request.query
         updated = await self._administer.update(
-            request.match_info["unique_id"], _changes(query, query.getall("confidentiality", [])), query.get("person") or "command line",
-            at=query.get("at", ""), by=query.get("by", ""),
+            request.match_info["unique_id"], _changes(query, query.getall("confidentiality", [])),
+            query.get("person") or "command line", at=query.get("at", ""), by=query.get("by", ""),
         )  # fmt: skip
         return _reply([entry_json(each) | {"version": each.version} for each in updated])
 
@@ -407,6 +415,18 @@ class Control:
             per_minute=int(body.get("per_minute") or self._per_minute),
         )  # fmt: skip
         return _reply(job_json(await self._operations.publish(asked, _person(body))))
+
+    async def _look(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        study, patient = str(body.get("study", "")), str(body.get("patient", ""))
+        if self._synchronise is None:
+            raise RuleViolation(
+                "the archive is this house's own", cure="Nobody else fills it: there is nothing to look at"
+            )
+        if bool(study) == bool(patient):
+            raise MalformedMessage("name a study or a patient", cure="Say --study or --patient")
+        found = await self._synchronise.look(_person(body), study=study, patient=patient)
+        return _reply({"study_instance_uid": study, "patient_id": patient, "found": found})
 
     async def _collect(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -27,10 +27,11 @@ from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance, Glimpse, Origin
+from gateway.services.errand import errand
 from gateway.services.lookup import ask_whose
 from gateway.services.reconcile import Unsettled, settle, whoever_is
 from gateway.services.rules import When, happened
-from profiles.errors import IdentityConflict, PeerProtocolError
+from profiles.errors import Busy, IdentityConflict, PeerProtocolError
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
 
@@ -46,8 +47,13 @@ MANY, SHARE = 20, 0.1  # more studies than both gone at once are a wrong address
 class Indexable(Protocol):
     """An archive that others fill too."""
 
-    def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
-        """Every instance that the archive has, study after study, but for studies that are `known` as it lists them."""
+    def index(
+        self, known: Callable[[Glimpse], Awaitable[bool]], *, study: str = "", patient: str = ""
+    ) -> AsyncIterator[ArrivedInstance]:
+        """Every instance that the archive has, study after study, but for studies that are `known` as it lists them.
+
+        `study` is a Study Instance UID, `patient` an id: only what there is of it.
+        """
         ...
 
     async def bare(self, study_instance_uid: str) -> None:
@@ -100,8 +106,9 @@ class _Reading:
 class _Walk:
     """One way through the archive, and what was found on it."""
 
-    job: ExchangeJob
+    job_id: str
     first: bool
+    looked: bool = False  # only one study or patient: what is not seen is not missing
     seen: set[int] = field(default_factory=set)  # hashes of Study Instance UIDs: a tenth of what the UIDs take
     reading: dict[str, _Reading] = field(default_factory=dict)  # by study; the one that is read, and the next one
     told_first: dict[str, str] = field(
@@ -181,9 +188,49 @@ class Synchronise:
             PeerError: As the archive answered; or so much is gone that a person is to look at it first.
         """
         async with self._store.view() as work:
-            walk = _Walk(job=job, first=not await _done(work))
+            walk = _Walk(job_id=job.id, first=not await _done(work))
+        await self._read_all(walk)
+        for uid in walk.fewer:
+            await self._compare(walk, uid)
+        if not walk.first:
+            for uid in await self._missing(walk, job.payload.get("gone")):
+                await self._compare(walk, uid)
+        await self._end(walk)
+
+    async def look(self, person: str, *, study: str = "", patient: str = "") -> str:
+        """Look at one study or one patient id of the archive now, as the next walk would; answers what was found.
+
+        Who fills the archive may call for it, so that nobody waits for the next walk.
+
+        Args:
+            person: Who asks.
+            study: A Study Instance UID.
+            patient: A patient id as the archive has it.
+
+        Raises:
+            Busy: The first walk has not come to its end: what it finds is for a back-fill.
+            PeerError: As the archive answered.
+        """
+        async with errand(
+            self._store, self._clock, self._house, person=person, text="The archive looked at", study_instance_uid=study
+        ) as doing:
+            async with self._store.view() as work:
+                if not await _done(work):
+                    raise Busy(
+                        "the archive is being walked through for the first time", cure="Wait until that has ended"
+                    )
+                there = await work.studies.get(study) if study else None
+            walk = _Walk(job_id=doing.exchange_id, first=False, looked=True)
+            await self._read_all(walk, study=study, patient=patient)
+            if there is not None and hash(study) not in walk.seen:
+                walk.fewer.append(study)
+            for uid in walk.fewer:
+                await self._compare(walk, uid)
+            return walk.text
+
+    async def _read_all(self, walk: _Walk, *, study: str = "", patient: str = "") -> None:
         gathered: list[ArrivedInstance] = []
-        async for arrived in self._archive.index(partial(self._known, walk)):
+        async for arrived in self._archive.index(partial(self._known, walk), study=study, patient=patient):
             if not arrived.study.patient.identifiers:
                 walk.nameless.add(arrived.study.study_instance_uid)
                 continue
@@ -197,27 +244,21 @@ class Synchronise:
         if gathered:
             await self._add(walk, gathered, whole=True)
         await self._remember(walk)
-        for uid in walk.fewer:
-            await self._compare(walk, uid)
-        if not walk.first:
-            for uid in await self._missing(walk):
-                await self._compare(walk, uid)
-        await self._end(walk)
 
     async def _end(self, walk: _Walk) -> None:
         self.notice = ""
-        now, job = self._clock.now(), walk.job
+        now = self._clock.now()
         async with self._store.unit() as work:
-            await work.ledger.advance(job.id, Event.COMPLETE, now, payload={"instances": walk.instances})
+            await work.ledger.advance(walk.job_id, Event.COMPLETE, now, payload={"instances": walk.instances})
             await work.ledger.note(
                 Step(
-                    exchange_id=job.id, at=now, transaction="archive", direction=Direction.HERE,
+                    exchange_id=walk.job_id, at=now, transaction="archive", direction=Direction.HERE,
                     outcome=StepOutcome.SUCCESS, text=walk.text,
                 )
             )  # fmt: skip
             if walk.first:
                 await self._walked(work)
-            await work.ledger.advance(job.id, Event.ANNOUNCED, now)
+            await work.ledger.advance(walk.job_id, Event.ANNOUNCED, now)
             await self._open(work, self._again)
 
     async def _known(self, walk: _Walk, glimpse: Glimpse) -> bool:
@@ -292,7 +333,8 @@ class Synchronise:
                     await self._tell(work, walk, other, When.CHANGED)
             if whole and self._holds:
                 await self._hold(work, uid, named, again=reading.moved)
-            await work.ledger.advance(walk.job.id, Event.PROGRESS, now)
+            if not walk.looked:
+                await work.ledger.advance(walk.job_id, Event.PROGRESS, now)
 
     async def _patient(
         self, work: Work, named: Patient, record: StudyRecord | None, reading: _Reading
@@ -354,8 +396,8 @@ class Synchronise:
 
     # --- what is gone -------------------------------------------------------------------------------------------------
 
-    async def _missing(self, walk: _Walk) -> list[str]:
-        """Studies of the index that were not seen.
+    async def _missing(self, walk: _Walk, confirmed: object) -> list[str]:
+        """Studies of the index that were not seen; so many that a person has `confirmed` are not too many.
 
         Raises:
             PeerProtocolError: They are so many that a person is to look first.
@@ -373,11 +415,10 @@ class Synchronise:
                 break
             criteria = replace(criteria, after=page.records[-1].page_key(criteria.order))
         many = len(missing) > MANY and len(missing) > SHARE * count
-        confirmed = walk.job.payload.get("gone")
         if many and not (isinstance(confirmed, int) and len(missing) <= confirmed):
             async with self._store.unit() as work:
                 await work.ledger.advance(
-                    walk.job.id, Event.PROGRESS, self._clock.now(), payload={"gone": len(missing)}
+                    walk.job_id, Event.PROGRESS, self._clock.now(), payload={"gone": len(missing)}
                 )
             raise PeerProtocolError(
                 f"the archive does not have {len(missing)} of {count} studies any more; nothing was changed",

@@ -20,6 +20,7 @@ from gateway.services.follow import Follow
 from gateway.services.operations import Operations
 from gateway.services.search import Search
 from gateway.services.synchronise import Synchronise
+from profiles.errors import Busy
 from profiles.model.codes import Code
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier
 from profiles.model.imaging import Study
@@ -73,10 +74,13 @@ class Foreign:
     async def bare(self, study_instance_uid: str) -> None:
         self.bared.append(study_instance_uid)
 
-    async def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+    async def index(
+        self, known: Callable[[Glimpse], Awaitable[bool]], *, study: str = "", patient: str = ""
+    ) -> AsyncIterator[ArrivedInstance]:
         for each in self.studies:
             uid = str(each.study_instance_uid)
-            if uid in self.shy:
+            ids = [one.value for one in each.patient.identifiers]
+            if uid in self.shy or study not in ("", uid) or (patient and patient not in ids):
                 continue
             said = f"{each.description} {each.accession_numbers} {each.started}"
             glimpse = Glimpse(
@@ -540,7 +544,9 @@ async def test_an_archive_in_the_middle_of_moving_a_study_is_looked_at_again() -
     halves = (part(other, one), part(before.patient, two))
 
     class Halfway(Foreign):
-        async def index(self, known: Callable[[Glimpse], Awaitable[bool]]) -> AsyncIterator[ArrivedInstance]:
+        async def index(
+            self, known: Callable[[Glimpse], Awaitable[bool]], *, study: str = "", patient: str = ""
+        ) -> AsyncIterator[ArrivedInstance]:
             listed = Glimpse(study_instance_uid="1.2.50.1", patient=other, instances=2)
             if not await known(listed):
                 for half in halves:
@@ -568,3 +574,37 @@ async def test_a_study_that_a_merge_has_given_to_another_stays_theirs_when_its_d
     found = await shown(here)
     assert (found.patient.identifiers[0], found.description) == (survivor.identifiers[0], "Hand")
     assert here.archive.bared == []
+
+
+# --- looked at when somebody says so ----------------------------------------------------------------------------------
+
+
+async def test_a_study_or_a_patient_is_looked_at_at_once_and_nothing_else() -> None:
+    here = await walked()
+    other = replace(held("1.2.50.3", OWN), patient=patient(PatientIdentifier(value="P2", authority=OWN), family="Roe"))
+    here.archive.studies = (held("1.2.50.1", OWN), held("1.2.50.2", OWN), other)
+    told = await here.synchronise.look("ann", study="1.2.50.1")
+    assert told == "1 studies seen, 2 instances read, 1 studies changed, 0 gone"
+    assert await here.told() == [("1.2.50.1", "study.available")]
+    await here.synchronise.look("ann", patient="P2")
+    assert here.archive.read == ["1.2.50.1", "1.2.50.3"]
+    assert [each.state for each in await jobs(here.store)] == [State.READY, State.DONE]
+
+
+async def test_a_deleted_study_that_is_looked_at_is_gone_and_no_other_one() -> None:
+    here = await walked(held("1.2.50.1", OWN), held("1.2.50.2", OWN))
+    here.archive.studies = ()
+    await here.synchronise.look("ann", study="1.2.50.1")
+    assert await here.status("1.2.50.1") is StudyStatus.CANCELLED
+    assert await here.status("1.2.50.2") is StudyStatus.AVAILABLE
+    async with here.store.view() as work:
+        (looked,) = await work.ledger.list(kinds=frozenset({Kind.ASK}))
+    assert (looked.state, looked.study_instance_uid) == (State.DONE, "1.2.50.1")
+
+
+async def test_nothing_is_looked_at_before_the_first_walk_has_ended() -> None:
+    here = Walked(held("1.2.50.1", OWN))
+    await here.synchronise.begin()
+    with pytest.raises(Busy):
+        await here.synchronise.look("ann", study="1.2.50.1")
+    assert here.archive.read == []
