@@ -8,7 +8,13 @@ because they can read that file. What a newcomer gets wrong: modules that take l
 imported where they are used, so that a question costs little more than Python.
 """
 
+import sys
+from collections.abc import Sequence
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from gateway.cli.audit import audit_cli
 from gateway.cli.config import config_cli
@@ -16,7 +22,7 @@ from gateway.cli.document import document_cli
 from gateway.cli.exchange import exchange_cli
 from gateway.cli.house import house_cli
 from gateway.cli.people import patient_cli, peer_cli
-from gateway.cli.saying import Exit, examples, paragraphs
+from gateway.cli.saying import Exit, Refusal, examples, paragraphs
 from gateway.cli.study import study_cli
 
 __all__ = ["Exit", "cli", "main"]
@@ -26,7 +32,33 @@ EXIT_CODES = (
     "3 the settings cannot be used; 4 no house is running on this data folder; 5 a check found something."
 )
 
+JSON = "--json"
+
+
+class CommandLine(TyperGroup):
+    """All commands, and the one place where a refusal is told: to people, or with `--json` to programs."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *more: Any, **options: Any) -> Any:
+        """Run one command to its end."""
+        for_programs = JSON in (sys.argv[1:] if args is None else args)
+        try:
+            if not for_programs:
+                return super().main(args, prog_name, *more, **options)
+            code = super().main(args, prog_name, *more, **options | {"standalone_mode": False})
+        except Refusal as refusal:
+            (refusal.tell_programs if for_programs else refusal.tell)()
+            code = refusal.code
+        except TyperException as wrong:  # the command was written wrongly: there is no other left here
+            Refusal(Exit.USAGE, wrong.format_message(), "`--help` explains each command").tell_programs()
+            code = Exit.USAGE
+        except typer.Abort:
+            Refusal(Exit.REFUSED, "It was broken off.").tell_programs()
+            code = Exit.REFUSED
+        sys.exit(code or Exit.DONE)
+
+
 cli = typer.Typer(
+    cls=CommandLine,
     no_args_is_help=True,
     add_completion=False,
     help="Imaging-exchange gateway: XDS-I.b, FHIR, HL7 v2, DICOMweb and ATNA around one archive.",
@@ -36,7 +68,7 @@ cli = typer.Typer(
             "radgate exchange list --state held  # what waits for a person",
             "radgate audit list --study UID  # the story of a study",
         ),
-        "Every command takes --help, and --json for programs.",
+        "Every command takes --help, and --json for programs, which are told of refusals in JSON too.",
         EXIT_CODES,
     ),
     pretty_exceptions_enable=False,  # a traceback with values in it may name a patient

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -68,20 +67,43 @@ def say(*parts: object) -> None:
     output.print(Text(" ".join(plain(part) for part in parts)), highlight=False)
 
 
+class Refusal(Exception):
+    """A command ends with this code, and why; whoever runs the command line tells it."""
+
+    def __init__(self, code: Exit, text: str, cure: str = "", problems: "tuple[Problem, ...]" = ()) -> None:
+        """`problems` are those of the settings, each told by itself."""
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.cure = cure
+        self.problems = problems
+
+    def tell(self) -> None:
+        """For people, on standard error: the reason, and what helps."""
+        for problem in self.problems:
+            told = Text.assemble((plain(problem.key), "bold"), f": {plain(problem.reason)}. {plain(problem.cure)}.")
+            errors.print(told, soft_wrap=True)
+        if not self.problems:
+            errors.print(Text(plain(self.text), "bold red"))
+            if self.cure:
+                errors.print(Text(plain(self.cure)))
+
+    def tell_programs(self) -> None:
+        """For programs, where they read what goes well too: one object in a line of standard output."""
+        told: dict[str, object] = {"code": int(self.code), "detail": self.text, "cure": self.cure}
+        if self.problems:
+            told["problems"] = [{"key": each.key, "reason": each.reason, "cure": each.cure} for each in self.problems]
+        sys.stdout.write(json.dumps({"error": told}, ensure_ascii=False) + "\n")
+
+
 def fail(code: Exit, text: str, cure: str = "") -> NoReturn:
-    """End with this code; the reason and what helps go to standard error."""
-    errors.print(Text(plain(text), "bold red"))
-    if cure:
-        errors.print(Text(plain(cure)))
-    raise typer.Exit(code)
+    """End with this code, the reason and what helps."""
+    raise Refusal(code, text, cure)
 
 
 def complain(problems: "tuple[Problem, ...]") -> NoReturn:
     """End because of settings, with all that is wrong with them."""
-    for problem in problems:
-        told = Text.assemble((plain(problem.key), "bold"), f": {plain(problem.reason)}. {plain(problem.cure)}.")
-        errors.print(told, soft_wrap=True)
-    raise typer.Exit(Exit.SETTINGS)
+    raise Refusal(Exit.SETTINGS, "The settings cannot be used.", problems=problems)
 
 
 def show(value: object, as_json: bool, table: Table) -> None:

@@ -74,10 +74,11 @@ LEAVES = dict(leaves(typer.main.get_command(cli)))
 
 def test_the_nouns_and_verbs_are_all_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        "serve", "demo", "doctor", "config check", "config codes", "config show", "config init", "exchange list",
+        "serve", "demo", "conformance", "doctor", "config check", "config codes", "config show", "config init",
+        "exchange list",
         "exchange show", "exchange release", "exchange accept", "exchange give-up", "study list", "study show",
-        "study share", "study publish", "study fetch", "document find", "document get", "document submit",
-        "document deprecate", "document remove", "peer list", "peer test",
+        "study share", "study publish", "study fetch", "study look", "document find", "document get", "document submit",
+        "document deprecate", "document remove", "document replace", "document update", "peer list", "peer test",
         "patient list", "audit list", "audit show", "audit verify",
         "audit export",
     }  # fmt: skip
@@ -95,7 +96,7 @@ def test_every_command_and_every_option_is_explained(path: tuple[str, ...]) -> N
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_every_command_speaks_json_and_can_be_told_the_folder(path: tuple[str, ...]) -> None:
     names = {option for parameter in LEAVES[path].params for option in parameter.opts}
-    if path not in (("serve",), ("demo",)):
+    if path not in (("demo",), ("conformance",)):  # they hand their words on
         assert "--json" in names
     assert ("--config" in names) == ("--data" in names)
 
@@ -167,6 +168,31 @@ def test_where_no_house_runs_it_ends_with_4(tmp_path: Path) -> None:
     assert "radgate serve" in told
     (tmp_path / "control.json").write_text('{"address": "http://127.0.0.1:9", "token": "x"}', encoding="utf-8")
     assert "does not answer" in run("peer", "list", "--data", str(tmp_path), code=Exit.NOT_RUNNING)
+
+
+def test_programs_are_told_in_json_how_a_command_failed_and_nothing_else(scene: Scene, tmp_path: Path) -> None:
+    bad = tmp_path / "radgate.toml"
+    bad.write_text("[house]\nnmae = 'x'\n", encoding="utf-8")
+    for words, code, said in (
+        (("exchange", "show", "none", *at(scene)), Exit.REFUSED, "no such exchange"),
+        (("study", "publish", "--all", *at(scene)), Exit.USAGE, "--register"),
+        (("exchange", "list", "--limit", "many"), Exit.USAGE, "--limit"),
+        (("exchange", "lsit"), Exit.USAGE, "lsit"),
+        (("exchange", "give-up", "x"), Exit.USAGE, "--reason"),
+        (("serve", "--config", str(bad)), Exit.SETTINGS, "settings"),
+        (("exchange", "list", "--config", str(bad)), Exit.SETTINGS, "settings"),
+        (("peer", "list", "--data", str(tmp_path)), Exit.NOT_RUNNING, "No house is running"),
+        (("audit", "verify", "--data", str(tmp_path)), Exit.REFUSED, "no audit trail"),
+    ):
+        result = CliRunner().invoke(cli, [*words, "--json"], catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        assert result.stderr == ""
+        error = json.loads(result.stdout)["error"]
+        assert error["code"] == code
+        assert said in error["detail"]
+        if code == Exit.SETTINGS:
+            assert [each["key"] for each in error["problems"]] == ["house.nmae"]
+            assert error["problems"][0]["cure"]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
