@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-
 DEMO = """\
 Three houses start on this machine, each a process of its own, over mutual TLS: Lakeside, an outside hospital; Valley, the
 local gateway; Region, a health information exchange. A study crosses from one to the other, step by step, and every step
@@ -29,8 +28,8 @@ SUITE_EXAMPLES = (
 LIST = "Each case with its actor, its transaction and the sentence that it proves."
 LIST_EXAMPLES = ("radgate conformance list --transaction RAD-69", "radgate conformance list --json")
 RUN = """\
-A verdict is pass, fail, skip (it could not get there), omit (nobody claims it) or error (the tester broke). Every exchange is
-kept as it was on the wire.
+A verdict is pass, fail, skip (it could not get there), omit (nobody claims it) or error (the tester broke). Every exchange
+is kept as it was on the wire.
 
 Ends with 0 if nothing failed, broke or, being claimed, was skipped; else with 1."""
 RUN_EXAMPLES = (
@@ -39,11 +38,11 @@ RUN_EXAMPLES = (
     "radgate conformance run --self --fault partial-as-success  # cases must fail",
 )
 COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
-COVERAGE_EXAMPLES = ("radgate conformance coverage > coverage.md", "radgate conformance coverage --json")
+COVERAGE_EXAMPLES = ("radgate conformance coverage", "radgate conformance coverage --json")
 
 
-def main() -> int:
-    """Read the command line and run."""
+def command_line() -> argparse.ArgumentParser:
+    """Every verb, explained."""
     parser = argparse.ArgumentParser(prog="radgate", description="Proofs by the wire.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     _demo(_verb(verbs, "demo", "the main job with three houses on this machine", DEMO, DEMO_EXAMPLES))
@@ -54,7 +53,12 @@ def main() -> int:
     _verb(suite, "coverage", "each requirement, and what proves it", COVERAGE, COVERAGE_EXAMPLES).add_argument(
         "--json", action="store_true", dest="as_json", help="as JSON"
     )
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Read the command line and run."""
+    asked = command_line().parse_args()
     try:
         return _do(asked)
     except KeyboardInterrupt:

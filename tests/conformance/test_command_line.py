@@ -1,0 +1,23 @@
+"""The proofs explain themselves as the gateway's commands do, and what their help shows can be typed."""
+
+import shlex
+
+import pytest
+
+from conformance.__main__ import command_line
+
+
+@pytest.mark.parametrize("name", ["demo", "conformance", "conformance list", "conformance run", "conformance coverage"])
+def test_every_verb_says_what_it_does_and_shows_what_one_types(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line().parse_args([*name.split(), "--help"])
+    assert ended.value.code == 0
+    usage, _, rest = capsys.readouterr().out.partition("\n\n")
+    assert usage.startswith(f"usage: radgate {name} ")
+    assert rest.partition("\n\n")[0].endswith((".", "with 1."))
+    examples = [line.partition("$ radgate ")[2] for line in rest.splitlines() if "$ radgate " in line]
+    assert examples
+    for line in examples:
+        words = shlex.split(line.partition("  #")[0])
+        assert " ".join(words).startswith(name)
+        command_line().parse_args(words)  # ends the test where it cannot be typed
