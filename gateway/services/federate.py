@@ -4,8 +4,10 @@ All communities are asked at once, each within the same deadline: one that stall
 longer. Of a retrieval the deadline ends with the head of the answer; the bytes behind it may take as long as they move.
 
 Plan, then pour: the heads of all communities are read before the first byte of our own answer, so its status is true.
-Then the communities' parts go out as they come, whole parts in the order of arrival. Each community holds a few chunks
-and waits for its turn, so memory does not depend on sizes.
+Then the communities' parts go out in the order in which they are there. A part that has begun to go out holds up all
+others to its end, so while several communities are under way one is begun only when all of it has come (small ones wait
+in memory, others in a file): a community that stops in the middle of a part delays nobody. The last community's parts go
+straight through. Each community is one part ahead at most, so memory does not depend on sizes.
 
 What a newcomer gets wrong: a community that breaks *after* its head was read breaks our whole answer, and the listener
 cuts the connection. The status that is out already promised its documents, and a cut body cannot be mistaken for a
@@ -15,13 +17,17 @@ Source: ITI TF-2 3.38.4.1.3, 3.39.4.1.3; RAD TF-2 4.75.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.peer import Peer
+from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
@@ -32,21 +38,43 @@ from profiles.transaction import Transaction
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti43 import RetrieveDocumentSetRequest
+from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 
-CHUNKS_AHEAD = 2  # of each community, while another one's part goes out
+HELD_BYTES = 1024 * 1024  # of a part of each community in memory: a CT has half of it
+SPOOLED_BYTES = 256 * 1024 * 1024  # of a part in a file; one that is larger goes out as it comes
 
 T = TypeVar("T")
 Request = TypeVar("Request")
 Retrieved = Poured[RetrieveDocumentSetResponse]
 
 
+class Share(NamedTuple):
+    """What one source is asked for: of a community its gateway, of our own an imaging source or a repository."""
+
+    transaction: Transaction[Any, Retrieved]
+    peer: Peer
+    request: Any
+
+
 class Federate:
     """The other communities, as one."""
 
     def __init__(
-        self, *, house: House, peers: Peers, directory: Directory, discover: Discover, deadline_s: float
+        self,
+        *,
+        house: House,
+        peers: Peers,
+        directory: Directory,
+        discover: Discover,
+        objects: Objects,
+        deadline_s: float,
     ) -> None:
-        """`deadline_s`: how long a community may take to answer, to the head of a retrieval."""
+        """`deadline_s`: how long a community may take to answer, to the head of a retrieval.
+
+        `objects` puts parts aside that come while other communities are under way.
+        """
+        self._objects = objects
         self._discover = discover
         self._house = house
         self._peers = peers
@@ -69,6 +97,10 @@ class Federate:
                 theirs.setdefault(home, []).append(each)
         return ours, theirs
 
+    def known(self, name: str) -> Peer:
+        """A peer by its name."""
+        return self._directory.known(name)
+
     def communities(self, transaction: Transaction[Any, Any]) -> tuple[Peer, ...]:
         """All that can be asked this: those with a home and an address for it, in the order of the settings."""
         return tuple(
@@ -90,6 +122,25 @@ class Federate:
                 cure="Add a [[peer]] with this home_community_id and an endpoint",
             )  # fmt: skip
         return found
+
+    def within(
+        self, asked: Iterable[T], repository_of: Callable[[T], str], transaction: Transaction[Any, Any]
+    ) -> tuple[list[T], dict[str, list[T]]]:
+        """What of our community is asked of this house, and what of each other source of it, by the peer's name.
+
+        Another source is a peer that the settings put into our community, which keeps what is asked for and has an address
+        for the transaction; what nobody is known to keep is this house's to answer.
+        """
+        named = self._directory.by_retrieve_location if transaction is RAD_69 else self._directory.by_repository
+        ours: list[T] = []
+        theirs: dict[str, list[T]] = {}
+        for each in asked:
+            peer = named(repository_of(each))
+            if peer is not None and peer.of_our_community and transaction.id in peer.endpoints:
+                theirs.setdefault(peer.name, []).append(each)
+            else:
+                ours.append(each)
+        return ours, theirs
 
     # --- queries ------------------------------------------------------------------------------------------------------
 
@@ -155,13 +206,15 @@ class Federate:
         asked: Mapping[Oid, Request],
         here: Retrieved | None,
         exchange: Exchange,
+        *,
+        within: Sequence["Share"] = (),
     ) -> Retrieved:
-        """Ask each home for its part, and merge with what is `here`.
+        """Ask each home for its part, and sources of our own community for theirs, and merge with what is `here`.
 
         A home that nobody answers for is XDSUnknownCommunity; one that does not answer is XDSUnavailableCommunity; each
-        with the home as location.
+        with the home as location. A source of our community that does not answer is XDSRepositoryError for each document.
         """
-        sources: list[_Source] = []
+        shares = list(within)
         errors: list[RegistryError] = [] if here is None else list(here.head.errors)
         documents: list[RetrievedDocument] = [] if here is None else list(here.head.documents)
         for home, request in asked.items():
@@ -171,7 +224,8 @@ class Federate:
                 errors.append(_error("XDSUnknownCommunity", error, home.urn))
                 exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
                 continue
-            sources.append(_Source(peer, self._peers, transaction, request, exchange))
+            shares.append(Share(transaction, peer, request))
+        sources = [_Source(share, self._peers, exchange, self._objects) for share in shares]
         merge = _Merge(sources, None if here is None else here.pour)
         try:
             await _until([source.head for source in sources], self._deadline_s)
@@ -180,11 +234,13 @@ class Federate:
                 try:
                     head = _head_of(source)
                 except ExchangeError as error:
-                    errors.append(_unavailable(error, source.peer))
+                    errors.extend(
+                        _silent(source.share) if source.peer.of_our_community else (_unavailable(error, source.peer),)
+                    )
                     exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
                     source.stop()
                     continue
-                at = source.peer.home_community_id
+                at = self._house.home_community_id if source.peer.of_our_community else source.peer.home_community_id
                 errors.extend(
                     each if each.location or not at else replace(each, location=at.urn) for each in head.errors
                 )
@@ -305,6 +361,18 @@ def _error(code: str, error: ExchangeError, location: str) -> RegistryError:
     return RegistryError(code=code, context=error.detail, location=location)
 
 
+def _silent(share: Share) -> Iterable[RegistryError]:
+    """What is said of each document of a source of our own community that failed."""
+    request = share.request
+    names: Iterable[str] = ()
+    if isinstance(request, RetrieveImagingDocumentSetRequest):
+        names = (each.document.document_unique_id for each in request.instances())
+    elif isinstance(request, RetrieveDocumentSetRequest):
+        names = (each.document_unique_id for each in request.documents)
+    context = "the source of this document could not be asked, or did not answer"
+    return (RegistryError(code="XDSRepositoryError", context=context, location=name) for name in names)
+
+
 def _unavailable(error: ExchangeError, peer: Peer, otherwise: str = "XDSRepositoryError") -> RegistryError:
     """What strangers are told of a community that failed: which one, and no more of the way to it."""
     home = peer.home_community_id
@@ -316,20 +384,42 @@ def _unavailable(error: ExchangeError, peer: Peer, otherwise: str = "XDSReposito
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
 class _Offer:
-    """A part of a community, its chunks by a short queue; None ends them, an error breaks them."""
+    """A part of a community that can go out. What breaks while it is read is told to both: who reads, and its source."""
 
-    part: Part
-    chunks: "asyncio.Queue[bytes | ExchangeError | None]" = field(
-        default_factory=lambda: asyncio.Queue(maxsize=CHUNKS_AHEAD)
-    )
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def read(self) -> AsyncIterator[bytes]:
-        while (chunk := await self.chunks.get()) is not None:
-            if isinstance(chunk, ExchangeError):
-                raise chunk
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self.part.chunks:
+                yield chunk
+        except ExchangeError as error:
+            if not self.read.done():
+                self.read.set_exception(error)
+            raise _broke_off(error) from error
+        if not self.read.done():
+            self.read.set_result(None)
+
+
+def _broke_off(error: ExchangeError) -> PeerUnavailable:
+    return PeerUnavailable("a community broke off its answer", cure=error.cure)
+
+
+async def _then(held: deque[bytes], rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    while held:
+        yield held.popleft()
+    if rest is not None:
+        async for chunk in rest:
             yield chunk
+
+
+async def _after(aside: AsyncIterator[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in aside:
+        yield chunk
+    async for chunk in rest:
+        yield chunk
 
 
 class _Source:
@@ -337,17 +427,20 @@ class _Source:
 
     def __init__(
         self,
-        peer: Peer,
+        share: Share,
         peers: Peers,
-        transaction: Transaction[Any, Retrieved],
-        request: object,
         exchange: Exchange,
+        objects: Objects,
     ) -> None:
-        self.peer = peer
+        self.share = share
+        self.peer = share.peer
+        self.others: Callable[[], bool] = lambda: True  # whether any are under way; the merge knows
+        self.poured = False
+        self._objects = objects
         self._stopped = False
         self.head: asyncio.Future[RetrieveDocumentSetResponse] = asyncio.get_running_loop().create_future()
         self.offers: asyncio.Queue[_Offer | ExchangeError | None] = asyncio.Queue(maxsize=1)
-        self.task = asyncio.create_task(self._run(peers, transaction, request, exchange), name=f"ask {peer.name}")
+        self.task = asyncio.create_task(self._run(peers, exchange), name=f"ask {share.peer.name}")
 
     def stop(self) -> None:
         """Give it up: the connection is closed, and step and audit with it. Once: a second time would disturb that."""
@@ -355,21 +448,17 @@ class _Source:
             self._stopped = True
             self.task.cancel()
 
-    async def _run(
-        self, peers: Peers, transaction: Transaction[Any, Retrieved], request: object, exchange: Exchange
-    ) -> None:
-        under_way: _Offer | None = None
+    async def _run(self, peers: Peers, exchange: Exchange) -> None:
+        transaction, peer, request = self.share
         try:
-            async with peers.call(transaction, self.peer, request, exchange_id=exchange.id, user=exchange.user) as call:
+            async with peers.call(transaction, peer, request, exchange_id=exchange.id, user=exchange.user) as call:
                 self.head.set_result(call.response.head)
                 came: list[str] = []
                 async for part in call.response.pour:
-                    under_way = _Offer(part)
-                    await self.offers.put(under_way)
-                    async for chunk in part.chunks:
-                        await under_way.chunks.put(chunk)
-                    await under_way.chunks.put(None)
-                    under_way = None
+                    async with self._there(part) as there:
+                        offer = _Offer(there)
+                        await self.offers.put(offer)
+                        await offer.read
                     came.append(part.key)
                 call.learned(
                     delivered=tuple(came), text=f"{len(came)} document(s) came", partial=bool(call.response.head.errors)
@@ -379,8 +468,7 @@ class _Source:
                 self.head.set_exception(error)
                 self.head.exception()  # seen
                 return
-            told = PeerUnavailable("a community broke off its answer", cure=error.cure)
-            await (under_way.chunks if under_way is not None else self.offers).put(told)
+            await self.offers.put(_broke_off(error))
             return
         except asyncio.CancelledError:
             self.head.cancel()
@@ -390,7 +478,36 @@ class _Source:
                 self.head.set_exception(defect)
                 return
             raise
+        self.poured = True
         await self.offers.put(None)
+
+    @asynccontextmanager
+    async def _there(self, part: Part) -> AsyncIterator[Part]:
+        """The part when it can go out without delaying others: all of it is there, or there are no others (any more)."""
+        held: deque[bytes] = deque()
+        held_bytes = 0
+        while self.others() and held_bytes <= HELD_BYTES:
+            if (chunk := await anext(part.chunks, None)) is None:
+                yield replace(part, chunks=_then(held, None))
+                return
+            held.append(chunk)
+            held_bytes += len(chunk)
+        if not self.others():
+            yield replace(part, chunks=_then(held, part.chunks))
+            return
+        spool = self._objects.spool(1 << 62)
+        try:
+            while held:
+                spool.write(held.popleft())
+            while self.others() and held_bytes <= SPOOLED_BYTES:
+                if (chunk := await anext(part.chunks, None)) is None:
+                    break
+                spool.write(chunk)
+                held_bytes += len(chunk)
+            aside = spool.finish(part.media_type)
+            yield replace(part, chunks=_after(aside.open(), part.chunks))
+        finally:
+            spool.discard()
 
 
 def _head_of(source: _Source) -> RetrieveDocumentSetResponse:
@@ -410,6 +527,8 @@ class _Merge:
 
     def __init__(self, sources: Sequence[_Source], here: Pour | None) -> None:
         self._sources = list(sources)
+        for source in sources:
+            source.others = partial(self._others, source)
         self._parts = self._run(here)
         asking = asyncio.current_task()
         if asking is not None:  # whoever never reads us may be gone: nobody is left asking for them
@@ -418,6 +537,10 @@ class _Merge:
     def keep(self, sources: Sequence[_Source]) -> None:
         """Pour these only."""
         self._sources = list(sources)
+
+    def _others(self, source: _Source) -> bool:
+        """Whether another community's parts are still to come."""
+        return any(each is not source and not each.poured for each in self._sources)
 
     def stop(self) -> None:
         """Give up every community that is still under way."""
@@ -456,7 +579,7 @@ class _Merge:
                             continue
                         if isinstance(offer, ExchangeError):
                             raise offer
-                        yield replace(offer.part, chunks=offer.read())
+                        yield replace(offer.part, chunks=offer.chunks())
                         waiting[_next(source)] = source
             finally:
                 for task in waiting:

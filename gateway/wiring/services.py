@@ -161,7 +161,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         ),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
-            house=house, peers=peers, directory=directory, discover=discover,
+            house=house, peers=peers, directory=directory, discover=discover, objects=objects,
             deadline_s=settings.limits.community_deadline_s,
         ),
         forward=Forward(store=store, peers=peers, directory=directory),

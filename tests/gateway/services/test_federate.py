@@ -1,0 +1,151 @@
+"""Communities under way together: who stops in the middle delays nobody, and whoever is the last is not waited for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from gateway.adapters.memory.archive import MemoryObjects
+from gateway.adapters.peers import StaticDirectory
+from gateway.model.house import House
+from gateway.model.peer import Caller, Peer
+from gateway.ports.peers import Peers
+from gateway.ports.store import Work
+from gateway.services.discover import Discover
+from gateway.services.exchange import Exchange
+from gateway.services.federate import HELD_BYTES, Federate
+from profiles.errors import PeerTimeout, PeerUnavailable
+from profiles.model.content import Part, Poured
+from profiles.model.identifiers import Oid
+from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
+from profiles.xcai.rad75 import RAD_75
+from tests.support.registered import NOW
+
+HOMES = {"Valley": Oid("1.2.3.1"), "Lakeside": Oid("1.2.4.1")}
+PEERS = tuple(
+    Peer(name=name, home_community_id=home, endpoints={"RAD-75": "http://127.0.0.1:1"}) for name, home in HOMES.items()
+)
+SIZES = {"small": 1000, "large": HELD_BYTES * 2}
+
+
+@dataclass(slots=True)
+class Call:
+    """An answer under way."""
+
+    response: Poured[RetrieveDocumentSetResponse]
+    learnt: dict[str, object] = field(default_factory=dict)
+
+    def learned(self, **facts: object) -> None:
+        self.learnt |= facts
+
+
+class Communities:
+    """Each answers with documents of so many bytes; one stops in the middle of its first until it `goes_on`."""
+
+    def __init__(self, size_bytes: int, *, stops: str, breaks: bool = False) -> None:
+        self.goes_on = asyncio.Event()
+        self.gone: list[str] = []
+        self._size_bytes = size_bytes
+        self._stops = stops
+        self._breaks = breaks
+
+    @asynccontextmanager
+    async def call(self, transaction: object, peer: Peer, request: int, **_: object) -> AsyncIterator[Call]:
+        documents = tuple(
+            RetrievedDocument(
+                repository_unique_id=Oid("1.2.3.9"), document_unique_id=f"{peer.name}{number}",
+                home_community_id=peer.home_community_id, mime_type="application/dicom",
+            )
+            for number in range(request)
+        )  # fmt: skip
+        try:
+            yield Call(Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=self._pour(peer, documents)))
+        finally:
+            self.gone.append(peer.name)
+
+    async def _pour(self, peer: Peer, documents: tuple[RetrievedDocument, ...]) -> AsyncIterator[Part]:
+        for number, each in enumerate(documents):
+            stops = number == 0 and peer.name == self._stops
+            yield Part(key=each.document_unique_id, chunks=self._chunks(each.document_unique_id, stops=stops))
+
+    async def _chunks(self, key: str, *, stops: bool) -> AsyncIterator[bytes]:
+        body = body_of(key, self._size_bytes)
+        for number, at in enumerate(range(0, len(body), len(body) // 10)):
+            if number == 7 and stops:
+                await self.goes_on.wait()
+                if self._breaks:
+                    raise PeerTimeout("nothing moved")
+            yield body[at : at + len(body) // 10]
+
+
+def body_of(key: str, size_bytes: int) -> bytes:
+    return (key.encode() * size_bytes)[:size_bytes]
+
+
+async def never() -> Work:
+    raise AssertionError("a retrieval writes nothing")
+
+
+async def retrieved(communities: Communities, *names: str) -> AsyncIterator[Part]:
+    federate = Federate(
+        house=cast(House, None), peers=cast(Peers, communities), directory=StaticDirectory(PEERS, {}),
+        discover=cast(Discover, None), objects=MemoryObjects(), deadline_s=10.0,
+    )  # fmt: skip
+    exchange = Exchange(id="1", caller=Caller(peer=None, network_address=""), now=NOW, begin=never)
+    answer = await federate.retrieve(cast(Any, RAD_75), {HOMES[name]: 3 for name in names}, None, exchange)
+    assert len(answer.head.documents) == 3 * len(names)
+    return answer.pour
+
+
+async def read(part: Part) -> bytes:
+    return b"".join([chunk async for chunk in part.chunks])
+
+
+@pytest.mark.parametrize("size_bytes", SIZES.values(), ids=SIZES)
+async def test_a_community_that_stops_in_the_middle_of_a_part_delays_no_part_of_another(size_bytes: int) -> None:
+    communities = Communities(size_bytes, stops="Valley")
+    pour = await retrieved(communities, "Valley", "Lakeside")
+    came = {}
+    async with asyncio.timeout(30):
+        for _ in range(3):  # while Valley does not go on
+            part = await anext(pour)
+            came[part.key] = await read(part)
+        assert set(came) == {"Lakeside0", "Lakeside1", "Lakeside2"}
+        communities.goes_on.set()
+        async for part in pour:
+            came[part.key] = await read(part)
+    assert came == {f"{name}{number}": body_of(f"{name}{number}", size_bytes) for name in HOMES for number in range(3)}
+    assert sorted(communities.gone) == sorted(HOMES)
+
+
+@pytest.mark.parametrize("size_bytes", SIZES.values(), ids=SIZES)
+async def test_the_last_community_pours_straight_through(size_bytes: int) -> None:
+    communities = Communities(size_bytes, stops="Valley")
+    pour = await retrieved(communities, "Valley")
+    async with asyncio.timeout(30):
+        part = await anext(pour)
+        begun = b"".join([await anext(part.chunks) for _ in range(7)])  # the rest of it is not there yet
+        communities.goes_on.set()
+        assert begun + await read(part) == body_of("Valley0", size_bytes)
+        assert [(each.key, len(await read(each))) async for each in pour] == [
+            ("Valley1", size_bytes), ("Valley2", size_bytes),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size_bytes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("names", [("Valley",), ("Valley", "Lakeside")], ids=["alone", "two"])
+async def test_a_community_that_breaks_in_a_part_breaks_the_answer_wherever_the_part_was(
+    size_bytes: int, names: tuple[str, ...]
+) -> None:
+    communities = Communities(size_bytes, stops="Valley", breaks=True)
+    communities.goes_on.set()
+    pour = await retrieved(communities, *names)
+    with pytest.raises(PeerUnavailable, match="a community broke off its answer"):
+        async with asyncio.timeout(30):
+            async for part in pour:
+                await read(part)
+    await cast(Any, pour).aclose()
+    assert sorted(communities.gone) == sorted(names)
