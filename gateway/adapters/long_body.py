@@ -12,15 +12,19 @@ Source: RFC 9112 6.3 (how long a body is).
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import ClassVar, Final
 
 import aiohttp
 
 from gateway.adapters.http import BROKEN, body_of, told
 
 LONG_BYTES: Final = 1024 * 1024  # less is not worth a connection
-AHEAD_BYTES: Final = 1024 * 1024  # read before it is asked for: two CT
-READ_BYTES: Final = 512 * 1024  # at once: asyncio's quarter of a megabyte takes a tenth more of the processor
+AHEAD_BYTES: Final = (
+    1024 * 1024
+)  # read before it is asked for: two CT. Half of it is read at once: asyncio's quarter of
+# a megabyte takes a tenth more of the processor
+AHEAD_TOGETHER_BYTES: Final = 8 * 1024 * 1024  # by all of them: two hundred slow readers are not to fill the house
+LEAST_AHEAD_BYTES: Final = 64 * 1024
 
 
 def long_body_of(response: aiohttp.ClientResponse, address: str) -> AsyncIterator[bytes]:
@@ -32,13 +36,13 @@ def long_body_of(response: aiohttp.ClientResponse, address: str) -> AsyncIterato
 
 
 async def _straight(response: aiohttp.ClientResponse, address: str) -> AsyncIterator[bytes]:
-    body: _Body | None = None
+    body: LongBody | None = None
     try:
         begun: list[bytes] = []
         while chunk := response.content.read_nowait():  # until the parser has nothing left either
             begun.append(chunk)
         if not response.content.at_eof():
-            body = _Body(response)
+            body = LongBody(response)
         for chunk in begun:
             yield chunk
         while body is not None and (chunk := await body.read()):
@@ -50,8 +54,10 @@ async def _straight(response: aiohttp.ClientResponse, address: str) -> AsyncIter
             body.close()
 
 
-class _Body(asyncio.Protocol):
+class LongBody(asyncio.Protocol):
     """What is left of a body, on a connection that is taken from aiohttp."""
+
+    under_way: ClassVar[int] = 0  # bodies that are being read; they share what may be read ahead
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         connection = response.connection
@@ -63,7 +69,7 @@ class _Body(asyncio.Protocol):
         length = response.content_length
         self._left = None if length is None else length - response.content.total_bytes  # None: to the connection's end
         self._chunks: deque[bytes] = deque()
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._ended = False
         self._broken: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -71,10 +77,18 @@ class _Body(asyncio.Protocol):
         self._idle_s, self._handler.read_timeout = self._handler.read_timeout, None
         self._handler.start_timeout()  # ends it: aiohttp would miss what comes to us
         self._timer = self._loop.call_later(self._idle_s, self._look) if self._idle_s else None
-        if hasattr(self._transport, "max_size"):  # asyncio's own over TCP; others read as they like
-            self._transport.max_size = READ_BYTES
+        self._sized = hasattr(self._transport, "max_size")  # asyncio's own over TCP; others read as they like
+        LongBody.under_way += 1
+        self._ahead_bytes = self._share()
         self._transport.set_protocol(self)
         self._transport.resume_reading()
+
+    def _share(self) -> int:
+        """How far ahead it may be read, now that so many are under way."""
+        share = min(AHEAD_BYTES, max(LEAST_AHEAD_BYTES, AHEAD_TOGETHER_BYTES // LongBody.under_way))
+        if self._sized:
+            self._transport.max_size = share // 2  # type: ignore[attr-defined]
+        return share
 
     async def read(self) -> bytes:
         """The next bytes; none at the end.
@@ -95,13 +109,14 @@ class _Body(asyncio.Protocol):
             finally:
                 self._waiter = None
         chunk = self._chunks.popleft()
-        self._held_bytes -= len(chunk)
-        if self._held_bytes < AHEAD_BYTES:
+        self.held_bytes -= len(chunk)
+        if self.held_bytes < self._ahead_bytes:
             self._transport.resume_reading()
         return chunk
 
     def close(self) -> None:
         """Nobody reads on; who asked closes the connection."""
+        LongBody.under_way -= 1
         self._end(None)
         self._chunks.clear()
 
@@ -115,12 +130,14 @@ class _Body(asyncio.Protocol):
             data = data[: self._left]
             self._left -= len(data)
         self._chunks.append(data)
-        self._held_bytes += len(data)
+        self.held_bytes += len(data)
         self._moved = self._loop.time()
         if self._left == 0:
             self._end(None)
-        elif self._held_bytes >= AHEAD_BYTES:
-            self._transport.pause_reading()
+        else:
+            self._ahead_bytes = self._share()
+            if self.held_bytes >= self._ahead_bytes:
+                self._transport.pause_reading()
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:

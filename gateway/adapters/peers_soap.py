@@ -22,7 +22,8 @@ import aiohttp
 
 from gateway.adapters.asserting import Asserting
 from gateway.adapters.carrying import Carried
-from gateway.adapters.http import HttpSessions, body_of, calling, hop_of, idle_timeout
+from gateway.adapters.http import HttpSessions, calling, hop_of, idle_timeout
+from gateway.adapters.long_body import long_body_of
 from gateway.adapters.questions import OpenQuestions, Question
 from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
@@ -315,7 +316,7 @@ class Ask:
     async def chunks(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """The body of the answer."""
         since_turn = 0
-        async for chunk in body_of(answer, self.address):
+        async for chunk in long_body_of(answer, self.address):
             self._received_bytes += len(chunk)
             if self.carried is not None:
                 self.carried.received_bytes = self._received_bytes

@@ -1,18 +1,19 @@
 """A long body on a connection that was taken over: whole or broken, never in between, and never far ahead of its reader."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from gateway.adapters.http import HttpSessions, idle_timeout
-from gateway.adapters.long_body import LONG_BYTES, long_body_of
+from gateway.adapters.long_body import AHEAD_BYTES, AHEAD_TOGETHER_BYTES, LONG_BYTES, LongBody, long_body_of
 from profiles.errors import PeerTimeout, PeerUnavailable
 from tests.support.certificates import make_certificate
 
@@ -183,6 +184,30 @@ async def test_a_body_is_read_a_little_ahead_and_no_further(sessions: HttpSessio
             async for chunk in body:
                 size += len(chunk)
         assert size > 90 * LONG_BYTES
+
+
+async def test_many_bodies_that_nobody_reads_hold_little_together(sessions: HttpSessions) -> None:
+    many = 15  # connections to one address
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head("Connection: close") + bytes(8 * LONG_BYTES))
+        await writer.drain()
+
+    async with answering(answer) as address, AsyncExitStack() as stack:
+        bodies = []
+        for _ in range(many):
+            response = await stack.enter_async_context(sessions.session().get(address))
+            bodies.append(long_body_of(response, address))
+            await anext(bodies[-1])
+            await asyncio.sleep(0.05)
+        held = [each.held_bytes for each in gc.get_objects() if isinstance(each, LongBody)]
+        assert len(held) == many
+        assert max(held) <= AHEAD_BYTES * 3 // 2  # one read beyond what is ahead
+        assert held[-1] < AHEAD_BYTES
+        assert sum(held) < AHEAD_TOGETHER_BYTES * 2
+        for each in bodies:
+            await each.aclose()  # type: ignore[attr-defined]  # an async generator it is
+        assert LongBody.under_way == 0
 
 
 async def test_a_reader_who_leaves_early_ends_the_connection(sessions: HttpSessions) -> None:
