@@ -130,6 +130,9 @@ def document_replace(
     at: AtOption = "",
     append: Annotated[bool, typer.Option("--append", help="It is added to the former one, which stays.")] = False,
     transform: Annotated[bool, typer.Option("--transform", help="It is another form of it, which stays.")] = False,
+    transform_replace: Annotated[
+        bool, typer.Option("--transform-replace", help="It is another form of it, and takes its place.")
+    ] = False,
     class_code: Annotated[str, typer.Option("--class", help="Its class; without it, the former one's.")] = "",
     type_code: Annotated[str, typer.Option("--type", help="Its type; without it, the former one's.")] = "",
     format_code: FormatOption = "",
@@ -141,9 +144,10 @@ def document_replace(
     as_json: JsonOption = False,
 ) -> None:
     """Put a document in the place of one that is registered; what is not said is as it was of the former one."""
-    if append and transform:
-        saying.fail(saying.Exit.USAGE, "It is one or the other.", "Give --append or --transform.")
-    relation = "append" if append else "transform" if transform else "replace"
+    said = {"append": append, "transform": transform, "transform-replace": transform_replace}
+    relation, *more = [name for name, is_said in said.items() if is_said] or ["replace"]
+    if more:
+        saying.fail(saying.Exit.USAGE, "It is one or the other.", f"Give --{relation} or --{more[0]}.")
     _sent(
         asking.Running(config, data), f"/documents/{quote(document, safe='')}/replace", file, as_json, at=at,
         title=title, by=by, mime=mime or _guessed(file), relation=relation,

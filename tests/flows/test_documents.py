@@ -30,6 +30,14 @@ LETTER = b"Dear colleague,\n" + bytes(range(256)) * 300
 DOORS = {"RAD-68": "/soap/repository", "ITI-41": "/soap/document-recipient", "ITI-80": RESPONDING}
 
 
+async def document(*words: str, data: Path) -> tuple[int, Any, str]:
+    """Its exit code, what it told programs, and why it refused, wherever it says so."""
+    code, out, err = await command("document", *words, "--json", "--data", str(data))
+    told = json.loads(out) if out else None
+    refused = " ".join(str(each) for each in told["error"].values()) if code and told else ""
+    return code, told, " ".join(f"{err} {refused}".split())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """Valley's command line, and Region that it knows."""
@@ -40,8 +48,7 @@ class Desk:
     study: SampleStudy
 
     async def run(self, *words: str) -> tuple[int, Any, str]:
-        code, out, err = await command("document", *words, "--json", "--data", str(self.folder / "Valley"))
-        return code, json.loads(out) if out else None, " ".join(err.split())
+        return await document(*words, data=self.folder / "Valley")
 
     async def submit(self, name: str, body: bytes, *words: str) -> tuple[int, Any, str]:
         (self.folder / name).write_bytes(body)
@@ -292,13 +299,24 @@ async def test_an_addition_and_another_form_leave_the_former_document_in_force(
         assert any(f"AssociationType:{type_}'" in row for row in here.region.kept().rows["associations"])
 
 
+async def test_another_form_may_take_the_place_of_the_former_document(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        _, first, _ = await here.submit("report.pdf", PDF)
+        code, second, err = await here.replace(
+            first["unique_id"], CDA, "--at", "Region", "--transform-replace", name="new.xml"
+        )
+        assert code == 0, err
+        found = await here.find("--at", "Region", "--study", here.study.study_instance_uid)
+        assert [each["unique_id"] for each in found] == [second["unique_id"]]
+        assert any("AssociationType:XFRM_RPLC'" in row for row in here.region.kept().rows["associations"])
+
+
 async def test_a_document_of_our_own_registry_is_replaced_here(tmp_path: Path) -> None:
     async with desk(tmp_path, "ITI-41") as here:
         there, ours = here.region, tmp_path / "Region"
 
         async def at_region(*words: str) -> tuple[int, Any, str]:
-            code, out, err = await command("document", *words, "--json", "--data", str(ours))
-            return code, json.loads(out) if out else None, err
+            return await document(*words, data=ours)
 
         _, letter, _ = await here.letter("--title", "A letter")
         (tmp_path / "better.txt").write_bytes(LETTER + b"P.S.")

@@ -17,15 +17,18 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 
+from profiles.model.content import Content
+from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
+from tests.support.communities import RESPONDING, VALLEY_HOME
 from tests.support.house import LOOPBACK, HouseProcess, start
 from tests.support.judges import require_program
-from tests.support.scenario import VALLEY, ZEBEDIAH, Valley, offer_of, write_study
+from tests.support.scenario import VALLEY, ZEBEDIAH, Valley, message_of, offer_of, write_study
 
 pytestmark = pytest.mark.judge_program
 
 CALLS = "trace=fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg,rename,renameat,renameat2"
 UNDURABLE = Path(__file__).resolve().parents[1] / "support" / "undurable.py"
-SETTINGS = LOOPBACK + f'[house]\nname = "Valley"\npatient_authority = "{VALLEY}"\n'
+SETTINGS = LOOPBACK + f'[house]\nname = "Valley"\nhome_community_id = "{VALLEY_HOME}"\npatient_authority = "{VALLEY}"\n'
 
 _RETURNED = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)")
 
@@ -147,6 +150,19 @@ async def rad68(here: Traced, folder: Path) -> None:
     safe_before_said(await here.trace("ResponseStatusType:Success"), "ResponseStatusType:Success")
 
 
+async def iti80(here: Traced, folder: Path) -> None:
+    offer = offer_of(write_study(folder / "handed", seed=3, series=1, instances=2))
+    request = ProvideAndRegisterRequest(
+        submission=offer.submission, documents={offer.submission.entries[0].entry_uuid: Content.of(offer.body)},
+        home_community_id=VALLEY_HOME,
+    )  # fmt: skip
+    message = await message_of(ITI_80, request)
+    here.begin()
+    reply = await here.valley.post(RESPONDING, message, peer="")
+    assert await reply.codes() in ((), ("DocumentQueued",))
+    safe_before_said(await here.trace("ResponseStatusType:Success"), "ResponseStatusType:Success")
+
+
 async def stow(here: Traced, folder: Path) -> None:
     study = write_study(folder / "pushed", seed=2, series=1, instances=3)
     here.begin()
@@ -155,7 +171,7 @@ async def stow(here: Traced, folder: Path) -> None:
     safe_before_said(await here.trace("HTTP/1.1 200"), "HTTP/1.1 200", stored=3)
 
 
-WIRES = {"ADT": adt, "RAD-68": rad68, "STOW-RS": stow}
+WIRES = {"ADT": adt, "RAD-68": rad68, "ITI-80": iti80, "STOW-RS": stow}
 
 
 async def test_what_is_acknowledged_was_synced_before(tmp_path: Path) -> None:

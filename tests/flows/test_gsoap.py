@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from profiles.model.content import Content
 from profiles.model.document import AvailabilityStatus
 from profiles.model.query import DocumentCriteria
+from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
 from profiles.xds.iti43 import ITI_43, DocumentRequest, RetrieveDocumentSetRequest
 from profiles.xdsi.rad68 import RAD_68
 from profiles.xdsi.rad69 import RAD_69
+from tests.support.communities import RESPONDING, VALLEY_HOME
 from tests.support.gsoap import GsoapClient, gsoap_client
 from tests.support.scenario import (
     DOMAIN_ID,
@@ -77,6 +80,30 @@ async def test_gsoap_provides_finds_and_fetches_bit_for_bit(tmp_path: Path) -> N
         _, ours = await (await here.valley.retrieve(rad69_request(study))).retrieved()
         assert sorted(parts) == sorted(ours.values())
         assert len(parts) == len(study.instances)
+
+
+@pytest.mark.judge_program
+@pytest.mark.timeout(300)
+async def test_gsoap_hands_a_manifest_to_our_community_bit_for_bit(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.valley.tell(ZEBEDIAH)
+        offer = offer_of(here.study(), patient_id=DOMAIN_ID)
+        request = ProvideAndRegisterRequest(
+            submission=offer.submission, home_community_id=VALLEY_HOME,
+            documents={offer.submission.entries[0].entry_uuid: Content.of(offer.body)},
+        )  # fmt: skip
+        hand = await client_for(here, RESPONDING, "CrossGatewayDocumentProvide")
+        answer, parts = await hand.ask(
+            ITI_80.request_action, inside(await message_of(ITI_80, request)), document=offer.body,
+            content_id=f"<{CONTENT_ID}>",
+        )  # fmt: skip
+        assert (answer.strip(), parts) == ("", [])
+        take = await client_for(here, REPOSITORY, "RetrieveDocumentSet")
+        wanted = DocumentRequest(
+            repository_unique_id=VALLEY_REPOSITORY, document_unique_id=offer.submission.entries[0].unique_id
+        )
+        _, parts = await asked(take, ITI_43, RetrieveDocumentSetRequest(documents=(wanted,)))
+        assert parts == [offer.body]
 
 
 @pytest.mark.judge_program
