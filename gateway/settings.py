@@ -220,6 +220,9 @@ class PeerSection(Section):
     home_community_id: OidSetting | None = None
     homes: tuple[OidSetting, ...] = ()  # further communities that it answers for
     forward: bool = False  # pass on to it what others submit to its communities: nobody relays without being asked to
+    of_our_community: bool = (
+        False  # other communities are handed out what it keeps: nothing leaves without being told to
+    )
     repository_unique_ids: tuple[OidSetting, ...] = ()
     source_ids: frozenset[OidSetting] = frozenset()  # that its submissions may name; empty: any
     retrieve_location_uids: tuple[OidSetting, ...] = ()

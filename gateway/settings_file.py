@@ -109,6 +109,7 @@ mllp_port = 2575
 # name = "Lakeside"
 # home_community_id = "urn:oid:1.2.4.1"
 # homes = ["urn:oid:1.2.4.7"]       # further communities that it answers for; what it says of others is left out
+# of_our_community = false          # its images (RAD-69) and documents (ITI-43) are handed out to other communities too
 # forward = false                   # pass on to it what others submit here for its communities (ITI-80)
 # source_ids = ["1.2.4.5"]          # that its submissions may name; without it: any
 # repository_unique_ids = ["1.2.4.2"]

@@ -11,7 +11,7 @@ from gateway.actors.answering import answers
 from gateway.actors.document_repository import DocumentRecipient, DocumentRepository, provided
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
-from gateway.services.federate import Federate
+from gateway.services.federate import Federate, Share
 from gateway.services.forward import Forward
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import RuleViolation
@@ -83,13 +83,18 @@ class InitiatingGateway:
     ) -> Poured[RetrieveDocumentSetResponse]:
         """Hand out documents, each from the community that its request names."""
         ours, theirs = self._federate.apart(request.documents, lambda each: each.home_community_id)
+        own, within = self._federate.within(ours, lambda each: each.repository_unique_id, ITI_43)
         here = None
-        if ours or not theirs:
-            here = await self._repository.retrieve_document_set(replace(request, documents=tuple(ours)), exchange)
-        if here is not None and not theirs:
+        if own or not (theirs or within):
+            here = await self._repository.retrieve_document_set(replace(request, documents=tuple(own)), exchange)
+        if here is not None and not (theirs or within):
             return here
         asked = {home: replace(request, documents=tuple(each)) for home, each in theirs.items()}
-        return await self._federate.retrieve(ITI_39, asked, here, exchange)
+        shares = [
+            Share(ITI_43, self._federate.known(name), replace(request, documents=tuple(each)))
+            for name, each in within.items()
+        ]
+        return await self._federate.retrieve(ITI_39, asked, here, exchange, within=shares)
 
     @answers(ITI_41, refine=provided)
     async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:

@@ -16,7 +16,7 @@ from gateway.model.cure import CURES, cure_of
 from gateway.model.house import House
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
-from gateway.services.federate import refused_at, with_home
+from gateway.services.federate import Federate, Share, refused_at, with_home
 from gateway.services.forward import Forward
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import Condition, ExchangeError, RuleViolation, UnknownCommunity
@@ -37,6 +37,7 @@ from profiles.xcpd.iti55 import (
     DiscoveryRequest,
     DiscoveryResponse,
 )
+from profiles.xds.iti43 import ITI_43
 
 FOREIGN = "XDSUnknownCommunity"
 
@@ -53,14 +54,19 @@ class RespondingGateway:
         recipient: DocumentRecipient,
         forward: Forward,
         discover: Discover,
+        federate: Federate,
     ) -> None:
-        """Stand on the registry's service, repository and recipient, and the patients; `forward` leads to others."""
+        """Stand on the registry's service, repository and recipient, and the patients.
+
+        `forward` leads to others, `federate` to what else is of our community.
+        """
         self._house = house
         self._queries = queries
         self._repository = repository
         self._recipient = recipient
         self._forward = forward
         self._discover = discover
+        self._federate = federate
 
     def refusing(self, transaction: SoapTransaction[Any, Any], error: ExchangeError) -> Any:
         """What was refused before it came to us points at us too."""
@@ -96,12 +102,22 @@ class RespondingGateway:
     async def cross_gateway_retrieve(
         self, request: RetrieveDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
-        """Hand out documents of our repository; errors name the document and our home (ITI TF-2 3.39.4.1.3)."""
+        """Hand out documents of our repository and of others of our community.
+
+        Errors name the document and our home (ITI TF-2 3.39.4.1.3).
+        """
         home = self._house.home_community_id
         ours = tuple(each for each in request.documents if each.home_community_id == home)
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
-        if ours:
-            found = await self._repository.retrieve_document_set(replace(request, documents=ours), exchange)
+        own, elsewhere = self._federate.within(ours, lambda each: each.repository_unique_id, ITI_43)
+        if own:
+            found = await self._repository.retrieve_document_set(replace(request, documents=tuple(own)), exchange)
+        if elsewhere:
+            shares = [
+                Share(ITI_43, self._federate.known(name), replace(request, documents=tuple(each)))
+                for name, each in elsewhere.items()
+            ]
+            found = await self._federate.retrieve(ITI_39, {}, found, exchange, within=shares)
         strangers = tuple(
             foreign_home(each.document_unique_id) for each in request.documents if each.home_community_id != home
         )

@@ -1,4 +1,7 @@
-"""Responding Imaging Gateway: instances of our community for others (RAD-75), from our own imaging source."""
+"""Responding Imaging Gateway: instances of our community for others (RAD-75).
+
+They come from our own imaging source, and from the other sources of our community that the settings name (RAD-69).
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -8,21 +11,23 @@ from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.responding_gateway import foreign_home, with_errors
 from gateway.model.house import House
 from gateway.services.exchange import Exchange
+from gateway.services.federate import Federate, Share
 from profiles.errors import ExchangeError
 from profiles.model.content import Poured
 from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse, nothing
 from profiles.xcai.rad75 import RAD_75, RetrieveImagingDocumentSetRequest
-from profiles.xdsi.rad69 import of_instances
+from profiles.xdsi.rad69 import RAD_69, of_instances
 
 
 class RespondingImagingGateway:
     """RAD TF-1 29.1.1.2."""
 
-    def __init__(self, *, house: House, source: ImagingDocumentSource) -> None:
-        """Stand on the source."""
+    def __init__(self, *, house: House, source: ImagingDocumentSource, federate: Federate) -> None:
+        """Stand on the source; `federate` leads to the others of our community."""
         self._house = house
         self._source = source
+        self._federate = federate
 
     def refusing(self, transaction: SoapTransaction[Any, Any], error: ExchangeError) -> Any:
         """What was refused before it came to us points at us too (RAD75-004)."""
@@ -35,13 +40,23 @@ class RespondingImagingGateway:
     async def cross_gateway_retrieve(
         self, request: RetrieveImagingDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
-        """Hand out our instances; the location of every error is our home (RAD75-004)."""
+        """Hand out our community's instances; the location of every error is our home (RAD75-004).
+
+        Source: RAD TF-2 4.75.4.1.3 (a source is found by RepositoryUniqueId, the answers are consolidated).
+        """
         home = self._house.home_community_id
         asked = tuple(request.instances())
         ours = [each for each in asked if each.document.home_community_id == home]
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
-        if ours:
-            found = await self._source.retrieve_imaging_document_set(of_instances(request, ours), exchange)
+        own, elsewhere = self._federate.within(ours, lambda each: each.document.repository_unique_id, RAD_69)
+        if own:
+            found = await self._source.retrieve_imaging_document_set(of_instances(request, own), exchange)
+        if elsewhere:
+            shares = [
+                Share(RAD_69, self._federate.known(name), of_instances(request, each))
+                for name, each in elsewhere.items()
+            ]
+            found = await self._federate.retrieve(RAD_75, {}, found, exchange, within=shares)
         strangers = (foreign_home("") for each in asked if each.document.home_community_id != home)
         errors = tuple(replace(each, location=home.urn) for each in (*found.head.errors, *strangers))
         return with_errors(found, errors, exchange)

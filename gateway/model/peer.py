@@ -71,6 +71,7 @@ class Peer:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     unknown_patient: UnknownPatientPolicy = UnknownPatientPolicy.HOLD
     tolerances: frozenset[Tolerance] = DEFAULT_TOLERANCES
+    of_our_community: bool = False  # our responding gateways hand out what it keeps, and ours initiating do
     reply_to: frozenset[str] = frozenset()  # addresses that answers to them may be brought to, as they write them
     ask_asynchronously: frozenset[str] = frozenset()  # transaction ids whose answers they bring to our reply address
     answer_timeout_s: float = 300.0  # an answer that comes later has not begun to come for so long: give up

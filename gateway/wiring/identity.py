@@ -77,6 +77,7 @@ def _peer_of(section: PeerSection, house: House, entities: Mapping[str, str]) ->
         home_community_id=section.home_community_id,
         homes=section.homes,
         forward=section.forward,
+        of_our_community=section.of_our_community,
         repository_unique_ids=section.repository_unique_ids,
         source_ids=section.source_ids,
         retrieve_location_uids=section.retrieve_location_uids,

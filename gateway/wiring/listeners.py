@@ -134,6 +134,7 @@ def _soap(
             recipient=recipient,
             forward=services.forward,
             discover=services.discover,
+            federate=federate,
         ),
         "initiating-gateway": InitiatingGateway(
             federate=federate,
@@ -143,7 +144,7 @@ def _soap(
             recipient=recipient,
             discover=services.discover,
         ),
-        "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source),
+        "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source, federate=federate),
         "imaging-initiating-gateway": InitiatingImagingGateway(federate=federate, source=source),
         "patient-registry": PatientRegistry(feed=services.feed),
         "patient-manager": PatientManager(resolve=services.resolve, feed=services.feed),

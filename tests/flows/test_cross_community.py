@@ -218,6 +218,91 @@ async def test_a_responding_gateway_points_every_error_at_its_home(tmp_path: Pat
         assert {error.code for error in head.errors} == {"XDSMissingHomeCommunityId"}
 
 
+@asynccontextmanager
+async def an_annex(folder: Path, **instead: Any) -> AsyncIterator[Communities]:
+    """Valley with another house of its community, the Annex: an imaging source and a repository that it is told of."""
+    async with running(settings_of(folder / "Annex", "Lakeside")) as addresses, ClientSession() as http:
+        annex = Valley(data=folder / "Annex", addresses=addresses, http=http, log=BytesIO())
+        peer = {
+            "name": "Annex", "of_our_community": True, "retrieve_location_uids": [LOCATIONS["Lakeside"]],
+            "repository_unique_ids": [REPOSITORIES["Lakeside"]],
+            "endpoint": {"RAD-69": f"{annex.url}/soap/imaging-source", "ITI-43": f"{annex.url}/soap/repository"},
+        }  # fmt: skip
+        async with communities(folder, valley={"peer": [{**peer, **instead}]}, Lakeside="http://127.0.0.1:1") as here:
+            yield replace(here, houses={**here.houses, "Annex": annex})
+
+
+@pytest.mark.parametrize(
+    ("door", "transaction"), [(IMAGING_RESPONDING, RAD_75), (IMAGING_GATEWAY, RAD_69)], ids=["RAD-75", "RAD-69"]
+)
+async def test_a_gateway_hands_out_instances_of_every_source_of_its_community(
+    tmp_path: Path, door: str, transaction: Any
+) -> None:
+    async with an_annex(tmp_path) as here:
+        own, annexed = await keeps(here, "Valley", seed=1), await keeps(here, "Annex", seed=2)
+        there = at_home(rad69_request(annexed, location=LOCATIONS["Lakeside"]), VALLEY_HOME)
+        strange = write_study(tmp_path / "strange", seed=3, series=1, instances=1)
+        nowhere = at_home(rad69_request(strange, location=Oid("1.2.99.3")), VALLEY_HOME)
+        request = together(of(own, "Valley"), there, nowhere)
+        head, bodies = await (await ask(here["Valley"], door, transaction, request)).retrieved()
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert {error.code for error in head.errors} == {"XDSUnknownRepositoryId"}
+        if transaction is RAD_75:
+            assert {error.location for error in head.errors} == {VALLEY_HOME.urn}
+        assert {each.home_community_id for each in head.documents} == {VALLEY_HOME}
+        assert {each.repository_unique_id for each in head.documents} == {LOCATIONS["Valley"], LOCATIONS["Lakeside"]}
+        assert bodies == {
+            **await served(here["Valley"], own, "Valley"), **await served(here["Annex"], annexed, "Lakeside")
+        }  # fmt: skip
+        await here["Valley"].closed("RAD-69")
+        asked = [step for step in here["Valley"].kept().steps if step["peer"] == "Annex" and step["direction"] == "out"]
+        assert [(step["transaction"], step["outcome"]) for step in asked] == [("RAD-69", "success")]
+
+
+async def test_a_source_of_the_community_that_is_down_makes_a_partial_success(tmp_path: Path) -> None:
+    down = {"endpoint": {"RAD-69": "http://127.0.0.1:1/soap/imaging-source"}}
+    async with an_annex(tmp_path, **down) as here:
+        own = await keeps(here, "Valley", seed=1)
+        other = write_study(tmp_path / "other", seed=2, series=1, instances=2)
+        there = at_home(rad69_request(other, location=LOCATIONS["Lakeside"]), VALLEY_HOME)
+        reply = await ask(here["Valley"], IMAGING_RESPONDING, RAD_75, together(of(own, "Valley"), there))
+        head, bodies = await reply.retrieved()
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert [(each.code, each.location) for each in head.errors] == 2 * [("XDSRepositoryError", VALLEY_HOME.urn)]
+        assert bodies == await served(here["Valley"], own, "Valley")
+
+
+async def test_a_source_that_the_settings_do_not_put_into_the_community_is_not_asked_for_others(tmp_path: Path) -> None:
+    async with an_annex(tmp_path, of_our_community=False) as here:
+        annexed = await keeps(here, "Annex", seed=2)
+        there = at_home(rad69_request(annexed, location=LOCATIONS["Lakeside"]), VALLEY_HOME)
+        head, bodies = await (await ask(here["Valley"], IMAGING_RESPONDING, RAD_75, there)).retrieved()
+        assert complaints(head) == {("XDSUnknownRepositoryId", VALLEY_HOME.urn)}
+        assert bodies == {}
+        assert not [step for step in here["Valley"].kept().steps if step["peer"] == "Annex"]
+
+
+@pytest.mark.parametrize(("door", "transaction"), [(RESPONDING, ITI_39), (GATEWAY, ITI_43)], ids=["ITI-39", "ITI-43"])
+async def test_a_gateway_hands_out_documents_of_every_repository_of_its_community(
+    tmp_path: Path, door: str, transaction: Any
+) -> None:
+    async with an_annex(tmp_path) as here:
+        body = await publishes(here, "Annex", seed=2)
+        unique_id = str(decode_kos(body).value.sop_instance_uid)
+        wanted = tuple(
+            DocumentRequest(repository_unique_id=repository, document_unique_id=named, home_community_id=VALLEY_HOME)
+            for repository, named in ((REPOSITORIES["Lakeside"], unique_id), (REPOSITORIES["Lakeside"], "1.2.3"))
+        )
+        reply = await ask(here["Valley"], door, transaction, RetrieveDocumentSetRequest(documents=wanted))
+        head, bodies = await reply.retrieved()
+        assert bodies == {unique_id: body}
+        assert head.status is ResponseStatus.PARTIAL_SUCCESS
+        assert [each.home_community_id for each in head.documents] == [VALLEY_HOME]
+        assert [each.code for each in head.errors] == ["XDSDocumentUniqueIdError"]
+        if transaction is ITI_39:
+            assert [each.location for each in head.errors] == [f"1.2.3 {VALLEY_HOME.urn}"]
+
+
 # --- documents --------------------------------------------------------------------------------------------------------
 
 FIND = StoredQueryRequest(
