@@ -1,5 +1,6 @@
 """A person, and how two ids are known to be the same person."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -62,6 +63,12 @@ class Patient:
     def identifier_of(self, authority: str) -> PatientIdentifier | None:
         """The id that this authority gave, if it gave one."""
         return next((each for each in self.identifiers if each.authority == authority), None)
+
+    def survives(
+        self, subsumed: Iterable[PatientIdentifier]
+    ) -> tuple[tuple[PatientIdentifier, PatientIdentifier], ...]:
+        """(subsumed, surviving) for each of these whose authority gave this patient an id too."""
+        return tuple((each, stays) for each in subsumed if (stays := self.identifier_of(each.authority)) is not None)
 
     def known_as(self, identifier: PatientIdentifier) -> "Patient":
         """The same person with this id first."""

@@ -449,6 +449,21 @@ def for_each_patient(patients: Iterable[PatientIdentifier]) -> Iterator[tuple[Pa
         yield ()
 
 
+def of_a_merge(
+    pairs: Sequence[tuple[PatientIdentifier, PatientIdentifier]],
+    subsumed: Sequence[PatientIdentifier],
+    surviving: PatientIdentifier | None,
+) -> tuple[tuple[Action, PatientIdentifier | None], ...]:
+    """Whom each record of a merge is about, and what was done: of each pair the one who goes and the one who stays.
+
+    A merge that breaks the rules has no pair; it is recorded with what it did name.
+
+    Source: ITI TF-2 3.8.5.1, 3.44.5.1.
+    """
+    named = pairs or ((next(iter(subsumed), None), surviving),)
+    return tuple(each for goes, stays in named for each in ((Action.DELETE, goes), (Action.UPDATE, stays)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeGroup:
     """The parts of one exchange that share an outcome."""

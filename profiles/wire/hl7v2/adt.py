@@ -88,12 +88,7 @@ class PatientFeedRequest:
 
         Source: ITI TF-2 3.8.4.2.4 (the same assigning authority on both sides).
         """
-        pairs = (
-            (subsumed, surviving)
-            for subsumed in self.subsumed_identifiers
-            if (surviving := self.patient.identifier_of(subsumed.authority)) is not None
-        )
-        return tuple(pairs)
+        return self.patient.survives(self.subsumed_identifiers)
 
     @property
     def subsumed(self) -> PatientIdentifier | None:

@@ -14,6 +14,7 @@ from profiles.wire.audit.participants import (
     PATIENT_RECORD,
     destination,
     initiator,
+    of_a_merge,
     patient_object,
     record,
     responder,
@@ -54,13 +55,7 @@ def _touched(request: PatientFeedRequest | None, facts: Facts) -> tuple[tuple[Ac
     if request is None:
         return ((Action.UPDATE, patient),)
     if request.event is FeedEvent.MERGE:
-        # A merge that breaks the rules names no pair; it is recorded with what it did name.
-        pairs = request.merges or ((next(iter(request.subsumed_identifiers), None), patient),)
-        return tuple(
-            touched
-            for subsumed, surviving in pairs
-            for touched in ((Action.DELETE, subsumed), (Action.UPDATE, surviving))
-        )
+        return of_a_merge(request.merges, request.subsumed_identifiers, patient)
     return ((Action.CREATE if request.event in CREATES else Action.UPDATE, patient),)
 
 

@@ -15,6 +15,7 @@ from profiles.wire.audit.participants import (
     destination,
     for_each_patient,
     initiator,
+    of_a_merge,
     patient_object,
     query_object,
     record,
@@ -62,13 +63,7 @@ def _touched(request: PatientRecordRequest | None, facts: Facts) -> tuple[tuple[
     if request is None:
         return ((Action.UPDATE, patient),)
     if request.event is RecordEvent.MERGE:
-        # A merge that breaks the rules names no pair; it is recorded with what it did name.
-        pairs = request.merges or ((next(iter(request.subsumed_identifiers), None), patient),)
-        return tuple(
-            touched
-            for subsumed, surviving in pairs
-            for touched in ((Action.DELETE, subsumed), (Action.UPDATE, surviving))
-        )
+        return of_a_merge(request.merges, request.subsumed_identifiers, patient)
     return ((Action.CREATE if request.event is RecordEvent.ADD else Action.UPDATE, patient),)
 
 

@@ -68,12 +68,7 @@ class PatientRecordRequest:
 
         Source: ITI TF-2 3.44.4.2.4.
         """
-        pairs = (
-            (subsumed, surviving)
-            for subsumed in self.subsumed_identifiers
-            if (surviving := self.patient.identifier_of(subsumed.authority)) is not None
-        )
-        return tuple(pairs)
+        return self.patient.survives(self.subsumed_identifiers)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
