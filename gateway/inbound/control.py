@@ -426,7 +426,7 @@ class Control:
         if bool(study) == bool(patient):
             raise MalformedMessage("name a study or a patient", cure="Say --study or --patient")
         found = await self._synchronise.look(_person(body), study=study, patient=patient)
-        return _reply({"study_instance_uid": study, "patient_id": patient, "found": found})
+        return _reply({"exchange": found.exchange_id, "found": found.text})
 
     async def _collect(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -191,6 +191,8 @@ class Administer:
     async def remove(self, unique_id: str, person: str, *, at: str = "", metadata_only: bool = False) -> int:
         """It is not registered any more, and not kept; answers how many registry objects went.
 
+        What a peer has registered no more, and may keep, as the document did not go with it then, goes from its repository.
+
         Raises:
             UnknownDocument: It is not registered.
             UnknownRepository: Nobody is known at the repository that its entry names, or nothing can be removed there;
@@ -211,6 +213,9 @@ class Administer:
                         await here.remove_document(unique_id)
                 return len(ids)
             there = self._there(peer, doing.exchange_id)
+            if not metadata_only and ITI_86.id in peer.endpoints and not await there.entries(unique_id):
+                await self._remove_left(unique_id, peer, doing.exchange_id)
+                return 0
             entries, ids = await _everything(there, unique_id)
             repository = None if metadata_only else self._repository(entries)
             await there.remove(ids)
@@ -288,6 +293,18 @@ class Administer:
 
     def _is_ours(self, entry: DocumentEntry) -> bool:
         return entry.repository_unique_id == self._house.repository_unique_id
+
+    async def _remove_left(self, unique_id: str, repository: Peer, exchange_id: str) -> None:
+        """Its metadata went, and the document did not go with it then."""
+        if len(repository.repository_unique_ids) != 1:
+            raise UnknownDocument("no such document is registered", cure="`radgate document find` shows what is")
+        named = DocumentRequest(
+            repository_unique_id=repository.repository_unique_ids[0],
+            document_unique_id=unique_id,
+            home_community_id=None,
+        )
+        there = self._there(repository, exchange_id)
+        await there.ask(ITI_86, RemoveDocumentsRequest(documents=(named,)))
 
     async def _remove_document(self, entry: DocumentEntry, repository: Peer, exchange_id: str) -> None:
         named = DocumentRequest(

@@ -58,7 +58,7 @@ async def test_a_report_is_deprecated_and_then_removed_at_the_registry_that_has_
         kept = region.kept()
         assert kept.rows["entries"] == kept.rows["documents"] == kept.rows["associations"] == ()
         code, _, err = await run("remove", document, "--at", "Region")
-        assert code != 0 and "no such document" in err
+        assert code != 0 and "the peer answered XDSDocumentUniqueIdError" in err
         for transaction in ("ITI-57", "ITI-62", "ITI-86"):
             assert any(transaction.encode() in each for each in kept.audit)
             assert any(transaction.encode() in each for each in valley.kept().audit)
