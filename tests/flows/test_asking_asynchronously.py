@@ -70,7 +70,7 @@ async def test_a_study_is_found_and_fetched_and_every_answer_is_brought(
     who = known_at("Lakeside" if transactions == DOMAIN else "Region").identifiers[0]
     at_once = answered_at_once()
     region = asking(transactions)
-    async with pair_of(tmp_path, region=region, **REGISTERS) as here:
+    async with pair_of(tmp_path, region=region, sections=REGISTERS) as here:
         instances = await lakeside_has_a_study(here)
         await region_collects(here, who, "done")
         assert asked(here) == {each: {"success"} for each in transactions}
@@ -87,7 +87,7 @@ async def test_a_house_that_does_not_allow_our_address_refuses_and_says_so(
 ) -> None:
     who = known_at("Lakeside" if transactions == DOMAIN else "Region").identifiers[0]
     region = asking(transactions)
-    async with pair_of(tmp_path, region=region, replies="/elsewhere", **REGISTERS) as here:
+    async with pair_of(tmp_path, region=region, replies="/elsewhere", sections=REGISTERS) as here:
         await lakeside_has_a_study(here)
         failed = await region_collects(here, who, "failed")
         assert "OnlyAnonymousAddressSupported" in failed["reason"]

@@ -97,6 +97,13 @@ ITI_80 = endpoint("ITI-80", "https://a.example/")
         ("[listen]\nreply_url = 'valley.example'\n", "listen.reply_url"),
         (TLS + "[listen]\nreply_url = 'http://valley.example/soap/reply'\n", "listen.reply_url"),
         (A + "ask_asynchronously = ['RAD-69']\n", "peer.0.ask_asynchronously"),
+        (A + "deferred_discovery = true\n" + ITI_38, "peer.0.deferred_discovery"),
+        (
+            A
+            + "deferred_discovery = true\nask_asynchronously = ['ITI-55']\n"
+            + endpoint("ITI-55", "https://a.example/"),
+            "peer.0.deferred_discovery",
+        ),
         (A + "ask_asynchronously = ['FHIR']\n" + endpoint("FHIR", "https://a.example/"), "peer.0.ask_asynchronously"),
         (A + "ask_asynchronously = ['MLLP']\n" + endpoint("MLLP", "mllp://a.example:1"), "peer.0.ask_asynchronously"),
         (A + ITI_80, "peer.0.endpoint.ITI-80"),
@@ -150,6 +157,7 @@ def test_two_peers_that_cannot_be_told_apart_are_refused(folder: Path, first: st
         DOMAIN + "registry = 'A'\n" + A + endpoint("ITI-42", "https://a.example/"),
         A + "hl7_application = 'X'\nhl7_facility = 'A'\n" + B + "hl7_application = 'X'\nhl7_facility = 'B'\n",
         A + "ask_asynchronously = ['ITI-38']\n" + ITI_38,
+        A + "deferred_discovery = true\n" + endpoint("ITI-55", "https://a.example/"),
         A + "home_community_id = '1.2'\nforward = true\n" + ITI_80 + RULE + "do = ['share:A']\n",
         A + endpoint("ITI-41", "https://a.example/") + RULE + "do = ['share:A']\n",
         A + endpoint("ORU^R01", "mllps://a.example:2575") + RULE + "do = ['announce:A', 'register']\n",

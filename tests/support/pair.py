@@ -114,7 +114,7 @@ async def grounds(folder: Path) -> AsyncIterator[tuple[Pair, ClientSession, Any]
 
 @asynccontextmanager
 async def pair_of(
-    folder: Path, *, region: Mapping[str, Any], replies: str = "/soap/reply", **sections: Mapping[str, Any]
+    folder: Path, *, region: Mapping[str, Any], replies: str = "/soap/reply", sections: Mapping[str, Any] | None = None
 ) -> AsyncIterator[Pair]:
     """Both stand. `region` is what Region says of Lakeside (`endpoint`: the transactions that it has addresses for).
 
@@ -124,6 +124,6 @@ async def pair_of(
         asked = {**region, "endpoint": pair.endpoints("Lakeside", *region["endpoint"])}
         for name, peer in (("Lakeside", {"reply_to": [pair.url("Region") + replies]}), ("Region", asked)):
             await stack.enter_async_context(
-                pair.standing(pair.settings(name, peer, **sections.get(name, {})), http, log)
+                pair.standing(pair.settings(name, peer, **(sections or {}).get(name, {})), http, log)
             )
         yield pair

@@ -66,8 +66,10 @@ def read_question(root: etree._Element) -> tuple[etree._Element, Question]:
 
 
 def question_of(root: etree._Element) -> Question:
-    """The question that a message repeats or asks; `NO_QUESTION`: it has none."""
-    return NO_QUESTION if child(root, QUESTION) is None else read_question(root)[1]
+    """The question that a message repeats or asks, or only names as an answer does; `NO_QUESTION`: none of them."""
+    if child(root, QUESTION) is None:
+        return Question(id=read_ii(child(root, "controlActProcess/queryAck/queryId")))
+    return read_question(root)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
