@@ -7,7 +7,7 @@ from typing import Any
 from profiles.findings import Severity
 from profiles.model.codes import DCM, MANIFEST_FORMAT, Code
 from profiles.model.content import Content, Poured
-from profiles.model.document import AvailabilityStatus, EntryType
+from profiles.model.document import Association, AssociationType, AvailabilityStatus, EntryType, Submission
 from profiles.model.identifiers import Oid
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria, TimeRange
@@ -22,8 +22,27 @@ from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest, RegistryError,
 from profiles.xds.iti42 import ITI_42, RegisterRequest
 from profiles.xds.iti43 import ITI_43, DocumentRequest, RetrievedDocument, RetrieveDocumentSetRequest
 from profiles.xds.iti43 import RetrieveDocumentSetResponse as Head
+from profiles.xds.iti51 import ITI_51, MultiPatientQuery
+from profiles.xds.iti57 import ITI_57
+from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
+from profiles.xds.iti62 import ITI_62
+from profiles.xds.iti86 import ITI_86
+from profiles.xds.iti92 import ITI_92
+from profiles.xdsi.rad68 import RAD_68
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, SeriesRequest, StudyRequest
-from tests.support.ebxml import ENTRY, FOLDER, MEMBER, PATIENT_ID, REPLACEMENT, SET, SUBMISSION, WITH_FOLDER
+from tests.profiles.xds.updates import OLD, REMOVE, REMOVE_DOCUMENTS, RESTRICTED, UPDATE
+from tests.support.ebxml import (
+    ENTRY,
+    FOLDER,
+    MEMBER,
+    OLD_ENTRY,
+    PATIENT_ID,
+    REPLACEMENT,
+    SET,
+    SOURCE_ID,
+    SUBMISSION,
+    WITH_FOLDER,
+)
 
 HOME = Oid("1.2.3.1")
 UUID = "urn:uuid:00000000-0000-4000-8000-00000000000{}"
@@ -246,8 +265,79 @@ CROSS_IMAGED = Head(
     ),
 )
 
+# --- what is provided, changed and removed beside manifests ---
+
+REPORT = ProvideAndRegisterRequest(
+    submission=Submission(
+        submission_set=SET,
+        entries=(
+            replace(
+                ENTRY,
+                format_code=Code(value="urn:ihe:rad:PDF", system="1.3.6.1.4.1.19376.1.2.3", display="PDF report"),
+                mime_type="application/pdf",
+                title="CT Chest: report",
+                uri="report.pdf",
+            ),
+        ),
+        associations=(
+            MEMBER,
+            Association(entry_uuid="belongs", type=AssociationType.APPEND, source="Document01", target=OLD_ENTRY),
+        ),
+    ),
+    documents={"Document01": Content.of(b"DICM of a kind...")},
+)
+QUEUED = RegistryResponse(
+    errors=(
+        RegistryError(
+            code="DocumentQueued", context="whose it is will be settled by a person", severity=Severity.WARNING
+        ),
+    )
+)
+DONE = RegistryResponse()
+OF_SEVERAL = StoredQueryRequest(
+    query=MultiPatientQuery.FIND_DOCUMENTS,
+    criteria=DocumentCriteria(
+        patient_ids=(PATIENT_ID, SOURCE_ID),
+        statuses=(AvailabilityStatus.APPROVED,),
+        event_codes=((Code(value="CT", system=DCM),),),
+    ),
+)
+FOUND_OF_SEVERAL = StoredQueryResponse(
+    entries=(
+        replace(ENTRY, entry_uuid=UUID.format(1)),
+        replace(ENTRY, entry_uuid=UUID.format(2), unique_id="1.2.826.0.1.99.8", patient_id=SOURCE_ID),
+    ),
+)
+OFFER = RegisterOnDemandRequest(
+    submission=Submission(
+        submission_set=SET,
+        entries=(replace(ENTRY, entry_type=EntryType.ON_DEMAND, creation_time=None, hash="", size_bytes=None, uri=""),),
+        associations=(MEMBER,),
+    )
+)
+
+
+def refused(code: str, context: str, location: str) -> RegistryResponse:
+    """A failure for one reason."""
+    return RegistryResponse(
+        status=ResponseStatus.FAILURE, errors=(RegistryError(code=code, context=context, location=location),)
+    )
+
+
+WRONG_VERSION = refused("XDSMetadataVersionError", f"version 1 of {OLD} is not the latest", OLD)
+UNMODIFIABLE = refused("UnmodifiableMetadataError", f"{OLD}: the hash may not change", OLD)
+STILL_REFERENCED = refused("ReferencesExistException", f"{OLD} is the target of an association that stays", OLD)
+NO_SUCH_DOCUMENT = refused("XDSDocumentUniqueIdError", "there is no document 1.2.826.0.1.99.2", "1.2.826.0.1.99.2")
+
 REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "rad68-request-replacement.xml": (ITI_41, PROVIDE),
+    "iti41-request-report.xml": (ITI_41, REPORT),
+    "iti51-request.xml": (ITI_51, OF_SEVERAL),
+    "iti57-request.xml": (ITI_57, UPDATE),
+    "iti61-request.xml": (ITI_61, OFFER),
+    "iti62-request.xml": (ITI_62, REMOVE),
+    "iti86-request.xml": (ITI_86, REMOVE_DOCUMENTS),
+    "iti92-request.xml": (ITI_92, RESTRICTED),
     "iti80-request.xml": (ITI_80, ACROSS),
     "iti42-request-folder.xml": (ITI_42, REGISTER),
     "iti18-request-by-reference-id.xml": (ITI_18, FIND),
@@ -259,7 +349,15 @@ REQUESTS: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "rad75-request.xml": (RAD_75, CROSS_IMAGES),
 }
 RESPONSES: Mapping[str, tuple[SoapTransaction[Any, Any], Any]] = {
-    "registry-response-failure.xml": (ITI_42, FAILURE),
+    "iti42-response-failure.xml": (ITI_42, FAILURE),
+    "iti41-response-queued.xml": (ITI_41, QUEUED),
+    "rad68-response.xml": (RAD_68, DONE),
+    "iti51-response.xml": (ITI_51, FOUND_OF_SEVERAL),
+    "iti57-response-version.xml": (ITI_57, WRONG_VERSION),
+    "iti61-response.xml": (ITI_61, DONE),
+    "iti62-response-referenced.xml": (ITI_62, STILL_REFERENCED),
+    "iti86-response-unknown.xml": (ITI_86, NO_SUCH_DOCUMENT),
+    "iti92-response-unmodifiable.xml": (ITI_92, UNMODIFIABLE),
     "iti18-response-objects.xml": (ITI_18, FOUND),
     "iti18-response-references.xml": (ITI_18, REFERENCES),
     "iti18-response-failure.xml": (ITI_18, NOT_FOUND),

@@ -11,7 +11,7 @@ from tests.profiles.xds.messages import ALL, REQUESTS, RESPONSES
 from tests.support.ebxml import VECTORS, canonical, judge, pour_of, poured, soap_in, vector, written
 
 ATTACHED = {"1.document@radgate": Content.of(b"DICM of a kind...")}
-SUBMISSIONS = ("rad68-request-replacement.xml", "iti80-request.xml")
+SUBMISSIONS = ("rad68-request-replacement.xml", "iti41-request-report.xml", "iti80-request.xml")
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

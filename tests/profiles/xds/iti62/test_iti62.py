@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from lxml import etree
 
 from profiles.errors import MalformedMessage, RuleViolation, UnknownDocument, Unsupported
 from profiles.model.audit import Action, Outcome
@@ -17,7 +16,6 @@ from tests.profiles.xds.messages import FAILURE
 from tests.profiles.xds.updates import OLD, OTHER, REMOVE, REMOVE_DOCUMENTS
 from tests.support.ebxml import judge as judge_body
 from tests.support.ebxml import parse, sample, soap_in, written
-from tests.support.judges import standards
 
 BOTH = pytest.mark.parametrize(
     ("transaction", "request_"), [(ITI_62, REMOVE), (ITI_86, REMOVE_DOCUMENTS)], ids=["ITI-62", "ITI-86"]
@@ -33,8 +31,7 @@ def test_what_is_written_is_read_again(transaction: SoapTransaction[Any, Any], r
 @pytest.mark.judge_standard
 def test_both_are_valid_by_the_published_schemas() -> None:
     judge_body(written(ITI_62.encode_request(REMOVE)))
-    schema = etree.XMLSchema(etree.parse(str(standards("xds-schemas", "nist", "rmd.xsd"))))
-    schema.assertValid(written(ITI_86.encode_request(REMOVE_DOCUMENTS)))
+    judge_body(written(ITI_86.encode_request(REMOVE_DOCUMENTS)))
     for transaction in (ITI_62, ITI_86):
         judge_body(written(transaction.encode_response(FAILURE)))
 
