@@ -1,4 +1,4 @@
-"""Requirement rows: what the Framework asks, in our words, one CSV for each transaction in `requirements/`.
+"""Requirement rows: what the Framework asks, in our words, one CSV for each transaction in `requirements/`, named after it.
 
 A row that no case proves carries the reason; a house test holds both ways, so that coverage is never a feeling.
 """
@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from conformance.case import Case
+from profiles.catalogue import TRANSACTIONS
 from profiles.transaction import Actor
 
 FOLDER = Path(__file__).parent / "requirements"
@@ -56,16 +57,17 @@ def requirements(folder: Path = FOLDER) -> Mapping[str, Requirement]:
     """Every row by its id.
 
     Raises:
-        ValueError: A file has an unknown column, level or actor, or an id twice.
+        ValueError: A file is of no transaction, has an unknown column, level or actor, or an id twice.
     """
     found: dict[str, Requirement] = {}
+    named = {each.id.lower().replace(" ", "-"): each.id for each in TRANSACTIONS}
     for path in sorted(folder.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 try:
                     each = Requirement(
                         id=row["id"],
-                        transaction="" if path.name == COMMON else path.stem.upper(),
+                        transaction="" if path.name == COMMON else named[path.stem],
                         section=row["section"],
                         level=Level(row["level"]),
                         actor=Actor(row["actor"]) if row["actor"] else None,

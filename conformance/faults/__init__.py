@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
 from conformance.faults.envelope import envelope_faults
+from conformance.faults.feed import FAULTS as FEED
+from conformance.faults.fhir import FAULTS as FHIR
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.web import FAULTS as WEB
 from profiles.xds.iti18 import ITI_18
@@ -23,6 +25,8 @@ FAULTS: Mapping[str, Fault] = {
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,
+    **FHIR,
+    **FEED,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

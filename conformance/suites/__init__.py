@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from conformance.case import Case
+from conformance.suites.ehr import server
+from conformance.suites.pix import registry_feed
 from conformance.suites.wia import manager_store, source_search
 from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xds import registry_query, repository_provide, repository_retrieve
@@ -11,7 +13,7 @@ from conformance.suites.xdsi import source_retrieve
 
 SUITES: tuple[ModuleType, ...] = (
     registry_query, repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
-    manager_store,
+    manager_store, registry_feed, server,
 )  # fmt: skip
 
 

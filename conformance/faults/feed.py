@@ -1,0 +1,101 @@
+"""Wrong registries on the identity feed: acknowledgements that lie, and merges that do not happen.
+
+Source: ITI TF-2 3.8, Appendix C.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from conformance.faults.edits import AnswerEdit, Fault, RequestEdit, answers, requests
+from conformance.in_flight import Outgoing
+from conformance.system import System
+
+SUITE = "pix.registry_feed/"
+
+
+def _feed(text: str, *caught_by: str, request: RequestEdit | None = None, answer: AnswerEdit | None = None) -> Fault:
+    return Fault(
+        text=text, transactions=("ITI-8",), caught_by=tuple(SUITE + name for name in caught_by), request=request,
+        answer=answer,
+    )  # fmt: skip
+
+
+def _only_cr(outgoing: Outgoing, system: System) -> Outgoing:
+    """What is not ended by CR alone is nothing that it knows."""
+    if b"\n" not in outgoing.body:
+        return outgoing
+    return replace(outgoing, body=outgoing.body.replace(b"\r\n", b"\n").replace(b"\n", b"~"))
+
+
+def _merges_the_other_way(outgoing: Outgoing, system: System) -> Outgoing:
+    found = re.search(rb"PID\|\|\|([^|]*)\|.*MRG\|([^|\r]*)", outgoing.body, re.DOTALL)
+    if found is None:
+        return outgoing
+    stays, goes = found[1], found[2]
+    swapped = outgoing.body.replace(stays, b"#").replace(goes, stays).replace(b"#", goes)
+    return replace(outgoing, body=swapped)
+
+
+def _other_domain_is_ours(outgoing: Outgoing, system: System) -> Outgoing:
+    return replace(outgoing, body=outgoing.body.replace(b"&1.2.3.4.5.99&", f"&{system.patient_authority}&".encode()))
+
+
+def _remembers() -> RequestEdit:
+    """A message that comes again lacks its patient."""
+    seen: set[bytes] = set()
+
+    def edit(outgoing: Outgoing, system: System) -> Outgoing:
+        control_id = outgoing.body.split(b"|")[9]
+        if control_id not in seen:
+            seen.add(control_id)
+            return outgoing
+        new = outgoing.body.replace(control_id, control_id[:-1] + b"x")
+        return replace(outgoing, body=re.sub(rb"PID\|[^\r]*\r", b"", new))
+
+    return edit
+
+
+FAULTS: Mapping[str, Fault] = {
+    "ITI-8/commit-code": _feed(
+        "acknowledges in enhanced mode", "acknowledged", "created", answer=answers(rb"MSA\|AA", b"MSA|CA")
+    ),
+    "ITI-8/other-control-id": _feed(
+        "does not say which message it acknowledges", "acknowledged", answer=answers(rb"(MSA\|A[AER]\|)[^|\r]*", rb"\g<1>1")
+    ),
+    "ITI-8/addresses": _feed(
+        "does not turn addresses round", "acknowledged",
+        answer=answers(rb"(MSH\|[^|]*)\|([^|]*\|[^|]*)\|([^|]*\|[^|]*)\|", rb"\g<1>|\g<3>|\g<2>|"),
+    ),
+    "ITI-8/echoes-control-id": _feed(
+        "gives its acknowledgement the message's control id", "acknowledged",
+        answer=answers(rb"(MSH(?:\|[^|]*){8}\|)[^|]*(\|.*MSA\|A[AER]\|)([^|\r]*)", rb"\g<1>\g<3>\g<2>\g<3>"),
+    ),
+    "ITI-8/other-version": _feed(
+        "answers in another version", "acknowledged", answer=answers(rb"\|P\|2\.3\.1", b"|P|2.5")
+    ),
+    "ITI-8/forgets": _feed(
+        "acknowledges what it did not take", "created", "other_events", "updated",
+        request=requests(rb"(?<=PID\|\|\|)C\d", b"CX"),
+    ),
+    "ITI-8/accepts-all": _feed(
+        "acknowledges whatever comes with AA", "merged_with_itself", "merged_unknown", "not_served", "required",
+        answer=answers(rb"MSA\|A[ER]", b"MSA|AA"),
+    ),
+    "ITI-8/error-for-reject": _feed(
+        "says AE where it is not the one to ask", "not_served", answer=answers(rb"MSA\|AR", b"MSA|AE")
+    ),
+    "ITI-8/no-place": _feed(
+        "does not say where the error is", "required", answer=answers(rb"\rERR\|[^\r]*", b"")
+    ),
+    "ITI-8/merge-is-nothing": _feed(
+        "acknowledges a merge and does nothing", "merged",
+        request=lambda outgoing, _: (
+            replace(outgoing, body=re.sub(rb"MRG[^\r]*\r", b"PV1||O\r", outgoing.body.replace(b"A40", b"A08")))
+        ),
+    ),
+    "ITI-8/merges-the-other-way": _feed("takes one id for the other", "merged", request=_merges_the_other_way),
+    "ITI-8/any-domain": _feed("makes patients of other domains' ids", "other_domain", request=_other_domain_is_ours),
+    "ITI-8/forgets-answers": _feed("takes a message that comes again for another", "resent", request=_remembers()),
+    "ITI-8/only-cr": _feed("reads only lines that end in CR", "line_endings", request=_only_cr),
+}  # fmt: skip

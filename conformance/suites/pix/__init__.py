@@ -1,0 +1,1 @@
+"""Patients: identity feeds by HL7 v2."""

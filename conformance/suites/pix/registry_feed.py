@@ -1,0 +1,252 @@
+"""ITI-8 at a document registry: patients come, change and are merged, and every message has its answer.
+
+Messages are written by hand, so that nothing of ours stands between the case and the wire.
+
+Source: ITI TF-2 3.8, Appendix C; HL7 v2.3.1.
+"""
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from conformance.case import case
+from conformance.expect import expect
+from conformance.submissions import Document, document, provided
+from conformance.suites.xds.documents import APPROVED, failed, found
+from conformance.target import Target
+from conformance.verdict import Failed
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.query import DocumentCriteria
+from profiles.transaction import Actor
+from profiles.wire.ebxml.response import ResponseStatus
+from profiles.xds.iti18 import StoredQuery
+from profiles.xds.iti41 import ITI_41
+
+REGISTRY = Actor.DOCUMENT_REGISTRY
+APPLICATIONS = "EHR|VALLEY|RADGATE|House"
+UNKNOWN_PATIENT = "XDSUnknownPatientId"
+ELSEWHERE = Oid("1.2.3.4.5.99")
+
+
+@case("ITI8/ack", transaction="ITI-8", actor=REGISTRY, title="A patient is acknowledged as HL7 2.3.1 wants it")
+async def acknowledged(target: Target) -> None:
+    """AA, the same control id, addresses turned round."""
+    message = adt("A04", pid(new_patient(target)))
+    ack = await sent(target, message)
+    expect(ack.msa[1], "MSA-1").equals("AA")
+    expect(ack.msa[2], "MSA-2").equals(control_id(message))
+    expect("|".join(ack.msh[4:6]), "MSH-5 and MSH-6").equals("EHR|VALLEY")
+    expect(ack.msh[8].partition("^")[0], "MSH-9.1").equals("ACK")
+    expect(ack.msh[9], "MSH-10").differs_from(control_id(message))
+    expect(ack.msh[11].partition("^")[0], "MSH-12").equals("2.3.1")
+
+
+@case("ITI8/create", transaction="ITI-8", actor=REGISTRY, title="Documents of a patient who was fed are taken")
+async def created(target: Target) -> None:
+    """And of one who was not, refused."""
+    patient = new_patient(target)
+    one = document(patient)
+    failed((await target.call(ITI_41, provided(patient, one))).response, UNKNOWN_PATIENT)
+    await taken(target, adt("A04", pid(patient)))
+    answer = await target.call(ITI_41, provided(patient, one))
+    expect(answer.response.status, "the status").equals(ResponseStatus.SUCCESS)
+
+
+@case("ITI8/create", transaction="ITI-8", actor=REGISTRY, title="Admission and pre-admission create patients too")
+async def other_events(target: Target) -> None:
+    """A01 and A05."""
+    for event in ("A01", "A05"):
+        patient = new_patient(target)
+        await taken(target, adt(event, pid(patient)))
+        await _documented(target, patient)
+
+
+@case("ITI8/update", transaction="ITI-8", actor=REGISTRY, title="An update is taken, also of somebody new")
+async def updated(target: Target) -> None:
+    """A08 of nobody is a creation."""
+    patient = new_patient(target)
+    await taken(target, adt("A08", pid(patient)))
+    await taken(target, adt("A08", pid(patient, name="Other^Given")))
+    await _documented(target, patient)
+
+
+@case(
+    "ITI8/domain", transaction="ITI-8", actor=REGISTRY, title="An id of another domain does not become a patient here"
+)
+async def other_domain(target: Target) -> None:
+    """The message is answered; nobody has the same value in our domain because of it."""
+    ours = new_patient(target)
+    await sent(target, adt("A04", pid(replace(ours, authority=ELSEWHERE))))
+    failed((await target.call(ITI_41, provided(ours, document(ours)))).response, UNKNOWN_PATIENT)
+
+
+@case("ITI8/merge", transaction="ITI-8", actor=REGISTRY, title="After a merge the surviving id finds what both had")
+async def merged(target: Target) -> None:
+    """And the subsumed id finds nothing, and takes nothing."""
+    stays, goes = new_patient(target), new_patient(target)
+    for patient in (stays, goes):
+        await taken(target, adt("A04", pid(patient)))
+    documents = [await _documented(target, patient) for patient in (stays, goes)]
+    await taken(target, adt("A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
+    expect(await _found(target, stays), "what the surviving id finds").has_same(
+        [each.entry.unique_id for each in documents]
+    )
+    expect(await _found(target, goes, lenient=True), "what the subsumed id finds").is_absent()
+    failed((await target.call(ITI_41, provided(goes, document(goes)))).response, UNKNOWN_PATIENT)
+
+
+@case("ITI8/bad-merge", transaction="ITI-8", actor=REGISTRY, title="An id cannot be merged with itself")
+async def merged_with_itself(target: Target) -> None:
+    """It would be gone."""
+    patient = new_patient(target)
+    await taken(target, adt("A04", pid(patient)))
+    ack = await sent(target, adt("A40", pid(patient), f"MRG|{cx(patient)}", visit=False))
+    expect(ack.msa[1], "MSA-1").equals("AE")
+    await _documented(target, patient)
+
+
+@case("ITI8/bad-merge", transaction="ITI-8", actor=REGISTRY, title="An id that nobody knows cannot be merged")
+async def merged_unknown(target: Target) -> None:
+    """On either side; what is known stays as it is."""
+    known, nobody = new_patient(target), new_patient(target)
+    await taken(target, adt("A04", pid(known)))
+    for stays, goes in ((known, nobody), (nobody, known)):
+        ack = await sent(target, adt("A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
+        expect(ack.msa[1], "MSA-1").equals("AE")
+    await _documented(target, known)
+
+
+@case(
+    "ITI8/type",
+    transaction="ITI-8",
+    actor=REGISTRY,
+    title="A type, an event and a version that nobody serves are rejected",
+)
+async def not_served(target: Target) -> None:
+    """AR, with the code of table 0357."""
+    patient = pid(new_patient(target))
+    for message, code in (
+        (adt("A04", patient, type="ZZZ^Z99"), "200"),
+        (adt("A99", patient), "201"),
+        (adt("A04", patient, version="9.9"), "203"),
+    ):
+        ack = await sent(target, message)
+        expect(ack.msa[1], "MSA-1").equals("AR")
+        expect(code in ack.text, f"whether the acknowledgement has {code}").equals(True)
+
+
+@case(
+    "ITI8/required",
+    transaction="ITI-8",
+    actor=REGISTRY,
+    title="A message without patient or id is an error with its place",
+)
+async def required(target: Target) -> None:
+    """No PID, and a PID without PID-3."""
+    for message, place in ((adt("A04", ""), "PID"), (adt("A04", "PID|||||Doe^Jane||19700101|F"), "PID^1^3")):
+        ack = await sent(target, message)
+        expect(ack.msa[1], "MSA-1").is_one_of("AE", "AR")
+        expect(place in ack.text, f"whether the acknowledgement names {place}").equals(True)
+
+
+@case("ITI8/resent", transaction="ITI-8", actor=REGISTRY, title="A message that comes again gets the same answer")
+async def resent(target: Target) -> None:
+    """The first acknowledgement was lost."""
+    message = adt("A04", pid(new_patient(target)))
+    first, second = await sent(target, message), await sent(target, message)
+    expect(second.msa[1:3], "MSA-1 and MSA-2").equals(first.msa[1:3])
+    expect(second.msa[1], "MSA-1").equals("AA")
+
+
+@case("ITI8/endings", transaction="ITI-8", actor=REGISTRY, title="Lines that end otherwise are read")
+async def line_endings(target: Target) -> None:
+    """LF and CRLF."""
+    for ending in (b"\n", b"\r\n"):
+        patient = new_patient(target)
+        await taken(target, adt("A04", pid(patient)).replace(b"\r", ending))
+        await _documented(target, patient)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+class Ack:
+    """An acknowledgement: its MSH and MSA as fields (MSH-1 is the separator), and all of it as text."""
+
+    def __init__(self, message: bytes) -> None:
+        """Read it.
+
+        Raises:
+            Failed: It has no MSH or no MSA.
+        """
+        self.text = message.decode("utf-8", "replace")
+        segments = {line[:3]: line.split("|") for line in self.text.split("\r")}
+        if "MSH" not in segments or "MSA" not in segments:
+            raise Failed("expected an acknowledgement; what came has no MSH and MSA")
+        self.msh = segments["MSH"] + [""] * 12
+        self.msa = segments["MSA"] + [""] * 4
+
+
+async def sent(target: Target, message: bytes) -> Ack:
+    """Send, and read the acknowledgement."""
+    return Ack(await target.send("ITI-8", message))
+
+
+async def taken(target: Target, message: bytes) -> None:
+    """Send a message that must be taken."""
+    ack = await sent(target, message)
+    expect(ack.msa[1], "MSA-1").equals("AA")
+
+
+def adt(event: str, patient: str, *more: str, type: str = "", version: str = "2.3.1", visit: bool = True) -> bytes:
+    """A message; `more` are segments behind PID."""
+    now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
+    segments = [
+        rf"MSH|^~\&|{APPLICATIONS}|{now}||{type or f'ADT^{event}'}|{uuid.uuid4().hex[:20]}|P|{version}",
+        f"EVN|{event}|{now}",
+        *([patient] if patient else []),
+        *more,
+        *(["PV1||O"] if visit else []),
+    ]
+    return "\r".join([*segments, ""]).encode()
+
+
+def pid(patient: PatientIdentifier, name: str = "Doe^Jane") -> str:
+    """PID of a patient."""
+    return f"PID|||{cx(patient)}||{name}||19700101|F|||1 Main St^^Town^^12345"
+
+
+def cx(patient: PatientIdentifier) -> str:
+    """An id as PID-3 and MRG-1 have it."""
+    return f"{patient.value}^^^&{patient.authority}&ISO"
+
+
+def control_id(message: bytes) -> str:
+    """MSH-10."""
+    return message.split(b"|")[9].decode()
+
+
+def new_patient(target: Target) -> PatientIdentifier:
+    """An id of the registry's domain that nobody has used."""
+    return PatientIdentifier(value=f"C{uuid.uuid4().int % 10**12}", authority=target.patient().authority)
+
+
+async def _documented(target: Target, patient: PatientIdentifier) -> Document:
+    """Register a document of this patient, who must be known."""
+    one = document(patient)
+    answer = await target.call(ITI_41, provided(patient, one))
+    expect(answer.response.status, "the status of a document of this patient").equals(ResponseStatus.SUCCESS)
+    return one
+
+
+async def _found(target: Target, patient: PatientIdentifier, *, lenient: bool = False) -> list[str]:
+    """UniqueIds of what the patient has; `lenient`: an unknown patient has nothing."""
+    try:
+        answer = await found(
+            target, StoredQuery.FIND_DOCUMENTS, criteria=DocumentCriteria(patient_ids=(patient,), statuses=APPROVED)
+        )
+    except Failed:
+        if not lenient:
+            raise
+        return []
+    return [each.unique_id for each in answer.entries]
