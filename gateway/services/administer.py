@@ -23,7 +23,7 @@ from gateway.services.errand import errand
 from gateway.services.exchange import Exchange
 from gateway.services.remove import Removal
 from gateway.services.update import FULL, OPERATIONS, RESTRICTED, Update
-from profiles.errors import RuleViolation, UnknownDocument, UnknownRepository
+from profiles.errors import PeerRefused, RuleViolation, UnknownDocument, UnknownRepository
 from profiles.model.codes import Code
 from profiles.model.document import (
     Association,
@@ -304,7 +304,14 @@ class Administer:
             home_community_id=None,
         )
         there = self._there(repository, exchange_id)
-        await there.ask(ITI_86, RemoveDocumentsRequest(documents=(named,)))
+        try:
+            await there.ask(ITI_86, RemoveDocumentsRequest(documents=(named,)))
+        except PeerRefused as refused:
+            if refused.code not in ("XDSDocumentUniqueIdError", "XDSUnknownRepositoryId"):
+                raise
+            raise UnknownDocument(
+                "no such document is registered there, or kept", cure="`radgate document find` shows what is"
+            ) from refused
 
     async def _remove_document(self, entry: DocumentEntry, repository: Peer, exchange_id: str) -> None:
         named = DocumentRequest(

@@ -1,8 +1,8 @@
 """What becomes of what we ask a registry or repository, when it answers with an error code: each code, on the wire.
 
 The peer is a script. It answers the transaction once with the code, and then does what it is asked. Where a person waits
-(to deprecate, update, remove, look for what several have), the cause and the cure are the answer, and nothing is tried again
-by itself. Where an exchange does it (to share, register, offer), what may be better later is done by itself.
+(to deprecate, update, remove, look for what several have), the cause and the cure are the answer, and nobody else tries it
+again. Where an exchange does it (to share, register, offer), what may be better later is done by itself.
 
 Source: ITI TF-3 table 4.2.4.1-2 and the supplements' additions.
 """
