@@ -244,20 +244,36 @@ class FileObjects:
                 return
             offset += len(block)
 
-    async def reconcile(self, known: AsyncIterator[str]) -> Sequence[str]:
+    async def reconcile(self, known: AsyncIterator[str], before: datetime | None = None) -> Sequence[str]:
         """At start-up, before anything is taken in: remove half files and files that no row names; answers the latter.
 
         Args:
             known: Every `StagedObject.path` that a row names.
+            before: Where others live in this folder: what is younger may be about to be named, and stays.
         """
         named = {path async for path in known}
-        return await self._compute.run(partial(self._sweep, named))
+        return await self._compute.run(partial(self._sweep, named, None if before is None else before.timestamp()))
 
-    def _sweep(self, named: set[str]) -> Sequence[str]:
+    def _sweep(self, named: set[str], before: float | None) -> Sequence[str]:
         for half in self._incoming.iterdir():
-            half.unlink()
-        found = (str(file.relative_to(self._folder)) for file in sorted((self._folder / "kept").glob("*/*")))
-        orphans = tuple(path for path in found if path not in named)
-        for path in orphans:
-            (self._folder / path).unlink()
-        return orphans
+            if before is None or _written(half) < before:
+                half.unlink(missing_ok=True)
+        gone = []
+        for file in sorted((self._folder / "kept").glob("*/*")):
+            path = str(file.relative_to(self._folder))
+            if path in named or (before is not None and _written(file) >= before):
+                continue
+            if before is None:
+                file.unlink()
+            elif not self._discard(file, before):
+                continue
+            gone.append(path)
+        return tuple(gone)
+
+
+def _written(file: Path) -> float:
+    """When it was written last; of what another process has just taken away, never."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")

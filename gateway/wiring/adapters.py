@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from ssl import SSLContext
@@ -40,6 +41,7 @@ from profiles.errors import ExchangeError
 from profiles.transaction import Hl7Transaction, SoapTransaction
 from profiles.wire.audit.syslog import Origin
 
+NOBODYS = timedelta(days=1)  # a document is named by a row within minutes, if ever; clocks may differ by more
 SYSLOG_TLS_PORT = 6514  # RFC 5425 4.1
 
 
@@ -249,15 +251,16 @@ def forwarder_of(settings: Settings, house: House, adapters: Adapters, host: str
 async def recover(adapters: Adapters) -> None:
     """After a crash: half files go, documents that no row names too, and open steps become failures.
 
-    On a database that several processes share, the folder of documents may be shared too: what looks like half a file or
-    nobody's is what a living one is about to commit, so it stays.
+    On a database that several processes share, they share the folder of documents too: what looks like half a file or
+    nobody's may be what a living one is about to commit, so it stays for a day.
     """
     store = adapters.store
     async with store.unit() as work:
         closed = await work.ledger.close_open_steps(adapters.clock.now())
         if store.is_embedded:  # the folder is ours alone: nobody lives who holds a lease
             await work.ledger.end_leases()
-    lost = await adapters.objects.reconcile(store.paths()) if store.is_embedded else ()
+    before = None if store.is_embedded else adapters.clock.now() - NOBODYS
+    lost = await adapters.objects.reconcile(store.paths(), before)
     await adapters.archive.clear()
     logger().info("recovered", count=closed, number=len(lost))
 

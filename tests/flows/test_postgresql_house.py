@@ -1,5 +1,7 @@
 """A whole house on PostgreSQL: what is offered arrives, is found, is replayed by nobody, and its audit verifies."""
 
+import os
+import time
 from pathlib import Path
 
 import orjson
@@ -61,11 +63,17 @@ async def test_a_study_crosses_a_house_on_postgresql(tmp_path: Path) -> None:
         for file in others:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"of a living process")
+        # And what one left that died long ago.
+        left = (objects / "incoming" / "old-half", objects / "kept" / "00" / "nobodys")
+        for file in left:
+            file.write_bytes(b"of a dead process")
+            os.utime(file, (time.time() - 2 * 86_400,) * 2)
 
-        # The next start finds everything, and takes nothing from the other.
+        # The next start finds everything, takes nothing from the other, and lets go of what is nobody's.
         async with world(tmp_path, store={"url": url}) as again:
             await seen_again(again, study)
         assert all(file.exists() for file in others)
+        assert not any(file.exists() for file in left)
 
 
 async def seen_again(here: World, study: SampleStudy) -> None:

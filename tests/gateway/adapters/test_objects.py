@@ -4,7 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -223,6 +225,31 @@ try:
 except OutOfResources as error:
     print("stage:", error.detail)
 """
+
+
+async def test_where_others_live_what_is_young_stays_and_what_is_staged_again_meanwhile_too(
+    tmp_path: Path, files: FileObjects
+) -> None:
+    old, again, named = [await files.stage(Content.of(body + LARGE, "text/plain")) for body in (b"1", b"2", b"3")]
+    young = await files.stage(Content.of(b"4" + LARGE, "text/plain"))
+    long_ago = time.time() - 7200
+    for each in (old, again, named):
+        os.utime(tmp_path / "objects" / str(each.path), (long_ago, long_ago))
+    half = tmp_path / "objects" / "incoming" / "half"
+    half.write_bytes(b"of a living process")
+
+    async def rows() -> AsyncIterator[str]:
+        yield str(named.path)
+        await files.stage(Content.of(b"2" + LARGE, "text/plain"))  # by another process, while we look
+
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    assert list(await files.reconcile(rows(), hour_ago)) == [old.path]
+    assert half.exists()
+    for each in (again, named, young):
+        assert (tmp_path / "objects" / str(each.path)).exists()
+    os.utime(half, (long_ago, long_ago))
+    assert list(await files.reconcile(known(*(str(each.path) for each in (again, named, young))), hour_ago)) == []
+    assert not half.exists()
 
 
 def test_a_full_disk_is_out_of_resources_and_leaves_nothing(tmp_path: Path) -> None:
