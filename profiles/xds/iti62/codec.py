@@ -44,7 +44,7 @@ def decode_request(message: SoapIn) -> Decoded[RemoveMetadataRequest]:
     """Read the request: 0..n ids, in document order.
 
     Raises:
-        MalformedMessage: It is another element, or names more than we would look at.
+        MalformedMessage: It is another element, names something without its id, or more than we would look at.
         Unsupported: It says by a query what is meant.
     """
     if message.body.tag != _REQUEST:
@@ -56,6 +56,8 @@ def decode_request(message: SoapIn) -> Decoded[RemoveMetadataRequest]:
         for references in message.body.iterchildren(_LIST)
         for reference in references.iterchildren(_REF)
     )
+    if not all(named):
+        raise MalformedMessage("a rim:ObjectRef has no id", location="ObjectRef")
     if len(named) > MAX_OBJECTS:
         raise MalformedMessage(f"more than {MAX_OBJECTS} objects", location="ObjectRefList")
     return Decoded(RemoveMetadataRequest(entry_uuids=named))

@@ -43,7 +43,7 @@ async def feed(transaction: SoapTransaction[Any, Any], side: str, body: etree._E
 async def test_every_element_may_be_missing_empty_or_bare(name: str) -> None:
     transaction, side, _ = ALL[name]
     read = [await feed(transaction, side, parse(body)) for body in mutations((VECTORS / name).read_bytes())]
-    assert any(read)
+    assert any(read) or not read  # an answer that is one empty element has nothing that could be missing
     assert side == "response" or not all(read)  # answers are read however they are, and their contradictions reported
 
 
