@@ -19,6 +19,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.telemetry import BYTES, CALLS, FINDINGS, logger
 from profiles.errors import ExchangeError, HouseError, PeerError, PeerUnavailable, RuleViolation, Unsupported
+from profiles.findings import Finding
 from profiles.model.identifiers import Oid
 from profiles.transaction import Facts, Hl7Transaction, Party, Side, Transaction, User
 
@@ -83,6 +84,7 @@ class _Call(Generic[Response]):
     """A call under way."""
 
     response: Response
+    findings: tuple[Finding, ...] = ()
     learnt: dict[str, Any] = field(default_factory=dict)
 
     def learned(self, **facts: object) -> None:
@@ -144,7 +146,7 @@ class CallingPeers:
             ) as carried:
                 for finding in carried.findings:
                     FINDINGS.labels(peer.name, finding.rule).inc()
-                call = _Call(carried.response)
+                call = _Call(carried.response, carried.findings)
                 yield call
         except ExchangeError as raised:
             error = raised

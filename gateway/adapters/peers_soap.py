@@ -28,7 +28,7 @@ from gateway.adapters.questions import OpenQuestions, Question
 from gateway.model.peer import Peer
 from gateway.ports.clock import Clock
 from gateway.ports.objects import Objects, Spool
-from gateway.ports.questions import Arrival
+from gateway.ports.questions import ANSWERED_AT_ONCE, Arrival
 from profiles.errors import (
     ExchangeError,
     InternalFault,
@@ -54,7 +54,6 @@ GATHER_BYTES = 1024 * 1024  # a request up to this size is sent with its Content
 TURN_BYTES = 256 * 1024
 DRAIN_BYTES = 64 * 1024  # what may follow a unary answer, so that its connection can be kept
 SOAP_TYPES = frozenset({"application/soap+xml", "multipart/related"})
-ANSWERED_AT_ONCE = "asynchronous-answered-at-once"
 ANSWER_LIMITS = SoapLimits(parts=100_000)  # a peer whom we asked for a study may send a study
 
 

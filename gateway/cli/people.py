@@ -61,6 +61,11 @@ def peer_test(
             table.add_row(
                 Text(saying.plain(each["transaction"])), Text(""), Text("queries"), Text(""), Text(said), Text("")
             )
+        if each["asynchronous"] is not None:
+            said = "answers are brought when that is asked" if each["asynchronous"] else "answers only at once"
+            table.add_row(
+                Text(saying.plain(each["transaction"])), Text(""), Text("later"), Text(""), Text(said), Text("")
+            )
     saying.show(probed, as_json, table)
     if not all(each["good"] for each in probed):
         raise typer.Exit(saying.Exit.FAULTY)

@@ -32,12 +32,14 @@ class Probed:
     """One endpoint of a peer: 1..n hops, up to the first that is not good.
 
     `supports` is what the transaction has parts of (the stored queries of ITI-18) and whether each is answered.
+    `asynchronous` is whether the answer is brought to our reply address when that is asked; None: it was not tried.
     """
 
     transaction: str
     address: str
     hops: tuple[Walked, ...]
     supports: Mapping[str, bool] = field(default_factory=dict)
+    asynchronous: bool | None = None
 
     @property
     def good(self) -> bool:

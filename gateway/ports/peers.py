@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from gateway.model.peer import Peer
+from profiles.findings import Finding
 from profiles.transaction import Facts, Transaction, User
 
 Request = TypeVar("Request")
@@ -40,6 +41,10 @@ class Call(Protocol[Answer]):
 
     @property
     def response(self) -> Answer: ...
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was odd about the answer and could be read all the same."""
+        ...
 
     def learned(self, **facts: object) -> None:
         """Add to the `Facts` of its closing audit record: patients, studies, delivered, undelivered, created."""

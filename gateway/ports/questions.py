@@ -14,6 +14,9 @@ from gateway.model.peer import Peer
 from profiles.errors import ExchangeError
 from profiles.wire.soap.mtom import SoapMessage
 
+ANSWERED_AT_ONCE = "asynchronous-answered-at-once"
+"""The finding that an answer came on the connection that asks, although it was to be brought."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:

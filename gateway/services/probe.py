@@ -1,12 +1,14 @@
 """Probe: walk the way to a peer and ask it a harmless question, so that what fails has a name before a study does.
 
 Questions that a peer only answers are asked: queries about a patient and documents that nobody has, retrievals of a
-document that nobody has. What a peer would keep (submissions, messages) is not tried, and its hops end at HTTP.
+document that nobody has. What a peer would keep (submissions, messages) is not tried, and its hops end at HTTP. A question
+that is answered is put once more, to be answered at our reply address: many peers cannot, or do not allow it.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gateway.model.house import House
@@ -15,6 +17,7 @@ from gateway.model.peer import Peer
 from gateway.model.probe import Hop, Probed, Walked
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory, Peers
+from gateway.ports.questions import ANSWERED_AT_ONCE
 from gateway.ports.store import Store
 from gateway.ports.ways import Ways
 from gateway.services.errand import errand
@@ -35,6 +38,7 @@ from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, SeriesRequest, StudyRequest
 
 NOBODY = "radgate-probe"
+ASYNCHRONOUS_S = 10.0  # a peer that says nothing of nobody in that time may do so for a study, and a person waits
 ASK_THEM = "Ask the peer what its log says of this question"
 APPROVED = (AvailabilityStatus.APPROVED,)
 UNSUPPORTED = frozenset({"XDSUnknownStoredQuery"})
@@ -82,13 +86,25 @@ class Probe:
     async def _endpoint(self, peer: Peer, transaction: str, address: str, exchange_id: str) -> Probed:
         hops = list(await self._ways.walk(address, peer))
         supports: Mapping[str, bool] = {}
+        asynchronous = None
         if all(hop.good for hop in hops):
             if transaction in (ITI_18.id, ITI_38.id):
                 asked, supports = await self._queries(peer, transaction, exchange_id)
                 hops += asked
+                if all(hop.good for hop in hops):
+                    query = ITI_18 if transaction == ITI_18.id else ITI_38
+                    nobody = self._about_nobody(query, peer, StoredQuery.GET_DOCUMENTS)
+                    asynchronous = await self._asynchronous(query, peer, nobody, exchange_id)
             elif transaction in RETRIEVALS:
-                hops += await self._retrieval(peer, RETRIEVALS[transaction], exchange_id)
-        return Probed(transaction=transaction, address=address, hops=tuple(hops), supports=supports)
+                question = RETRIEVALS[transaction]
+                hops += await self._retrieval(peer, question, exchange_id)
+                if all(hop.good for hop in hops):
+                    asynchronous = await self._asynchronous(
+                        question.transaction, peer, question.make(self, peer), exchange_id
+                    )
+        return Probed(
+            transaction=transaction, address=address, hops=tuple(hops), supports=supports, asynchronous=asynchronous
+        )
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -106,22 +122,7 @@ class Probe:
         self, transaction: Transaction[Any, Any], peer: Peer, query: StoredQuery, exchange_id: str
     ) -> tuple[list[Walked], str]:
         started = time.perf_counter()
-        nobody = PatientIdentifier(
-            value=NOBODY,
-            authority=peer.patient_authority or self._house.affinity_authority or self._house.patient_authority,
-        )
-        patient, uuid = (nobody,), (f"urn:uuid:{self._clock.new_uuid()}",)
-        request = StoredQueryRequest(
-            query=query,
-            home_community_id=peer.home_community_id if transaction is ITI_38 else None,
-            criteria=DocumentCriteria(
-                patient_ids=patient, statuses=APPROVED, reference_ids=((NOBODY,),), entry_uuids=uuid
-            ),
-            submission_sets=SubmissionSetCriteria(patient_ids=patient, statuses=APPROVED, entry_uuids=uuid),
-            folders=FolderCriteria(patient_ids=patient, statuses=APPROVED, entry_uuids=uuid),
-            uuids=uuid,
-            association_types=tuple(AssociationType),
-        )
+        request = self._about_nobody(transaction, peer, query)
         try:
             async with self._peers.call(transaction, peer, request, exchange_id=exchange_id) as call:
                 call.learned(text=f"{query.name} about nobody")
@@ -134,6 +135,37 @@ class Probe:
                 soap, Walked(hop=Hop.TRANSACTION, good=True, detail="answered; nobody has what was asked about")
             ], "" if refused is None else refused.code  # fmt: skip
         return [soap, _failed(Hop.TRANSACTION, refused, started)], refused.code
+
+    def _about_nobody(self, transaction: Transaction[Any, Any], peer: Peer, query: StoredQuery) -> StoredQueryRequest:
+        nobody = PatientIdentifier(
+            value=NOBODY,
+            authority=peer.patient_authority or self._house.affinity_authority or self._house.patient_authority,
+        )
+        patient, uuid = (nobody,), (f"urn:uuid:{self._clock.new_uuid()}",)
+        return StoredQueryRequest(
+            query=query,
+            home_community_id=peer.home_community_id if transaction is ITI_38 else None,
+            criteria=DocumentCriteria(
+                patient_ids=patient, statuses=APPROVED, reference_ids=((NOBODY,),), entry_uuids=uuid
+            ),
+            submission_sets=SubmissionSetCriteria(patient_ids=patient, statuses=APPROVED, entry_uuids=uuid),
+            folders=FolderCriteria(patient_ids=patient, statuses=APPROVED, entry_uuids=uuid),
+            uuids=uuid,
+            association_types=tuple(AssociationType),
+        )
+
+    async def _asynchronous(
+        self, transaction: Transaction[Any, Any], peer: Peer, request: object, exchange_id: str
+    ) -> bool:
+        """Whether a question that is answered is answered at our reply address too, when that is asked."""
+        within_s = min(peer.answer_timeout_s, ASYNCHRONOUS_S)
+        later = replace(peer, ask_asynchronously=frozenset({transaction.id}), answer_timeout_s=within_s)
+        try:
+            async with self._peers.call(transaction, later, request, exchange_id=exchange_id) as call:
+                call.learned(text="Asked to bring the answer to our reply address")
+                return ANSWERED_AT_ONCE not in {finding.rule for finding in call.findings}
+        except ExchangeError:
+            return False
 
     async def _retrieval(self, peer: Peer, question: Question, exchange_id: str) -> list[Walked]:
         started = time.perf_counter()

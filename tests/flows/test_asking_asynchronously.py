@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.peers_soap import ANSWERED_AT_ONCE
+from gateway.ports.questions import ANSWERED_AT_ONCE
 from gateway.telemetry import FINDINGS
 from profiles.model.identifiers import PatientIdentifier
 from tests.support.pair import Pair, known_at, pair_of

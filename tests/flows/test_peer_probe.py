@@ -9,6 +9,7 @@ from gateway.settings import Settings
 from profiles.wire.ebxml.query import StoredQuery
 from tests.support.communities import REPOSITORIES, Communities, communities, settings_of
 from tests.support.house import command
+from tests.support.pair import pair_of
 from tests.support.ports import free_port
 
 WHOLE = [("name", True), ("connection", True), ("HTTP", True), ("SOAP", True), ("transaction", True)]
@@ -61,8 +62,20 @@ async def test_a_peer_that_is_whole_holds_at_every_hop_and_keeps_nothing(tmp_pat
     assert hops(found["RAD-68"]) == WHOLE[:3]  # it would be kept
     assert hops(found["MLLP"]) == WHOLE[:2]
     assert found["ITI-18"]["supports"] == {query.name: True for query in StoredQuery}
+    assert {each["asynchronous"] for name, each in found.items() if name not in ("RAD-68", "MLLP")} == {False}
+    assert {found[name]["asynchronous"] for name in ("RAD-68", "MLLP")} == {None}  # nothing is asked of them
     assert exchange["state"] == "done"
     assert exchange["steps"][0]["text"].startswith("Way to Valley tested by")
+
+
+async def test_a_peer_that_brings_its_answers_when_that_is_asked_is_known_for_it(tmp_path: Path) -> None:
+    asked = ("ITI-18", "ITI-38", "ITI-39", "ITI-43", "RAD-69", "RAD-75")
+    async with pair_of(tmp_path, region={"endpoint": asked}):
+        code, out, err = await command("peer", "test", "Lakeside", "--json", "--data", str(tmp_path / "Region"))
+        assert code == 0, err
+        assert {each["transaction"]: each["asynchronous"] for each in json.loads(out)} == dict.fromkeys(asked, True)
+        code, out, _ = await command("peer", "test", "Lakeside", "--data", str(tmp_path / "Region"))
+        assert "answers are brought when that is asked" in " ".join(out.split())
 
 
 async def test_ids_that_the_peer_does_not_know_end_the_way_at_the_transaction(tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.http import HttpSessions
 from gateway.adapters.objects_files import FileObjects
-from gateway.adapters.peers_soap import ANSWERED_AT_ONCE, SoapCarrier
+from gateway.adapters.peers_soap import SoapCarrier
 from gateway.adapters.questions import LATE, REPEATED, UNKNOWN, OpenQuestions
 from gateway.adapters.replies_soap import SoapReplies
 from gateway.inbound.replies import ADDRESS, ReplyListener
 from gateway.inbound.soap import SoapListener
 from gateway.model.peer import Caller, Peer
+from gateway.ports.questions import ANSWERED_AT_ONCE
 from profiles.errors import Busy, PeerProtocolError, PeerRefused, PeerTimeout, PeerUnavailable
 from profiles.model.content import Content
 from profiles.wire.soap.envelope import encode_envelope
