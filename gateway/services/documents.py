@@ -17,10 +17,11 @@ from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
+from gateway.services.discover import Discover
 from gateway.services.elsewhere import Elsewhere
 from gateway.services.errand import errand
 from gateway.services.ingest import study_fact, with_uuids
-from gateway.services.provide import addressed
+from gateway.services.provide import addressed, as_known_there
 from profiles.errors import (
     ExchangeError,
     PeerProtocolError,
@@ -118,6 +119,7 @@ class Documents:
         compute: Compute,
         clock: Clock,
         codes: Callable[[], SiteCodes],
+        discover: Discover,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         """`codes` tells what the affinity domain decides; it may read a file, so it is asked in a thread.
@@ -133,6 +135,7 @@ class Documents:
         self._compute = compute
         self._clock = clock
         self._codes = codes
+        self._discover = discover
 
     # --- find ---------------------------------------------------------------------------------------------------------
 
@@ -494,6 +497,7 @@ class Documents:
             submission=submission, documents={submission.entries[0].entry_uuid: content}
         )
         way, request = addressed(peer, request, by=options.by, home=options.home)
+        request = await as_known_there(request, peer, self._discover, exchange_id)
         async with self._peers.call(way, peer, request, exchange_id=exchange_id, facts=facts) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:

@@ -16,6 +16,7 @@ from gateway.ports.store import Store
 from gateway.services.exchange import Exchange
 from gateway.services.ingest import under_its_own_name
 from profiles.errors import AccessDenied, PeerError, PeerUnavailable, UnknownCommunity
+from profiles.findings import Severity
 from profiles.model.document import SubmissionSet
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.wire.ebxml.response import RegistryError, RegistryResponse, ResponseStatus, refusal, warned
@@ -98,13 +99,15 @@ class Forward:
 
 def _refused(answer: RegistryResponse, error: PeerError) -> RegistryResponse:
     """Their no, as they said it; one without a reason, or that contradicts itself, is a plain one."""
-    errors = answer.errors or (RegistryError(code="XDSRepositoryError", context=error.detail),)
+    errors = answer.errors
+    if not any(each.severity is Severity.ERROR for each in errors):
+        errors = (RegistryError(code="XDSRepositoryError", context=error.detail), *errors)
     return RegistryResponse(status=ResponseStatus.FAILURE, errors=errors)
 
 
 def _unavailable(whole: SubmissionSet, home: Oid) -> RegistryResponse:
     code = "UnavailableRecipient" if whole.intended_recipients else "XDSUnavailableCommunity"
     error = RegistryError(
-        code=code, context="this community could not be reached, or did not answer", location=home.urn
+        code=code, context="this community could not be reached, or did not take it", location=home.urn
     )
     return RegistryResponse(status=ResponseStatus.FAILURE, errors=(error,))

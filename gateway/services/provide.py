@@ -1,7 +1,8 @@
 """Provide: by which transaction documents go to a peer, and to which community.
 
 What a newcomer gets wrong: RAD-68 and ITI-41 are the same on the wire and still two addresses: a peer may take manifests at
-one door and letters at another. ITI-80 is for another community, and only where the peer has no nearer door.
+one door and letters at another. ITI-80 is for another community, and only where the peer has no nearer door; a community
+may know the patient by an id of its own, which XCPD tells.
 
 Source: RAD TF-2 4.68; ITI TF-2 3.41, 3.80.
 """
@@ -9,6 +10,7 @@ Source: RAD TF-2 4.68; ITI TF-2 3.41, 3.80.
 from dataclasses import replace
 
 from gateway.model.peer import Peer
+from gateway.services.discover import Discover
 from profiles.errors import RuleViolation, Unsupported
 from profiles.model.identifiers import Oid
 from profiles.transaction import SoapTransaction
@@ -61,3 +63,26 @@ def addressed(
             cure="Add its home_community_id, or homes, to the [[peer]]",
         )
     return way, replace(request, home_community_id=to)
+
+
+async def as_known_there(
+    request: ProvideAndRegisterRequest, peer: Peer, discover: Discover, exchange_id: str
+) -> ProvideAndRegisterRequest:
+    """The same, with the id by which the peer's community knows the patient; with ours, where nobody says that it does.
+
+    Raises:
+        PeerError: The community answers ITI-55, and cannot be asked.
+    """
+    if request.home_community_id is None or request.home_community_id != peer.home_community_id:
+        return request
+    submission = request.submission
+    there = await discover.id_at(peer, submission.submission_set.patient_id, exchange_id)
+    if there is None:
+        return request
+    known = replace(
+        submission,
+        submission_set=replace(submission.submission_set, patient_id=there),
+        entries=tuple(replace(each, patient_id=there) for each in submission.entries),
+        folders=tuple(replace(each, patient_id=there) for each in submission.folders),
+    )
+    return replace(request, submission=known)

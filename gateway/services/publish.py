@@ -31,10 +31,11 @@ from gateway.ports.objects import Objects, StagedObject
 from gateway.ports.peers import Call, Directory, Peers
 from gateway.ports.publications import Publication
 from gateway.ports.store import Store, Work
+from gateway.services.discover import Discover
 from gateway.services.elsewhere import Elsewhere
 from gateway.services.ingest import study_fact
 from gateway.services.lookup import Lookup
-from gateway.services.provide import addressed
+from gateway.services.provide import addressed, as_known_there
 from gateway.services.reconcile import whoever_is
 from profiles.errors import Busy, ExchangeError, RequestError, RuleViolation, UnknownDocument, UnknownPatient
 from profiles.model.content import DICOM, Content
@@ -109,12 +110,14 @@ class Publish:
         clock: Clock,
         codes: Callable[[], SiteCodes],
         lookup: Lookup | None = None,
+        discover: Discover | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         """Stand on the ports.
 
         `codes` tells what the affinity domain and the site decide; it may read a file, so it is asked in a thread.
         `lookup` finds a patient's id in the affinity domain that nobody told us; None: nobody can be asked.
+        `discover` finds by which id another community knows a patient; None: it is sent ours.
         `elsewhere`: another house has the registry of what we keep, and our own is not told; None: it is ours.
         """
         self._elsewhere = elsewhere
@@ -127,6 +130,7 @@ class Publish:
         self._clock = clock
         self._codes = codes
         self._lookup = lookup
+        self._discover = discover
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def share(
@@ -337,7 +341,7 @@ class Publish:
                 await work.registrations.keep(registration)
         study, facts = offer.record.study, self._facts(peer, offer.entry.patient_id)
         facts = replace(facts, studies=(study_fact([study], study.patient),))
-        async with self._sent(peer, submission, offer, job, facts) as call:
+        async with await self._sent(peer, submission, offer, job, facts) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None and not refused.temporary:
                 await self._keep(before)  # it was not taken, and we know it
@@ -359,7 +363,7 @@ class Publish:
                     await work.registrations.keep(replace(registration, taken=True))
         return taken
 
-    def _sent(
+    async def _sent(
         self, peer: Peer, submission: Submission, offer: _Offer, job: ExchangeJob, facts: Facts
     ) -> AbstractAsyncContextManager[Call[RegistryResponse]]:
         """With its document (RAD-68, or as the peer takes manifests), or without: it is here (ITI-42), or made (ITI-61)."""
@@ -372,6 +376,8 @@ class Publish:
         documents = {offer.entry.entry_uuid: offer.document[0]}
         request = ProvideAndRegisterRequest(submission=submission, documents=documents)
         way, request = addressed(peer, request)
+        if self._discover is not None:
+            request = await as_known_there(request, peer, self._discover, job.id)
         return self._peers.call(way, peer, request, exchange_id=job.id, facts=facts)
 
     async def _withdraw(self, job: ExchangeJob, before: Publication, peer: Peer | None, why: str) -> Published:

@@ -101,11 +101,14 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     )
     lookup = Lookup(house=house, store=store, peers=peers, directory=directory, clock=clock, release=operations.release)
     elsewhere = _elsewhere(settings, house, adapters)
+    discover = Discover(
+        house=house, store=store, peers=peers, directory=directory, clock=clock,
+        shared=frozenset(settings.affinity_domain.shared_authorities),
+        keep_for=timedelta(hours=settings.limits.correlation_hours),
+    )  # fmt: skip
     publish = Publish(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
-        codes=codes.current,
-        lookup=lookup,
-        elsewhere=elsewhere,
+        codes=codes.current, lookup=lookup, discover=discover, elsewhere=elsewhere,
     )  # fmt: skip
     snapshots = Snapshots(
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
@@ -134,11 +137,6 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
     transfer = Transfer(
         house=house, store=store, archive=archive, peers=peers, directory=directory, compute=compute, clock=clock,
         rewrite=rewrite,
-    )  # fmt: skip
-    discover = Discover(
-        house=house, store=store, peers=peers, directory=directory, clock=clock,
-        shared=frozenset(settings.affinity_domain.shared_authorities),
-        keep_for=timedelta(hours=settings.limits.correlation_hours),
     )  # fmt: skip
     collect = Collect(
         house=house, store=store, objects=objects, peers=peers, directory=directory, discover=discover, compute=compute,
@@ -187,7 +185,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         operations=operations,
         documents=Documents(
             house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
-            codes=codes.current, elsewhere=elsewhere,
+            codes=codes.current, discover=discover, elsewhere=elsewhere,
         ),
         probe=Probe(
             house=house, store=store, peers=peers, ways=adapters.ways, directory=directory, clock=clock

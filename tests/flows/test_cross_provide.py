@@ -17,6 +17,7 @@ from aiohttp import ClientSession, ClientTimeout, web
 
 from gateway.app import running
 from gateway.settings import Settings
+from profiles.findings import Severity
 from profiles.model.content import DICOM, Content
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.wire.soap.envelope import encode_envelope
@@ -412,6 +413,13 @@ async def scripted(stack: AsyncExitStack, answer: RegistryResponse | None = None
     ("said", "codes"),
     [
         (RegistryResponse(status=ResponseStatus.FAILURE), ["XDSRepositoryError"]),
+        (
+            RegistryResponse(
+                status=ResponseStatus.FAILURE,
+                errors=(RegistryError(code="DocumentQueued", context="later", severity=Severity.WARNING),),
+            ),
+            ["XDSRepositoryError", "DocumentQueued"],
+        ),
         (RegistryResponse(errors=(RegistryError(code="XDSUnknownPatientId", context="no"),)), ["XDSUnknownPatientId"]),
         (
             RegistryResponse(

@@ -42,6 +42,7 @@ from profiles.xcpd.iti55 import (
 )
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from tests.support.hl7v3 import AT, THEM
+from tests.support.house import command
 from tests.support.identity_v3 import question, sent
 from tests.support.scenario import (
     BORN,
@@ -88,7 +89,7 @@ def settings_of(data: Path, name: str, *, hours: float, deadline_s: float, peers
             "peer": [
                 {
                     "name": other, "home_community_id": HOMES[other], "patient_authority": DOMAINS[other],
-                    "endpoint": {"ITI-38": f"{url}{RESPONDING}", "ITI-55": f"{url}{RESPONDING}"},
+                    "endpoint": dict.fromkeys(("ITI-38", "ITI-55", "ITI-80"), f"{url}{RESPONDING}"),
                 }
                 for other, url in peers.items()
             ],
@@ -502,3 +503,65 @@ async def test_a_question_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None
         async with here.valley.refusing(explained=False):
             reply = await here.valley.post(RESPONDING, whole.spoiled(b"queryByParameter", b"queryByPerimeter"))
             assert (reply.status, await reply.fault) == (400, ("Sender",))
+
+
+# --- what is handed to a community ------------------------------------------------------------------------------------
+
+
+async def submitted(here: Homes, name: str, patient: Patient) -> tuple[int, str]:
+    """A letter that a person at Region submits to a community: how the command ended, and what it told."""
+    (here.folder / "letter.txt").write_bytes(b"Dear colleague")
+    code, out, err = await command(
+        "document", "submit", str(here.folder / "letter.txt"), "--patient", str(patient.identifiers[0]), "--to", name,
+        "--class", "LETTERS^1.2.3.8^Letters", "--data", str(here.folder / "Region"),
+    )  # fmt: skip
+    return code, out + err
+
+
+async def test_a_document_goes_to_a_community_with_the_id_by_which_that_knows_the_patient(tmp_path: Path) -> None:
+    async with homes(tmp_path) as here:
+        ours = known_at("Region")
+        await here["Region"].tell(ours)
+        await here["Valley"].tell(known_at("Valley"))
+        assert (await submitted(here, "Valley", ours))[0] == 0
+        assert [step["transaction"] for step in here["Region"].kept().steps if step["direction"] == "out"] == [
+            "ITI-55", "ITI-80",
+        ]  # fmt: skip
+        (row,) = here["Valley"].kept().rows["entries"]
+        assert str(known_at("Valley").identifiers[0].value) in row
+        assert (await here["Valley"].exchange())["state"] == "done"
+
+
+async def test_a_study_is_shared_with_a_community_under_the_id_by_which_that_knows_the_patient(tmp_path: Path) -> None:
+    async with homes(tmp_path) as here:
+        ours = known_at("Region")
+        await here["Region"].tell(ours)
+        await here["Valley"].tell(known_at("Valley"))
+        study = write_study(tmp_path / "study", patient=ours, series=1, instances=1)
+        status, _ = await here["Region"].push((one.path.read_bytes() for one in study.instances), peer="")
+        assert status == 200
+        await here["Region"].rests("done", kind="store")
+        asked = {"peer": "Valley", "person": "ann"}
+        assert "error" not in await here["Region"].ask("POST", f"/studies/{study.study_instance_uid}/share", asked)
+        await here["Region"].rests("done", kind="share")
+        (row,) = here["Valley"].kept().rows["entries"]
+        assert known_at("Valley").identifiers[0].value in row
+
+
+async def test_a_community_that_does_not_know_the_patient_is_sent_our_id_and_holds_it(tmp_path: Path) -> None:
+    async with homes(tmp_path) as here:
+        ours = known_at("Region")
+        await here["Region"].tell(ours)
+        assert (await submitted(here, "Valley", ours))[0] == 0
+        (row,) = here["Valley"].kept().rows["entries"]
+        assert ours.identifiers[0].value in row
+        assert (await here["Valley"].exchange())["state"] == "held"
+
+
+async def test_a_community_that_cannot_be_asked_whom_it_knows_is_sent_nothing(tmp_path: Path) -> None:
+    async with homes(tmp_path, Valley="http://127.0.0.1:1") as here:
+        ours = known_at("Region")
+        await here["Region"].tell(ours)
+        code, told = await submitted(here, "Valley", ours)
+        assert code == 1, told
+        assert {step["transaction"] for step in here["Region"].kept().steps if step["direction"] == "out"} == {"ITI-55"}
