@@ -7,34 +7,49 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from profiles.pdqv3.iti47 import CONTINUE, ITI_47
+from profiles.pdqv3.iti47 import CANCEL, CONTINUE, ITI_47
 from profiles.pixv3.iti44 import BY_EVENT, ITI_44, RecordEvent
 from profiles.pixv3.iti45 import ITI_45
+from profiles.pixv3.iti46 import ITI_46
 from profiles.transaction import SoapTransaction
+from profiles.wire.hl7v3.ack import AckCode
 from profiles.wire.hl7v3.query import Question
-from profiles.xcpd.iti55 import ITI_55
+from profiles.xcpd.iti55 import DEFERRED, DEFERRED_ANSWER, ITI_55, DeferredAnswer, deferred_is_not_supported
 from tests.profiles.pdqv3 import messages as pdqv3
 from tests.profiles.pixv3 import messages as pixv3
 from tests.profiles.xcpd import messages as xcpd
 from tests.support.ebxml import canonical, parse, soap_in, written
-from tests.support.hl7v3 import judge
+from tests.support.hl7v3 import SENT, judge
 
 FOLDER = Path(__file__).resolve().parents[3] / "vectors" / "hl7v3"
 
 REQUESTS: dict[str, tuple[SoapTransaction[Any, Any], Any]] = {
     "iti44-added.xml": (BY_EVENT[RecordEvent.ADD], pixv3.ADD),
+    "iti44-revised.xml": (BY_EVENT[RecordEvent.REVISE], pixv3.REVISE),
     "iti44-merged.xml": (BY_EVENT[RecordEvent.MERGE], pixv3.MERGE),
     "iti45-asked.xml": (ITI_45, pixv3.IDENTIFIERS),
+    "iti46-told.xml": pixv3.REQUESTS["iti46"],
     "iti47-asked.xml": (ITI_47, pdqv3.EVERYTHING),
     "iti47-continued.xml": (CONTINUE, pdqv3.MORE),
+    "iti47-cancelled.xml": (CANCEL, pdqv3.ENOUGH),
     "iti55-asked.xml": (ITI_55, replace(xcpd.ASKED, keep_for=None)),  # that is said in a header
+    "iti55-asked-deferred.xml": (DEFERRED, replace(xcpd.LATER, keep_for=None, message_id="")),  # and that too
+    "iti55-brought.xml": (DEFERRED_ANSWER, DeferredAnswer(response=replace(xcpd.ONE, keep_for=None), relates_to="")),
 }
 RESPONSES: dict[str, tuple[SoapTransaction[Any, Any], Any]] = {
-    "iti44-refused.xml": (ITI_44, replace(pixv3.REFUSED, code="CE")),  # a feed is answered at accept level
+    "iti44-accepted.xml": (ITI_44, replace(pixv3.ANSWERED, code=AckCode.COMMIT_ACCEPT)),
+    "iti44-refused.xml": (
+        ITI_44,
+        replace(pixv3.REFUSED, code=AckCode.COMMIT_ERROR),
+    ),  # a feed is answered at accept level
     "iti45-known.xml": (ITI_45, pixv3.KNOWN_AS),
+    "iti46-accepted.xml": (ITI_46, replace(pixv3.ANSWERED, code=AckCode.COMMIT_ACCEPT)),
     "iti47-found.xml": (ITI_47, pdqv3.FOUND),
+    "iti47-ended.xml": (CANCEL, replace(pixv3.ANSWERED, code=AckCode.COMMIT_ACCEPT)),
     "iti55-known.xml": (ITI_55, replace(xcpd.ONE, keep_for=None)),
     "iti55-more-wanted.xml": (ITI_55, xcpd.TELL_MORE),
+    "iti55-not-deferred.xml": (DEFERRED, replace(deferred_is_not_supported(), target=SENT.id, transmission=SENT)),
+    "iti55-taken.xml": xcpd.RESPONSES["iti55 deferred answer"],
 }
 
 
