@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, SmallInteger, Table, bindparam, select
+from sqlalchemy import BigInteger, Column, Index, SmallInteger, Table, bindparam, func, select
 
 from gateway.adapters.executor import Executor, Fixed, insert_or_replace
 from gateway.adapters.stored import micros, time_of
@@ -26,6 +26,8 @@ publications = Table(
     Column("on_demand", SmallInteger, nullable=False),
     Column("snapshot", Words, nullable=False, server_default=""),  # entryUUID, uniqueId and digest; "": there is none
     Index(None, "unique_id"),
+    Index(None, "at"),
+    Index(None, "in_force", "peer", "on_demand"),
     sqlite_with_rowid=False,
 )
 
@@ -34,6 +36,16 @@ _OF_STUDY = publications.c.study_instance_uid == bindparam("study")
 _OF = Fixed(select(publications).where(_OF_STUDY).order_by(publications.c.peer))
 _GET = Fixed(select(publications).where(_OF_STUDY, publications.c.peer == bindparam("registry")))
 
+_COUNTS = Fixed(
+    select(publications.c.peer, publications.c.on_demand, func.count())
+    .where(publications.c.in_force == 1)
+    .group_by(publications.c.peer, publications.c.on_demand)
+)
+_LATEST = Fixed(
+    select(publications)
+    .order_by(publications.c.at.desc(), publications.c.study_instance_uid, publications.c.peer)
+    .limit(bindparam("many"))
+)
 _ON_DEMAND = Fixed(
     select(publications).where(
         publications.c.unique_id == bindparam("document"), publications.c.on_demand == 1, publications.c.in_force == 1
@@ -76,6 +88,15 @@ class SqlPublications:
         """The on-demand entry in force whose document has this uniqueId."""
         found = await self._rows(_ON_DEMAND, {"document": unique_id})
         return found[0] if found else None
+
+    async def counts(self) -> Mapping[tuple[str, bool], int]:
+        """Of how many studies each registry has an entry in force."""
+        rows = await self._db.rows(_COUNTS, {})
+        return {(peer, bool(on_demand)): count for peer, on_demand, count in rows}
+
+    async def latest(self, limit: int) -> Sequence[Publication]:
+        """What changed last."""
+        return await self._rows(_LATEST, {"many": limit})
 
     async def of(self, study_instance_uid: str) -> Sequence[Publication]:
         """What every registry has of the study."""

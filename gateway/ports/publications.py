@@ -5,7 +5,7 @@ before it is sent, and in force only when its registry said so; what comes next 
 knows, else the one that was in force.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -57,6 +57,14 @@ class Publications(Protocol):
 
     async def on_demand(self, unique_id: str) -> Publication | None:
         """The on-demand entry in force whose document has this uniqueId. None: there is none."""
+        ...
+
+    async def counts(self) -> Mapping[tuple[str, bool], int]:
+        """Of how many studies each registry has an entry in force, by its name and whether it is on demand."""
+        ...
+
+    async def latest(self, limit: int) -> Sequence[Publication]:
+        """What was taken, offered or withdrawn last, the last one first."""
         ...
 
     async def of(self, study_instance_uid: str) -> Sequence[Publication]:

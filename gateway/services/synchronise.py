@@ -65,6 +65,13 @@ class Indexable(Protocol):
         ...
 
 
+class Looked(NamedTuple):
+    """What was found of a study or patient, and the exchange on whose timeline it stands."""
+
+    exchange_id: str
+    text: str
+
+
 class _Told(NamedTuple):
     """What an archive told of a study, each in a few bytes."""
 
@@ -197,7 +204,7 @@ class Synchronise:
                 await self._compare(walk, uid)
         await self._end(walk)
 
-    async def look(self, person: str, *, study: str = "", patient: str = "") -> str:
+    async def look(self, person: str, *, study: str = "", patient: str = "") -> Looked:
         """Look at one study or one patient id of the archive now, as the next walk would; answers what was found.
 
         Who fills the archive may call for it, so that nobody waits for the next walk.
@@ -226,7 +233,9 @@ class Synchronise:
                 walk.fewer.append(study)
             for uid in walk.fewer:
                 await self._compare(walk, uid)
-            return walk.text
+            async with self._store.unit() as work:
+                await work.ledger.note(self._step(walk))
+            return Looked(doing.exchange_id, walk.text)
 
     async def _read_all(self, walk: _Walk, *, study: str = "", patient: str = "") -> None:
         gathered: list[ArrivedInstance] = []
@@ -250,16 +259,17 @@ class Synchronise:
         now = self._clock.now()
         async with self._store.unit() as work:
             await work.ledger.advance(walk.job_id, Event.COMPLETE, now, payload={"instances": walk.instances})
-            await work.ledger.note(
-                Step(
-                    exchange_id=walk.job_id, at=now, transaction="archive", direction=Direction.HERE,
-                    outcome=StepOutcome.SUCCESS, text=walk.text,
-                )
-            )  # fmt: skip
+            await work.ledger.note(self._step(walk))
             if walk.first:
                 await self._walked(work)
             await work.ledger.advance(walk.job_id, Event.ANNOUNCED, now)
             await self._open(work, self._again)
+
+    def _step(self, walk: _Walk) -> Step:
+        return Step(
+            exchange_id=walk.job_id, at=self._clock.now(), transaction="archive", direction=Direction.HERE,
+            outcome=StepOutcome.SUCCESS, text=walk.text,
+        )  # fmt: skip
 
     async def _known(self, walk: _Walk, glimpse: Glimpse) -> bool:
         """Whether we have as many instances of a study as the archive says it has, those that we hide too, and as it says.

@@ -83,6 +83,7 @@ def listeners_of(
     desk = Desk(
         house=house, store=adapters.store, operations=services.operations, probe=services.probe,
         directory=adapters.directory, audit=adapters.trail.archive(adapters.store), login=login, clock=adapters.clock,
+        rules=services.rules, per_minute=settings.publish.per_minute, synchronise=services.synchronise,
     )  # fmt: skip
     soap = _soap(settings, house, adapters, services, turns, identifier)
     replies = ReplyListener(

@@ -1,5 +1,6 @@
 """Services: the use cases of this house, upon its adapters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -67,6 +68,7 @@ class Services:
     documents: Documents
     administer: Administer
     synchronise: Synchronise | None
+    rules: Sequence[Rule]
 
 
 def _rule(told: RuleSection, registry: str) -> Rule:
@@ -191,6 +193,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, store=store, peers=peers, ways=adapters.ways, directory=directory, clock=clock
         ),
         synchronise=synchronise,
+        rules=rules,
     )  # fmt: skip
 
 

@@ -180,6 +180,7 @@ async def paths(scene: Scene) -> dict[str, str]:
         "study": f"/studies/{scene.shown.study_instance_uid}",
         "documents": "/documents",
         "no document": "/documents?q=nobody",
+        "on-ramp": "/on-ramp",
         "peers": "/peers",
         "audit": f"/audit?study={scene.shown.study_instance_uid}",
     }
@@ -362,6 +363,22 @@ async def test_the_way_to_a_peer_is_tested_by_a_button(browser: Browser, scene: 
         hops = seen.page.get_by_role("region", name="Hops of ITI-18")
         assert "nothing listens at 127.0.0.1 port 9" in await hops.inner_text()
         assert [each for each in await seen.page.evaluate(CONTRASTS) if each["ratio"] < ENOUGH] == []
+        assert await seen.overflow() <= 0
+
+
+async def test_a_back_fill_is_started_without_a_script_and_shows_how_far_it_is(browser: Browser, scene: Scene) -> None:
+    async with seat(browser, scene, width=420) as seen:
+        await seen.go("/on-ramp")
+        await seen.page.get_by_label("Where").select_option(label="in our own registry")
+        await seen.page.get_by_label("Modality").fill("MR")
+        await seen.page.get_by_role("button", name="Publish").press("Enter")
+        await seen.page.wait_for_url("**/exchanges/*")
+        await seen.page.wait_for_load_state("networkidle")
+        assert await resting(scene.house, seen.page.url.rpartition("/")[2]) == "done"
+        await seen.go("/on-ramp")
+        card = seen.page.locator("article", has_text="Modality MR")
+        assert "1 of 1" in await card.inner_text()
+        assert await seen.page.locator("script").count() == 0
         assert await seen.overflow() <= 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestServer
@@ -21,6 +22,7 @@ from gateway.ports.audit import AuditCriteria
 from gateway.ports.studies import ArrivedInstance
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
+from gateway.services.rules import Rule
 from profiles.model.audit import AuditRecord
 from profiles.model.identifiers import AccessionNumber, Oid, PatientIdentifier, Uid
 from profiles.model.imaging import Instance, Series, Study
@@ -138,8 +140,14 @@ class NoWay:
 
 
 @asynccontextmanager
-async def desk_pages(folder: Path, peers: tuple[Peer, ...] = (LAKESIDE, REGION)) -> AsyncIterator[Pages]:
-    """A desk that serves; nobody is logged in."""
+async def desk_pages(
+    folder: Path,
+    peers: tuple[Peer, ...] = (LAKESIDE, REGION),
+    *,
+    rules: tuple[Rule, ...] = (),
+    synchronise: Any = None,
+) -> AsyncIterator[Pages]:
+    """A desk that serves; nobody is logged in. `synchronise` is as much of one as is asked."""
     clock = FixedClock()
     trail = AuditTrail(folder=folder / "audit", clock=clock, source_id=HOUSE.name, party=HOUSE.party())
     store = SqlStore(f"sqlite:///{folder}/radgate.db", audit=trail.sink, committed=trail.committed)
@@ -160,7 +168,7 @@ async def desk_pages(folder: Path, peers: tuple[Peer, ...] = (LAKESIDE, REGION))
     )  # fmt: skip
     desk = Desk(
         house=HOUSE, store=store, operations=operations, probe=probe, directory=directory, audit=trail.archive(store),
-        login=login, clock=clock,
+        login=login, clock=clock, rules=rules, synchronise=synchronise,
     )  # fmt: skip
     app = web.Application(client_max_size=0)
     desk.routes(app)

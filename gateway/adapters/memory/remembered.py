@@ -1,6 +1,7 @@
 """What the house remembers of its dealings: answers it gave, ids elsewhere, what registries have of its studies."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -105,6 +106,17 @@ class MemoryPublications:
         """The on-demand entry in force whose document has this uniqueId."""
         kept = self._reader.state.publications.values()
         return next((each for each in kept if each.on_demand and each.in_force and each.unique_id == unique_id), None)
+
+    async def counts(self) -> Mapping[tuple[str, bool], int]:
+        """Of how many studies each registry has an entry in force."""
+        return Counter(
+            (each.peer, each.on_demand) for each in self._reader.state.publications.values() if each.in_force
+        )
+
+    async def latest(self, limit: int) -> Sequence[Publication]:
+        """What changed last."""
+        kept = sorted(self._reader.state.publications.items())
+        return [each for _, each in sorted(kept, key=lambda one: one[1].at, reverse=True)][:limit]
 
     async def of(self, study_instance_uid: str) -> Sequence[Publication]:
         """What every registry has of the study."""

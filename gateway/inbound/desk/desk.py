@@ -19,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from gateway.inbound.control import audit_criteria, with_exchanges
-from gateway.inbound.desk import documents, words
+from gateway.inbound.desk import documents, on_ramp, words
 from gateway.inbound.desk.login import COOKIE, Login, Session, TooManyTries
 from gateway.inbound.naming import Names
 from gateway.model.house import House
@@ -30,9 +30,12 @@ from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
 from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
+from gateway.services.backfill import Asked
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.provide import OF_IMAGES
+from gateway.services.rules import Rule, action_for
+from gateway.services.synchronise import Synchronise
 from profiles.atna import audit_log_used, logged_in, logged_out, restricted_function_used
 from profiles.errors import ExchangeError, MalformedMessage, UnknownDocument
 from profiles.model.identifiers import PatientIdentifier
@@ -48,6 +51,7 @@ WAITING = frozenset({State.HELD, State.INCOMPLETE, State.FAILED})
 QUESTIONS = frozenset({Kind.ASK})
 PAGE = 50
 INBOX_PAGE = 20  # each is shown with its study, and with the patients that it may be of
+MOST_A_MINUTE = 60_000  # of a back-fill, as in the settings
 FOUND = 20  # patients shown for a search: who sees more asks better
 USER_CHARACTERS = 100
 FORM_BYTES = 64 * 1024  # the longest is a reason of 200 characters
@@ -81,6 +85,7 @@ TABS = (
     _Tab("/exchanges", "Exchanges"),
     _Tab("/studies", "Studies"),
     _Tab("/documents", "Documents"),
+    _Tab("/on-ramp", "On-ramp"),
     _Tab("/peers", "Peers"),
     _Tab("/audit", "Audit"),
 )
@@ -100,8 +105,18 @@ class Desk:
         audit: AuditArchive,
         login: Login,
         clock: Clock,
+        rules: Sequence[Rule] = (),
+        per_minute: int = 60,
+        synchronise: Synchronise | None = None,
     ) -> None:
-        """Stand on the ports; `login` says who may see."""
+        """Stand on the ports.
+
+        `login` says who may see; `per_minute` is a back-fill's rate that names none; `synchronise` is None where the
+        archive is the house's own.
+        """
+        self._rules = rules
+        self._per_minute = per_minute
+        self._synchronise = synchronise
         self._house = house
         self._store = store
         self._operations = operations
@@ -143,6 +158,9 @@ class Desk:
             ("POST", "/studies/{uid}/share", self._share),
             ("GET", "/documents", self._documents),
             ("GET", "/documents/{entry_uuid}", self._document),
+            ("GET", "/on-ramp", self._on_ramp),
+            ("POST", "/on-ramp/publish", self._publish),
+            ("POST", "/on-ramp/look", self._look),
             ("GET", "/peers", self._peers),
             ("POST", "/peers/{name}/test", self._peer_test),
             ("GET", "/audit", self._audit_page),
@@ -385,6 +403,39 @@ class Desk:
             raise UnknownDocument("there is no such document here")
         await self._restricted(request, f"looked at document {found.entry.unique_id}", {found.entry.patient_id})
         return self._page("document.html", request, entry=found.entry, ties=found.ties, ebxml=found.ebxml)
+
+    # --- on-ramp -----------------------------------------------------------------------------------------------------
+
+    async def _on_ramp(self, request: web.Request) -> web.Response:
+        study = request.query.get("study", "").strip()
+        async with self._store.view() as work:
+            ramp = await on_ramp.shown(work, self._rules, study)
+        sharing = [peer for peer in self._directory.all() if any(way.id in peer.endpoints for way in OF_IMAGES)]
+        return self._page(
+            "on_ramp.html", request, ramp=ramp, study=study, sharing=sharing, per_minute=self._per_minute,
+            foreign=self._synchronise is not None,
+        )  # fmt: skip
+
+    async def _publish(self, request: web.Request) -> web.StreamResponse:
+        form = request[FORM]
+        where, on_demand = form.get("where", ""), form.get("entries") == "on demand"
+        registry = None if where == "by rules" else where.removeprefix("at ") if where.startswith("at ") else ""
+        asked = Asked(
+            actions=() if registry is None else (action_for(registry, on_demand=on_demand),),
+            modalities=tuple(form.get("modality", "").upper().replace(",", " ").split()),
+            since=form.get("since", "").strip(),
+            per_minute=min(_number(form.get("per_minute", "").strip()) or self._per_minute, MOST_A_MINUTE),
+        )
+        job = await self._operations.publish(asked, request[SESSION].person)
+        return _see(f"/exchanges/{job.id}")
+
+    async def _look(self, request: web.Request) -> web.StreamResponse:
+        what = request[FORM].get("what", "").strip()
+        if self._synchronise is None or not what:
+            raise MalformedMessage("there is nothing to look at", cure="name a study or a patient of the archive")
+        study = what if "." in what and re.fullmatch(r"[0-9.]+", what) else ""
+        looked = await self._synchronise.look(request[SESSION].person, study=study, patient="" if study else what)
+        return _see(f"/exchanges/{looked.exchange_id}")
 
     # --- peers and audit ---------------------------------------------------------------------------------------------
 

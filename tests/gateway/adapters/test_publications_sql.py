@@ -58,3 +58,19 @@ async def test_the_snapshot_of_an_on_demand_entry_is_kept_with_it(store: Store) 
         found = await work.publications.get("1.2.50.1", "Region")
         assert found is not None
         assert found.snapshot == kept
+
+
+async def test_what_changed_last_comes_first_and_entries_in_force_are_counted(store: Store) -> None:
+    every = [
+        TAKEN,
+        replace(TAKEN, study_instance_uid="1.2.50.2", at=LATER),
+        replace(TAKEN, study_instance_uid="1.2.50.3", peer="", on_demand=True),
+        replace(TAKEN, study_instance_uid="1.2.50.4", in_force=False),
+    ]
+    async with store.unit() as work:
+        for each in every:
+            await work.publications.keep(each)
+    async with store.view() as work:
+        assert dict(await work.publications.counts()) == {("Region", False): 2, ("", True): 1}
+        assert list(await work.publications.latest(2)) == [every[1], every[0]]
+        assert len(await work.publications.latest(10)) == 4

@@ -583,8 +583,8 @@ async def test_a_study_or_a_patient_is_looked_at_at_once_and_nothing_else() -> N
     here = await walked()
     other = replace(held("1.2.50.3", OWN), patient=patient(PatientIdentifier(value="P2", authority=OWN), family="Roe"))
     here.archive.studies = (held("1.2.50.1", OWN), held("1.2.50.2", OWN), other)
-    told = await here.synchronise.look("ann", study="1.2.50.1")
-    assert told == "1 studies seen, 2 instances read, 1 studies changed, 0 gone"
+    looked = await here.synchronise.look("ann", study="1.2.50.1")
+    assert looked.text == "1 studies seen, 2 instances read, 1 studies changed, 0 gone"
     assert await here.told() == [("1.2.50.1", "study.available")]
     await here.synchronise.look("ann", patient="P2")
     assert here.archive.read == ["1.2.50.1", "1.2.50.3"]

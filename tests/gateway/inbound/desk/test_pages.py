@@ -1,10 +1,14 @@
 """The desk's pages say what the ledger, the index and the audit trail say; its forms do what the operator's verbs do."""
 
+import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -12,8 +16,11 @@ import pytest
 from gateway.model.job import Direction, Event, Kind, State, Step, StepOutcome
 from gateway.model.peer import AssertionPolicy, Peer, SentAssertion
 from gateway.model.study import StudyStatus
+from gateway.ports.publications import Publication, Snapshot
 from gateway.ports.studies import ArrivedInstance, Origin
-from gateway.services.backfill import Asked, open_backfill
+from gateway.services.backfill import Asked, asked_of, open_backfill
+from gateway.services.rules import Rule
+from gateway.services.synchronise import Looked
 from profiles.atna import operator_decision
 from profiles.model.audit import Outcome
 from profiles.model.document import STUDY_INSTANCE_UID, ReferenceId, Submission
@@ -24,7 +31,7 @@ from tests.support.desk_pages import Pages, desk_pages, person
 from tests.support.dicomweb_house import HOUSE
 from tests.support.registered import entry, submission
 
-PAGES = ("/inbox", "/exchanges", "/studies", "/documents", "/peers", "/audit")
+PAGES = ("/inbox", "/exchanges", "/studies", "/documents", "/on-ramp", "/peers", "/audit")
 ATTACK = """<script>alert(1)</script>"><img src=x onerror=alert(2)>'{{7*7}}"""
 
 
@@ -429,7 +436,7 @@ async def test_a_study_is_found_by_what_a_person_has_in_hand(desk: Pages, word: 
     await desk.arrive("1.2.3.8", person("P2", "Roe"), description="Knee", accession_numbers=())
     text = await desk.page(f"/studies?q={word}")
     assert "Chest" in text
-    assert "Knee" not in text
+    assert ">Knee<" not in text
     assert "/dicomweb/studies/1.2.3.9/series/1.2.3.9.1/thumbnail" in text
 
 
@@ -607,3 +614,138 @@ async def test_an_address_below_a_tab_that_leads_nowhere_is_a_page_that_says_so(
     status, page = await desk.get(path)
     assert status == 404
     assert "There is no such page" in page
+
+
+# --- on-ramp ----------------------------------------------------------------------------------------------------------
+
+CHEST = Rule(
+    do=("register", "offer:Region", "announce:EHR"), modality=("CT", "MR"), institution=("Lake*",),
+    younger_than=timedelta(days=90),
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def at_the_ramp(folder: Path, **more: Any) -> AsyncIterator[Pages]:
+    async with desk_pages(folder, **more) as pages:
+        await pages.enter()
+        yield pages
+
+
+async def published(pages: Pages, number: int, peer: str = "", **fields: Any) -> Publication:
+    kept = Publication(
+        study_instance_uid=f"1.2.50.{number}", peer=peer, at=NOON + timedelta(minutes=number),
+        entry_uuid=f"urn:uuid:{number}", unique_id=f"1.2.77.{number}", in_force=True, **fields,
+    )  # fmt: skip
+    async with pages.store.unit() as work:
+        await work.publications.keep(kept)
+    return kept
+
+
+async def test_rules_are_told_in_words_with_what_registries_have_by_them(tmp_path: Path) -> None:
+    async with at_the_ramp(tmp_path, rules=(CHEST,)) as desk:
+        for number in range(3):
+            await published(desk, number)
+        await published(desk, 7, "Region", on_demand=True)
+        await published(desk, 8, "Region", on_demand=True, snapshot=None)
+        text = await desk.page("/on-ramp")
+        assert "When a study is available, of modality CT or MR, of institution Lake*, younger than 90 days" in text
+        rows = re.findall(r"<td class=.nowrap.>([^<]+)</td><td>([0-9]*)</td>", text)
+        assert rows == [("registered here", "3"), ("offered on demand at Region", "2"), ("announced to EHR", "")]
+
+
+async def test_a_house_without_rules_says_how_to_get_one(desk: Pages) -> None:
+    text = await desk.page("/on-ramp")
+    assert "No rule is set" in text
+    assert "Nothing was published yet" in text
+    assert "The archive behind us" not in text
+
+
+async def test_what_is_held_for_a_code_is_grouped_by_what_is_missing_and_released_by_a_button(desk: Pages) -> None:
+    lacks = {"payload": {"held": "codes"}, "reason": "no type of modality XA", "cure": "Add a row to [[map]]"}
+    jobs = [await desk.open(State.HELD, study_instance_uid=f"1.2.50.{number}", **lacks) for number in range(3)]
+    await desk.open(State.HELD, reason="nobody here has this id", cure="Decide")
+    text = await desk.page("/on-ramp")
+    assert text.count("No type of modality XA") == 1
+    assert "3 waiting" in text
+    assert "Add a row to [[map]]" in text
+    assert "nobody here has this id" not in text.lower()
+    assert f'action="/exchanges/{jobs[0].id}/release"' in text
+    status, location, _ = await desk.act(f"/exchanges/{jobs[0].id}/release")
+    assert (status, location) == (303, f"/exchanges/{jobs[0].id}")
+    assert "2 waiting" in await desk.page("/on-ramp")
+
+
+async def test_a_back_fill_is_started_at_the_desk_and_tells_how_far_it_is(desk: Pages) -> None:
+    await desk.arrive("1.2.50.1", person("P1"))
+    status, location, _ = await desk.act(
+        "/on-ramp/publish", where="at Region", entries="on demand", modality="ct, mr", since="2024", per_minute="30"
+    )
+    assert status == 303
+    async with desk.store.view() as work:
+        job = await work.ledger.get(location.rpartition("/")[2])
+    assert job is not None
+    assert asked_of(job) == Asked(actions=("offer:Region",), modalities=("CT", "MR"), since="2024", per_minute=30)
+    assert desk.woken == ["wake"]
+    text = await desk.page("/on-ramp")
+    assert "Modality CT or MR; since 2024: offered on demand at Region" in text
+    assert "30 a minute" in text
+    assert "0 of 1" in text
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"where": "at Nobody"}, "Nobody"),
+        ({"where": "here", "per_minute": "many"}, "a number cannot be read"),
+        ({"where": "here", "since": "soon"}, "Write a time as 2026, 202601 or 20260131"),
+    ],
+)
+async def test_a_back_fill_that_cannot_be_is_refused_and_none_is_opened(
+    desk: Pages, form: dict[str, str], why: str
+) -> None:
+    status, _, text = await desk.act("/on-ramp/publish", **form)
+    assert status >= 400
+    assert why.lower() in text.lower()
+    async with desk.store.view() as work:
+        assert await work.ledger.list(kinds=frozenset({Kind.BACKFILL})) == []
+
+
+async def test_what_registries_took_last_leads_to_its_entry_and_is_found_by_study(desk: Pages) -> None:
+    kept = Snapshot(entry_uuid="urn:uuid:kept", unique_id="1.2.80", digest="d")
+    await published(desk, 1, on_demand=True, snapshot=kept)
+    await published(desk, 2, "Region", offered=("urn:uuid:9",))
+    text = await desk.page("/on-ramp")
+    assert text.index("/studies/1.2.50.2") < text.index("/studies/1.2.50.1")
+    assert 'href="/documents/urn:uuid:1"' in text
+    assert 'href="/documents/urn:uuid:kept"' in text
+    assert "/documents/urn:uuid:2" not in text
+    assert "no answer yet" in text
+    only = await desk.page("/on-ramp?study=1.2.50.1")
+    assert "/studies/1.2.50.1" in only
+    assert "/studies/1.2.50.2" not in only
+    assert "No registry has anything of this study" in await desk.page("/on-ramp?study=1.2.3")
+
+
+class Looking:
+    """An archive behind us that is looked at when somebody says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+
+    async def look(self, who: str, *, study: str = "", patient: str = "") -> Looked:
+        self.asked.append((who, study, patient))
+        return Looked("x7", "1 studies seen")
+
+
+async def test_the_archive_is_looked_at_by_a_button(tmp_path: Path) -> None:
+    archive = Looking()
+    async with at_the_ramp(tmp_path, synchronise=archive) as desk:
+        assert "It is being walked through for the first time" in await desk.page("/on-ramp")
+        for what in ("1.2.50.1", "V12.3", "4711"):
+            assert (await desk.act("/on-ramp/look", what=what))[:2] == (303, "/exchanges/x7")
+        assert archive.asked == [("admin", "1.2.50.1", ""), ("admin", "", "V12.3"), ("admin", "", "4711")]
+        assert (await desk.act("/on-ramp/look", what=" "))[0] == 400
+
+
+async def test_nothing_is_looked_at_where_the_archive_is_the_house_s_own(desk: Pages) -> None:
+    assert (await desk.act("/on-ramp/look", what="1.2.50.1"))[0] == 400
