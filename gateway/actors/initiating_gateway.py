@@ -11,8 +11,9 @@ from gateway.actors.answering import answers
 from gateway.actors.document_repository import DocumentRecipient, DocumentRepository, provided
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
-from gateway.services.federate import Federate, Share
+from gateway.services.federate import Federate
 from gateway.services.forward import Forward
+from gateway.services.resume import Share
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import RuleViolation
 from profiles.model.content import Poured

@@ -3,7 +3,8 @@
 from gateway.actors.answering import answers
 from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.services.exchange import Exchange
-from gateway.services.federate import Federate, Share
+from gateway.services.federate import Federate
+from gateway.services.resume import Share
 from profiles.model.content import Poured
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xcai.rad75 import RAD_75

@@ -16,8 +16,9 @@ from gateway.model.cure import CURES, cure_of
 from gateway.model.house import House
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
-from gateway.services.federate import Federate, Share, refused_at, with_home
+from gateway.services.federate import Federate, refused_at, with_home
 from gateway.services.forward import Forward
+from gateway.services.resume import Share
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import Condition, ExchangeError, RuleViolation, UnknownCommunity
 from profiles.findings import Severity

@@ -11,7 +11,8 @@ from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.actors.responding_gateway import foreign_home, with_errors
 from gateway.model.house import House
 from gateway.services.exchange import Exchange
-from gateway.services.federate import Federate, Share
+from gateway.services.federate import Federate
+from gateway.services.resume import Share
 from profiles.errors import ExchangeError
 from profiles.model.content import Poured
 from profiles.transaction import SoapTransaction

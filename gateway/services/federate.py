@@ -9,9 +9,10 @@ others to its end, so while several communities are under way one is begun only 
 in memory, others in a file): a community that stops in the middle of a part delays nobody. The last community's parts go
 straight through. Each community is one part ahead at most, so memory does not depend on sizes.
 
-What a newcomer gets wrong: a community that breaks *after* its head was read breaks our whole answer, and the listener
-cuts the connection. The status that is out already promised its documents, and a cut body cannot be mistaken for a
-complete one. Whoever asks again finds it unavailable, and gets a partial success of the others.
+What a newcomer gets wrong: a community that breaks *after* its head was read, and cannot go on when it is asked once more
+(`resume`), breaks our whole answer, and the listener cuts the connection. The status that is out already promised its
+documents, and a cut body cannot be mistaken for a complete one. Whoever asks again finds it unavailable, and gets a partial
+success of the others.
 
 Source: ITI TF-2 3.38.4.1.3, 3.39.4.1.3; RAD TF-2 4.75.
 """
@@ -22,7 +23,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from gateway.model.cure import cure_of
 from gateway.model.house import House
@@ -31,6 +32,7 @@ from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
+from gateway.services.resume import Resuming, Share
 from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
 from profiles.model.content import Part, Pour, Poured
 from profiles.model.identifiers import Oid, PatientIdentifier
@@ -47,14 +49,6 @@ SPOOLED_BYTES = 256 * 1024 * 1024  # of a part in a file; one that is larger goe
 T = TypeVar("T")
 Request = TypeVar("Request")
 Retrieved = Poured[RetrieveDocumentSetResponse]
-
-
-class Share(NamedTuple):
-    """What one source is asked for: of a community its gateway, of our own an imaging source or a repository."""
-
-    transaction: Transaction[Any, Retrieved]
-    peer: Peer
-    request: Any
 
 
 class Federate:
@@ -225,7 +219,7 @@ class Federate:
                 exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
                 continue
             shares.append(Share(transaction, peer, request))
-        sources = [_Source(share, self._peers, exchange, self._objects) for share in shares]
+        sources = [_Source(share, self._peers, exchange, self._objects, self._deadline_s) for share in shares]
         merge = _Merge(sources, None if here is None else here.pour)
         try:
             await _until([source.head for source in sources], self._deadline_s)
@@ -431,7 +425,9 @@ class _Source:
         peers: Peers,
         exchange: Exchange,
         objects: Objects,
+        deadline_s: float,
     ) -> None:
+        self._deadline_s = deadline_s
         self.share = share
         self.peer = share.peer
         self.others: Callable[[], bool] = lambda: True  # whether any are under way; the merge knows
@@ -449,20 +445,15 @@ class _Source:
             self.task.cancel()
 
     async def _run(self, peers: Peers, exchange: Exchange) -> None:
-        transaction, peer, request = self.share
         try:
-            async with peers.call(transaction, peer, request, exchange_id=exchange.id, user=exchange.user) as call:
-                self.head.set_result(call.response.head)
-                came: list[str] = []
-                async for part in call.response.pour:
+            async with Resuming(self.share, peers, self._objects, exchange, self._deadline_s) as call:
+                self.head.set_result(call.head)
+                async for part in call.pour():
                     async with self._there(part) as there:
                         offer = _Offer(there)
                         await self.offers.put(offer)
                         await offer.read
-                    came.append(part.key)
-                call.learned(
-                    delivered=tuple(came), text=f"{len(came)} document(s) came", partial=bool(call.response.head.errors)
-                )
+                call.ended()
         except ExchangeError as error:
             if not self.head.done():
                 self.head.set_exception(error)

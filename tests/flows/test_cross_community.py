@@ -484,13 +484,31 @@ PART_BYTES = 24 * 1024 * 1024
 
 
 @asynccontextmanager
-async def pouring(parts: int, *, breaks: bool = False) -> AsyncIterator[str]:
-    """A community that pours large parts, and can break off in the second."""
-    chunk = bytes(256 * 1024)
+async def pouring(
+    parts: int,
+    *,
+    breaks: int = 0,
+    broken: int = 0,
+    at: int = 8,
+    other: bool = False,
+    backwards: bool = False,
+    heard: list[list[str]] | None = None,
+) -> AsyncIterator[str]:
+    """A community that pours large parts, and the first `breaks` times breaks off in one (0: the last), at this chunk.
+
+    `other`: it has other bytes each time; `backwards`: it answers in the other order than it was asked the time after.
+    `heard` gets what it was asked for.
+    """
+    heard = [] if heard is None else heard
 
     async def answer(request: web.Request) -> web.StreamResponse:
         message = await read_soap(request.headers["Content-Type"], await request.read())
         asked = list(RAD_75.decode_request(message.to_codec()).value.instances())[:parts]
+        heard.append([each.document.document_unique_id for each in asked])
+        times = len(heard)
+        chunk = bytes([times if other else 1]) * (256 * 1024)
+        if backwards and times > 1:
+            asked.reverse()
         documents = tuple(
             RetrievedDocument(
                 repository_unique_id=each.document.repository_unique_id,
@@ -504,7 +522,7 @@ async def pouring(parts: int, *, breaks: bool = False) -> AsyncIterator[str]:
 
         async def body(last: bool) -> AsyncIterator[bytes]:
             for number in range(PART_BYTES // len(chunk)):
-                if last and breaks and number == 8:
+                if last and times <= breaks and number == at:
                     raise ConnectionResetError("as asked")
                 yield chunk
 
@@ -512,7 +530,7 @@ async def pouring(parts: int, *, breaks: bool = False) -> AsyncIterator[str]:
             for number, each in enumerate(documents, 1):
                 yield Part(
                     key=each.document_unique_id, media_type=each.mime_type, size_bytes=PART_BYTES,
-                    chunks=body(number == len(documents)),
+                    chunks=body(number == (broken or len(documents))),
                 )  # fmt: skip
 
         out = RAD_75.encode_response(Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=pour()))
@@ -542,7 +560,7 @@ async def pouring(parts: int, *, breaks: bool = False) -> AsyncIterator[str]:
 async def test_a_community_that_breaks_in_the_middle_breaks_the_answer_and_never_makes_it_look_whole(
     tmp_path: Path,
 ) -> None:
-    async with pouring(2, breaks=True) as url, communities(tmp_path, Lakeside=url) as here:
+    async with pouring(2, breaks=2) as url, communities(tmp_path, Lakeside=url) as here:
         other = write_study(tmp_path / "other", seed=2, series=1, instances=2)
         message = await message_of(RAD_69, of(other, "Lakeside"))
         with pytest.raises(ClientError):
@@ -556,6 +574,55 @@ async def test_a_community_that_breaks_in_the_middle_breaks_the_answer_and_never
             await here["Region"].closed(transaction)
             steps = [step for step in here["Region"].kept().steps if step["transaction"] == transaction]
             assert steps[-1]["outcome"] == "failure"
+
+
+async def poured(here: Communities, study: SampleStudy) -> bytes:
+    """What Region answers of Lakeside's study, to its end."""
+    message = await message_of(RAD_69, of(study, "Lakeside"))
+    async with here["Region"].http.post(
+        here["Region"].url + IMAGING_GATEWAY, data=message.body, headers={"Content-Type": message.content_type}
+    ) as answer:
+        return await answer.read()
+
+
+@pytest.mark.parametrize("at", [0, 8], ids=["before a part", "in a part"])
+@pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])
+@pytest.mark.parametrize("broken", [2, 3])
+async def test_a_community_that_breaks_off_once_is_asked_for_the_rest_and_the_answer_goes_on(
+    tmp_path: Path, at: int, broken: int, backwards: bool
+) -> None:
+    heard: list[list[str]] = []
+    async with (
+        pouring(3, breaks=1, broken=broken, at=at, backwards=backwards, heard=heard) as url,
+        communities(tmp_path, Lakeside=url) as here,
+    ):
+        study = write_study(tmp_path / "other", seed=2, series=1, instances=3)
+        whole = await poured(here, study)
+        assert whole.count(b"\x01" * PART_BYTES) == 3
+        assert len(whole) < 3 * PART_BYTES + 20_000
+        first, second = heard
+        assert second == first[broken - 1 :]
+        await here["Region"].closed("RAD-69")
+        steps = here["Region"].kept().steps
+        asked = [step for step in steps if step["transaction"] == "RAD-75"]
+        assert [step["outcome"] for step in asked] == ["failure", "success"]
+        assert "asked for once more" in asked[1]["text"]
+        assert [step["outcome"] for step in steps if step["transaction"] == "RAD-69"] == ["success"]
+
+
+async def test_a_community_that_breaks_off_and_has_other_bytes_then_breaks_the_answer(tmp_path: Path) -> None:
+    heard: list[list[str]] = []
+    async with (
+        pouring(2, breaks=1, other=True, heard=heard) as url,
+        communities(tmp_path, Lakeside=url) as here,
+    ):
+        study = write_study(tmp_path / "other", seed=2, series=1, instances=2)
+        with pytest.raises(ClientError):
+            await poured(here, study)
+        assert len(heard) == 2
+        await here["Region"].closed("RAD-75")
+        outcomes = [step["outcome"] for step in here["Region"].kept().steps if step["transaction"] == "RAD-75"]
+        assert outcomes == ["failure", "failure"]
 
 
 async def test_two_communities_pour_through_in_memory_that_does_not_grow_with_them(tmp_path: Path) -> None:
