@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.adapters.objects_files import owner_of
 from gateway.adapters.store_sql import examine_database
 from gateway.adapters.tls import expiry_of_file
 from gateway.settings import Settings, SettingsError
-from gateway.wiring.adapters import SYSLOG_TLS_PORT, database_of
+from gateway.wiring.adapters import SYSLOG_TLS_PORT, database_of, not_common, objects_folder
 from gateway.wiring.premises import LOCK_FILE, bound, is_running
 from profiles.errors import HouseError
 
@@ -34,7 +35,10 @@ class Examined:
 
 async def examine(settings: Settings) -> list[Examined]:
     """What a house needs: folder, disk, database, archive, ports, certificates, collector of audit, peers."""
-    found = [_folder("data folder", settings.house.data), _disk(settings), await _database(settings)]
+    database, name = await _database(settings)
+    found = [_folder("data folder", settings.house.data), _disk(settings), database]
+    if settings.store.objects is not None or name:
+        found.append(_documents(settings, name))
     if settings.archive.kind == "files":
         found.append(_folder("archive", settings.house.data / "archive"))
     else:
@@ -64,17 +68,26 @@ def _folder(what: str, folder: Path) -> Examined:
     )
 
 
-async def _database(settings: Settings) -> Examined:
-    """Whether it can be opened and is not newer than we are; nothing is changed in it."""
+async def _database(settings: Settings) -> tuple[Examined, str]:
+    """Whether it can be opened and is not newer than we are, and who it is; nothing is changed in it."""
     what = "database of store.url" if settings.store.url else "database"
     try:
         async with asyncio.timeout(DATABASE_S):
-            await examine_database(database_of(settings))
+            name = await examine_database(database_of(settings))
     except HouseError as error:
-        return Examined(what=what, good=False, state=error.detail, cure=error.cure)
+        return Examined(what=what, good=False, state=error.detail, cure=error.cure), ""
     except TimeoutError:
-        return Examined(what=what, good=False, state="it does not answer", cure="Is it running, and may we reach it?")
-    return Examined(what=what, good=True)
+        state, cure = "it does not answer", "Is it running, and may we reach it?"
+        return Examined(what=what, good=False, state=state, cure=cure), ""
+    return Examined(what=what, good=True), name
+
+
+def _documents(settings: Settings, database: str) -> Examined:
+    """Whether their folder can be written and is this database's; of a database that has no name yet, any may become it."""
+    folder = objects_folder(settings)
+    found = _folder("documents", folder)
+    problem = not_common(settings, database, owner_of(folder)) if found.good and database else None
+    return found if problem is None else Examined(what=found.what, good=False, state=problem.reason, cure=problem.cure)
 
 
 def _disk(settings: Settings) -> Examined:

@@ -146,6 +146,14 @@ class SpooledBody:
 OWNER = "database"  # a file beside the two folders: whose documents these are
 
 
+def owner_of(folder: Path) -> str:
+    """The database whose documents are in a folder, as it says; "": it does not, or is not there."""
+    try:
+        return (folder / OWNER).read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
 class FileObjects:
     """`Objects` in a folder of its own."""
 
@@ -159,11 +167,8 @@ class FileObjects:
         self._folders.make(folder / "kept")
 
     def owner(self) -> str:
-        """In a thread: the database whose documents these are, as the folder says; "": it does not."""
-        try:
-            return (self._folder / OWNER).read_text(encoding="ascii", errors="replace").strip()
-        except FileNotFoundError:
-            return ""
+        """In a thread: as `owner_of`."""
+        return owner_of(self._folder)
 
     def own(self, database: str) -> None:
         """In a thread: say so, durably."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, bindparam, create_engine, func, make_url, select
+from sqlalchemy import URL, Connection, bindparam, create_engine, func, inspect, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.answers_sql import SqlAnswers
@@ -278,8 +278,11 @@ def _shared(url: URL, committed: Callable[[], None]) -> "PostgresqlStore":
         ) from error
 
 
-async def examine_database(url: str) -> None:
+async def examine_database(url: str) -> str:
     """Open the database, look at its schema, and leave it as it is; an SQLite file that is not there yet will be made.
+
+    Returns:
+        Who it is, as it says to the folder of its documents; "": it was never asked.
 
     Raises:
         NewerSchema: A later version of this program has been here.
@@ -287,29 +290,35 @@ async def examine_database(url: str) -> None:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        await asyncio.to_thread(_examine_file, Path(parsed.database or ""))
-        return
+        return await asyncio.to_thread(_examine_file, Path(parsed.database or ""))
     shared = _shared(parsed.set(drivername="postgresql+asyncpg"), lambda: None)
     try:
         async with shared.engine.connect() as connection:
-            await connection.run_sync(refuse_newer)
+            return await connection.run_sync(_examined)
     except _refusals(shared) as error:
         raise _unusable(error) from error
     finally:
         await shared.close()
 
 
-def _examine_file(path: Path) -> None:
+def _examine_file(path: Path) -> str:
     if not path.exists():
-        return
+        return ""
     engine = create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true")
     try:
         with engine.connect() as connection:
-            refuse_newer(connection)
+            return _examined(connection)
     except SQLAlchemyError as error:
         raise _unusable(error) from error
     finally:
         engine.dispose()
+
+
+def _examined(connection: Connection) -> str:
+    refuse_newer(connection)
+    if not inspect(connection).has_table(premises.name):
+        return ""
+    return connection.scalar(select(premises.c.value).where(premises.c.name == "database")) or ""
 
 
 def _refusals(inner: "SqliteStore | PostgresqlStore") -> tuple[type[Exception], ...]:

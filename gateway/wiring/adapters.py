@@ -11,6 +11,7 @@ from ssl import SSLContext
 from urllib.parse import urlsplit
 
 import aiohttp
+from sqlalchemy import make_url
 
 from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.archive_files import FilesArchive
@@ -143,21 +144,22 @@ async def common(settings: Settings, store: SqlStore, objects: FileObjects, comp
     Raises:
         SettingsError: It is another database's, or the documents of this one are elsewhere.
     """
-    folder = objects_folder(settings)
-    alone = store.is_embedded and settings.store.objects is None
-    with writable("store.objects", folder):
+    with writable("store.objects", objects_folder(settings)):
         async with store.named() as (database, is_new):
             owner = await compute.run(objects.owner)
             if owner == database:
                 return
-            if alone or (not owner and (is_new or store.is_embedded)):
-                await compute.run(partial(objects.own, database))
-                return
-            raise SettingsError((_not_common(folder, database, owner),))
+            if not (is_new and not owner) and (problem := not_common(settings, database, owner)) is not None:
+                raise SettingsError((problem,))
+            await compute.run(partial(objects.own, database))
 
 
-def _not_common(folder: Path, database: str, owner: str) -> Problem:
-    where = folder.absolute() / OWNER
+def not_common(settings: Settings, database: str, owner: str) -> Problem | None:
+    """What is wrong with a folder that says it is `owner`'s ("": it says nothing), for a database of that name."""
+    embedded = make_url(database_of(settings)).get_backend_name() == "sqlite"
+    if owner == database or (embedded and (not owner or settings.store.objects is None)):
+        return None
+    where = objects_folder(settings).absolute() / OWNER
     if owner:
         reason = f"{where.parent} keeps the documents of another database"
         cure = f"Name a folder of its own; if no other house uses this one, remove {where}"

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.adapters.migrations import heads
+from gateway.adapters.store_sql import SqlStore
 from gateway.doctor import Examined, examine
 from gateway.settings import Settings
+from tests.gateway.adapters.stores import no_audit
 
 
 async def examined(folder: Path, **tables: dict[str, Any]) -> dict[str, Examined]:
@@ -65,6 +67,22 @@ async def test_an_address_that_the_driver_cannot_read_is_told(tmp_path: Path) ->
     found = (await examined(tmp_path, store={"url": url}))["database of store.url"]
     assert found.state == "the address of store.url cannot be read"
     assert "s3cret" not in repr(found)
+
+
+async def test_a_folder_of_another_databases_documents_is_told(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/radgate.db", audit=no_audit)
+    await store.open()
+    async with store.named() as (name, _):
+        pass
+    await store.close()
+    common = tmp_path / "common"
+    common.mkdir()
+    for owner, good in (("", True), (name, True), ("another", False)):
+        (common / "database").write_text(owner, encoding="ascii")
+        found = (await examined(tmp_path, store={"objects": f"file://{common}"}))["documents"]
+        assert found.good is good
+    assert "of another database" in found.state
+    assert (await examined(tmp_path))["documents"].good  # below the data folder nobody else can be
 
 
 async def test_an_archive_and_a_collector_that_nobody_serves_are_told(tmp_path: Path) -> None:
