@@ -7,6 +7,7 @@ Source: ITI TF-2 3.41.4.1.3, 3.42.4.1.3; ITI TF-3 table 4.2.4.1-2.
 
 import asyncio
 import hashlib
+import io
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 
 from gateway.app import running
 from gateway.settings import Settings
@@ -34,8 +35,9 @@ from profiles.wire.ebxml.response import (
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti43 import ITI_43, DocumentRequest, RetrieveDocumentSetRequest
 from tests.support.communities import REPOSITORIES, settings_of
-from tests.support.house import command
+from tests.support.house import command, serving
 from tests.support.scenario import (
+    DOMAIN,
     DOMAIN_ID,
     REPOSITORY,
     VALLEY_REPOSITORY,
@@ -67,10 +69,14 @@ def offer(folder: Path, seed: int = 1) -> Offer:
     return made.entry(hash=None, size_bytes=None, repository_unique_id=None)
 
 
-async def fetch(house: Valley, unique_id: str, repository: str) -> tuple[tuple[str, ...], bytes]:
+async def fetch(
+    house: Valley, unique_id: str, repository: str, *, peer: str = "Lakeside"
+) -> tuple[tuple[str, ...], bytes]:
     """ITI-43: the codes of the answer, and the document."""
     asked = DocumentRequest(repository_unique_id=repository, document_unique_id=unique_id)
-    reply = await house.post(REPOSITORY, await message_of(ITI_43, RetrieveDocumentSetRequest(documents=(asked,))))
+    reply = await house.post(
+        REPOSITORY, await message_of(ITI_43, RetrieveDocumentSetRequest(documents=(asked,))), peer=peer
+    )
     message = await read_soap(reply.content_type, reply.body)
     assert message.fault is None, reply.body
     response = ITI_43.decode_response(message.to_codec()).value
@@ -377,3 +383,48 @@ async def test_a_set_that_somebody_else_has_registered_is_no_set_of_ours(tmp_pat
         assert await (await here.valley.post(REPOSITORY, await rad68(sent))).codes() == ("XDSRegistryNotAvailable",)
         assert await (await here.valley.post(REPOSITORY, await rad68(sent))).codes() == (DUPLICATE,)
         nothing_stays(here, sent.submission.entries[0].unique_id)
+
+
+SETTINGS = """
+[house]
+name = "Valley"
+data = "data"
+repository_unique_id = "{repository}"
+[affinity_domain]
+patient_authority = "{domain}"
+registry = "Region"
+[listen]
+http_port = 0
+mllp_port = 0
+[access]
+anonymous_loopback = true
+[[peer]]
+name = "Region"
+[peer.endpoint]
+"ITI-18" = "{url}"
+"ITI-42" = "{url}"
+"""
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["after the registry's yes", "before it"])
+async def test_a_house_that_is_killed_before_it_answers_doubles_and_loses_nothing_when_the_sender_comes_again(
+    tmp_path: Path, taken: bool
+) -> None:
+    sent = offer(tmp_path)
+    unique_id = sent.submission.entries[0].unique_id
+    async with scripted_registry() as registry, ClientSession(auto_decompress=False) as http:
+        settings = SETTINGS.format(repository=VALLEY_REPOSITORY, domain=DOMAIN, url=registry.url)
+        async with serving(tmp_path / "house", settings) as house:
+            registry.instead = house.process.kill
+            registry.breaks_off, registry.silent = int(taken), int(not taken)
+            valley = Valley(data=house.data, addresses=await house.addresses(), http=http, log=io.BytesIO())
+            with pytest.raises(ClientError):
+                await valley.post(REPOSITORY, await rad68(sent), peer="")
+        assert len(registry.sets) == int(taken)
+        (tmp_path / "house" / "data" / "control.json").unlink(missing_ok=True)
+        async with serving(tmp_path / "house", settings) as house:
+            valley = Valley(data=house.data, addresses=await house.addresses(), http=http, log=io.BytesIO())
+            assert await fetch(valley, unique_id, VALLEY_REPOSITORY, peer="") == ((), sent.body)  # it may be registered
+            assert await (await valley.post(REPOSITORY, await rad68(sent), peer="")).codes() == ()
+            assert await fetch(valley, unique_id, VALLEY_REPOSITORY, peer="") == ((), sent.body)
+        assert [each.entries[0].unique_id for each in registry.sets.values()] == [unique_id]

@@ -4,7 +4,7 @@ Between that it is one: it knows the sets that it took, and says what is in them
 """
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +24,16 @@ DUPLICATE = RegistryError(code="XDSDuplicateUniqueIdInRegistry", context="the se
 
 @dataclass(slots=True)
 class ScriptedRegistry:
-    """`breaks_off`: so many registrations are taken and not answered; `silent`: so many neither."""
+    """`breaks_off`: so many registrations are taken and not answered; `silent`: so many neither.
+
+    `instead`: what happens then, before the connection is cut.
+    """
 
     sets: dict[str, Submission] = field(default_factory=dict)  # by uniqueId
     registered: list[Submission] = field(default_factory=list)  # all that was asked
     breaks_off: int = 0
     silent: int = 0
+    instead: Callable[[], None] = lambda: None
     url: str = ""
     _errors: tuple[RegistryError, ...] = ()
     _runner: web.AppRunner | None = None
@@ -71,10 +75,12 @@ class ScriptedRegistry:
         self.registered.append(submission)
         if self.silent:
             self.silent -= 1
+            self.instead()
             return _cut(request)
         response = self._register(submission)
         if self.breaks_off:
             self.breaks_off -= 1
+            self.instead()
             return _cut(request)
         return await _answered(ITI_42, response, message.addressing.message_id)
 
