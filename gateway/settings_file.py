@@ -142,6 +142,7 @@ mllp_port = 2575
 # idle_timeout_s = 30.0
 # [peer.endpoint]
 # "RAD-68" = "https://lakeside.example/soap/document-recipient"
+# "ITI-41" = "https://lakeside.example/soap/document-recipient"   # given documents that are of no images
 # "RAD-69" = "https://lakeside.example/soap/imaging-source"
 # "ITI-38" = "https://lakeside.example/soap/responding-gateway"   # another community: with its home_community_id
 # "ITI-39" = "https://lakeside.example/soap/responding-gateway"

@@ -9,6 +9,7 @@ from gateway.services.provide import addressed
 from profiles.errors import RuleViolation, Unsupported
 from profiles.model.codes import Code
 from profiles.model.identifiers import Oid
+from profiles.xds.iti41 import ProvideAndRegisterRequest
 from tests.profiles.xds.messages import PROVIDE
 
 HOME, OTHER = Oid("1.2.3.1"), Oid("1.2.4.1")
@@ -36,8 +37,10 @@ def peer(*ways: str, home: Oid | None = HOME, homes: tuple[Oid, ...] = ()) -> Pe
         (LETTER, ("RAD-68", "ITI-80"), "ITI-80"),
     ],
 )
-def test_the_nearest_door_that_a_peer_has_is_taken(request_: object, ways: tuple[str, ...], chosen: str) -> None:
-    way, sent = addressed(peer(*ways), request_)  # type: ignore[arg-type]
+def test_the_nearest_door_that_a_peer_has_is_taken(
+    request_: ProvideAndRegisterRequest, ways: tuple[str, ...], chosen: str
+) -> None:
+    way, sent = addressed(peer(*ways), request_)
     assert way.id == chosen
     assert sent.home_community_id == (HOME if chosen == "ITI-80" else None)
 
