@@ -235,6 +235,13 @@ class Discover:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
+    async def in_our_domain(self, identifier: PatientIdentifier) -> PatientIdentifier:
+        """The id in our domain of the patient who has this id here; the id itself, where nobody here has it."""
+        async with self._store.view() as work:
+            patient = await work.identity.get(identifier)
+        ours = None if patient is None else patient.identifier_of(self._house.domain_authority)
+        return ours or identifier
+
     async def id_at(
         self, peer: Peer, identifier: PatientIdentifier, exchange_id: str, user: User | None = None
     ) -> PatientIdentifier | None:

@@ -30,6 +30,7 @@ from gateway.model.house import House
 from gateway.model.peer import Peer
 from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
+from gateway.services.belonging import Belonging
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.resume import Resuming, Share
@@ -70,6 +71,7 @@ class Federate:
         """
         self._objects = objects
         self._discover = discover
+        self._belonging = Belonging(peers=peers, directory=directory, discover=discover)
         self._house = house
         self._peers = peers
         self._directory = directory
@@ -207,7 +209,11 @@ class Federate:
 
         A home that nobody answers for is XDSUnknownCommunity; one that does not answer is XDSUnavailableCommunity; each
         with the home as location. A source of our community that does not answer is XDSRepositoryError for each document.
+
+        Raises:
+            AccessDenied: The assertion is tied to a patient, and not all that is asked for is known to be theirs.
         """
+        await self._belonging.hold(asked, [share.peer.name for share in within], exchange)
         shares = list(within)
         errors: list[RegistryError] = [] if here is None else list(here.head.errors)
         documents: list[RetrievedDocument] = [] if here is None else list(here.head.documents)

@@ -29,11 +29,23 @@ from profiles.pdqv3.iti47 import ITI_47
 from profiles.wire.soap.names import WSSE
 from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
-from profiles.xds.iti43 import ResponseStatus
+from profiles.xds.iti43 import ITI_43, DocumentRequest, ResponseStatus, RetrieveDocumentSetRequest
+from profiles.xdsi.rad69 import RAD_69
 from tests.profiles.pdqv3 import messages as pdqv3
 from tests.support.assertions import AUDIENCE, ISSUER, signed_assertion
 from tests.support.certificates import MadeCertificate, make_certificate
-from tests.support.communities import GATEWAY, HOMES, RESPONDING, VALLEY_HOME, settings_of
+from tests.support.communities import (
+    GATEWAY,
+    HOMES,
+    IMAGING_GATEWAY,
+    IMAGING_RESPONDING,
+    LOCATIONS,
+    REPOSITORIES,
+    RESPONDING,
+    VALLEY_HOME,
+    at_home,
+    settings_of,
+)
 from tests.support.scenario import (
     DOMAIN,
     DOMAIN_ID,
@@ -46,6 +58,7 @@ from tests.support.scenario import (
     message_of,
     offer_of,
     outcome_of,
+    rad69_request,
     read_soap,
     write_study,
 )
@@ -134,7 +147,11 @@ async def scene(folder: Path, **valleys_terms: Any) -> AsyncIterator[Scene]:
             peer=[
                 {
                     "name": "Valley", "certificate": made["valley"].certificate, "home_community_id": VALLEY_HOME,
-                    "endpoint": dict.fromkeys(("ITI-38", "ITI-80"), valley.url + RESPONDING), "forward": True,
+                    "endpoint": {
+                        **dict.fromkeys(("ITI-38", "ITI-39", "ITI-80"), valley.url + RESPONDING),
+                        "RAD-75": valley.url + IMAGING_RESPONDING,
+                    },
+                    "forward": True,
                     "send_assertion": "holder-of-key",
                 },
                 {"name": "EHR", "certificate": made["ehr"].certificate, "assertion": "required"},
@@ -249,6 +266,57 @@ async def test_an_assertion_for_one_patient_is_good_for_no_other(tmp_path: Path,
         for_nobody = replace(FIND, criteria=replace(FIND.criteria, patient_ids=(SOMEBODY_ELSE,)))
         hidden = await found(await here.asks(here.header(patient=str(DOMAIN_ID)), for_nobody))
         assert {error.code for error in hidden.errors} == {"XDSRegistryError"}  # and not that nobody has this id
+
+
+@pytest.mark.parametrize(
+    ("bound", "given"),
+    [("", True), (str(DOMAIN_ID), True), (str(VALLEY_ID), True), (str(SOMEBODY_ELSE), False), ("Zebediah", False)],
+    ids=["anybody", "the same", "the same by another id", "another", "no id"],
+)
+async def test_a_document_of_another_community_is_fetched_only_for_the_assertion_s_patient(
+    tmp_path: Path, bound: str, given: bool
+) -> None:
+    async with scene(tmp_path) as here:
+        study = write_study(tmp_path / "published", series=1, instances=1)
+        offer = offer_of(study, patient_id=DOMAIN_ID)
+        assert await (await here.valley.provide(offer, door=REPOSITORY, peer="")).codes() == ()
+        wanted = DocumentRequest(
+            repository_unique_id=str(REPOSITORIES["Valley"]), home_community_id=VALLEY_HOME,
+            document_unique_id=offer.submission.entries[0].unique_id,
+        )  # fmt: skip
+        request = RetrieveDocumentSetRequest(documents=(wanted,))
+        head, bodies = await (await here.asks(here.header(patient=bound), request, ITI_43)).retrieved()
+        assert (list(bodies.values()) == [offer.body]) is given, head
+        await here.region.closed("ITI-39")
+        went_out = [step for step in here.region.kept().steps if step["transaction"] == "ITI-39"]
+        assert bool(went_out) is given
+        if not given:
+            assert {error.code for error in head.errors} == {"XDSDocumentUniqueIdError"}  # as if unknown
+            return
+        if bound:
+            unknown = replace(request, documents=(wanted, replace(wanted, document_unique_id="1.2.3")))
+            head, bodies = await (await here.asks(here.header(patient=bound), unknown, ITI_43)).retrieved()
+            assert bodies == {}
+
+
+@pytest.mark.parametrize(("bound", "given"), [(str(DOMAIN_ID), True), (str(SOMEBODY_ELSE), False)])
+async def test_images_of_another_community_are_fetched_only_for_the_assertion_s_patient(
+    tmp_path: Path, bound: str, given: bool
+) -> None:
+    async with scene(tmp_path) as here:
+        study = write_study(tmp_path / "kept", series=1, instances=2)
+        assert (await here.valley.push((one.path.read_bytes() for one in study.instances), peer=""))[0] == 200
+        await here.valley.rests("done", kind="store")
+        request = at_home(rad69_request(study, location=LOCATIONS["Valley"]), VALLEY_HOME)
+
+        async def fetched() -> dict[str, bytes]:
+            reply = await here.asks(here.header(patient=bound), request, RAD_69, IMAGING_GATEWAY)
+            return (await reply.retrieved())[1]
+
+        assert await fetched() == {}  # nobody says yet whose study it is
+        offer = offer_of(study, patient_id=DOMAIN_ID)
+        assert await (await here.valley.provide(offer, door=REPOSITORY, peer="")).codes() == ()
+        assert len(await fetched()) == (2 if given else 0)
 
 
 @pytest.mark.parametrize(

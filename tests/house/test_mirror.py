@@ -106,6 +106,7 @@ PROVED_BY = {
     "gateway/services/probe": "tests/flows/test_peer_probe.py",
     "gateway/services/reconcile": "tests/conformance/test_demo.py",
     "gateway/services/resolve": "tests/flows/test_identity_v3.py",
+    "gateway/services/belonging": "tests/flows/test_user_assertions.py",
     "gateway/services/resume": "tests/flows/test_cross_community.py",
     "gateway/services/retrieve": "tests/gateway/inbound/test_http.py",
     "gateway/services/rewrite": "tests/flows/test_faults_identity.py",
