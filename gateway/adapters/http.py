@@ -16,7 +16,6 @@ from gateway.model.peer import Peer
 from profiles.errors import ExchangeError, PeerError, PeerProtocolError, PeerRefused, PeerTimeout, PeerUnavailable
 
 CONNECT_TIMEOUT_S = 10.0
-CONNECTIONS_PER_HOST = 16  # a peer's jobs run side by side; its listener is not to be flooded
 BUFFER_BYTES = 256 * 1024  # of what came and was not read yet, per connection
 BROKEN = (aiohttp.ClientError, OSError, TimeoutError)
 
@@ -36,7 +35,9 @@ class HttpSessions:
         if pins not in self._sessions:
             context = client_context(self._identity, trust=self._trust, pins=pins)
             self._sessions[pins] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=CONNECTIONS_PER_HOST),
+                connector=aiohttp.TCPConnector(
+                    ssl=context, limit=0
+                ),  # a slow reader of one answer must not keep others from asking
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 # Compression is never worth it here: archives become ten times slower, and limits would not mean bytes.
                 headers={"Accept-Encoding": "identity", "User-Agent": "radgate"},

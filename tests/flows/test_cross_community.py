@@ -8,14 +8,14 @@ import time
 import tracemalloc
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientError, ClientSession, web
+from aiohttp import ClientError, ClientResponse, ClientSession, web
 
 from conformance.samples import SampleStudy
 from gateway.app import running
@@ -726,6 +726,25 @@ async def test_who_hangs_up_takes_every_community_with_them(tmp_path: Path) -> N
             await here["Region"].closed(transaction)
         steps = [step for step in here["Region"].kept().steps if step["transaction"] == "RAD-75"]
         assert {(step["peer"], step["outcome"]) for step in steps} == {("Valley", "failure"), ("Lakeside", "failure")}
+
+
+async def test_readers_who_take_nothing_keep_nobody_from_asking_the_same_community(tmp_path: Path) -> None:
+    async with pouring(1) as valley, communities(tmp_path, Valley=valley) as here, AsyncExitStack() as stack:
+        one = write_study(tmp_path / "one", seed=1, series=1, instances=1)
+        message = await message_of(RAD_69, of(one, "Valley"))
+
+        async def asked() -> ClientResponse:
+            address, headers = here["Region"].url + IMAGING_GATEWAY, {"Content-Type": message.content_type}
+            return await stack.enter_async_context(
+                here["Region"].http.post(address, data=message.body, headers=headers)
+            )
+
+        waiting = [await asked() for _ in range(20)]
+        assert [answer.status for answer in waiting] == [200] * 20
+        size = 0
+        async for piece in (await asked()).content.iter_any():
+            size += len(piece)
+        assert size > PART_BYTES
 
 
 async def test_a_study_of_another_community_is_found_taken_and_fetched_through_its_gateways(tmp_path: Path) -> None:
