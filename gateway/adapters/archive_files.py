@@ -75,9 +75,10 @@ T = TypeVar("T")
 
 IN_FLIGHT: Final = 8  # instances on their way to the disk; fsync gains nothing from more
 READ_AHEAD: Final = 2  # batches that are read before they are asked for
-BATCH_BYTES: Final = (
-    2 * 1024 * 1024
-)  # read by a thread at once: four CT, for changing threads costs more than reading one
+BATCH_BLOCKS: Final = 2  # read by a thread at once: four CT, for changing threads costs more than reading one
+FEW_POURS: Final = 4  # beyond these, what is read at once and ahead becomes less, so that 200 slow readers hold little
+MANY_BLOCKS_BYTES: Final = 2 * 1024 * 1024  # one of each of them together
+LEAST_BLOCK_BYTES: Final = 64 * 1024
 MIN_FREE_BYTES: Final = 256 * 1024 * 1024  # below this the archive says that it is not ready, before a study breaks off
 
 LOOK_BYTES: Final = 64 * 1024  # most heads end within
@@ -400,6 +401,7 @@ class FilesArchive:
         self._folders = Folders(sync)
         self._renames = _FolderSyncs(compute, sync)
         self._placing = tuple(threading.Lock() for _ in range(64))  # by instance: who looks first, renames first
+        self._pours = 0  # under way
         self._newcomers: set[int] | None = set()  # stored since it was opened; none: nobody will ask any more
         self._folders.make(self._incoming)
         self._folders.make(self._studies)
@@ -660,12 +662,15 @@ class FilesArchive:
     async def pour(self, plan: Plan, *, original: bool = False) -> Pour:
         """All that was planned; what comes next is read while the reader is busy."""
         ahead: deque[asyncio.Task[list[_Outgoing | Exception]]] = deque()
-        upcoming = _batches(plan.available)
+        upcoming = _batches(plan.available, self._block_bytes)
         begun: deque[_Outgoing | Exception] = deque()
+        self._pours += 1
         try:
             for planned in plan.available:
-                while len(ahead) < READ_AHEAD and (batch := next(upcoming, None)) is not None:
-                    ahead.append(asyncio.create_task(self._run(partial(self._begun, batch, original=original))))
+                reach = READ_AHEAD if self._pours <= FEW_POURS else 1
+                while len(ahead) < reach and (batch := next(upcoming, None)) is not None:
+                    begin = partial(self._begun, batch, self._block_bytes(), original=original)
+                    ahead.append(asyncio.create_task(self._run(begin)))
                 if not begun:
                     begun.extend(await ahead.popleft())
                 outgoing = begun.popleft()
@@ -682,22 +687,31 @@ class FilesArchive:
                     else self._decompressed(outgoing.decode, planned.transfer_syntax_uid),
                 )
         finally:
+            self._pours -= 1
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    def _begun(self, batch: Sequence[PlannedInstance], *, original: bool) -> list[_Outgoing | Exception]:
+    def _block_bytes(self) -> int:
+        """What is read at once for one of the pours, now that so many are under way."""
+        if self._pours <= FEW_POURS:
+            return BLOCK_BYTES
+        return max(LEAST_BLOCK_BYTES, MANY_BLOCKS_BYTES // self._pours)
+
+    def _begun(
+        self, batch: Sequence[PlannedInstance], block_bytes: int, *, original: bool
+    ) -> list[_Outgoing | Exception]:
         """In a thread: what is sent first of each. An error stands where it happened: what comes before it goes out."""
         found: list[_Outgoing | Exception] = []
         for planned in batch:
             try:
-                found.append(self._first(planned, original=original))
+                found.append(self._first(planned, block_bytes, original=original))
             except Exception as error:
                 found.append(error)
                 break
         return found
 
-    def _first(self, planned: PlannedInstance, *, original: bool) -> _Outgoing:
+    def _first(self, planned: PlannedInstance, block_bytes: int, *, original: bool) -> _Outgoing:
         place = self._place(planned.wanted.study_instance_uid, planned.wanted.instance.sop_instance_uid)
         view = _view(place, original=original)
         if planned.size_bytes is None:  # it is to be sent in another syntax than it is stored in
@@ -705,7 +719,7 @@ class FilesArchive:
             if is_compressed(head.transfer_syntax_uid):
                 return _Outgoing(view, b"", Frames(head, view.read))
             view = view.in_syntax(planned.transfer_syntax_uid)
-        return _Outgoing(view, read_block(view.path, view.begin, min(BLOCK_BYTES, view.end - view.begin)))
+        return _Outgoing(view, read_block(view.path, view.begin, min(block_bytes, view.end - view.begin)))
 
     async def _decompressed(self, frames: Frames, transfer_syntax_uid: str) -> AsyncIterator[bytes]:
         """Head, frames, padding; the next frame is decoded while the reader is busy with one."""
@@ -739,9 +753,8 @@ class FilesArchive:
             while block:
                 offset += len(block)
                 if offset < view.end:
-                    reading = asyncio.create_task(
-                        self._run(partial(read_block, view.path, offset, min(BLOCK_BYTES, view.end - offset)))
-                    )
+                    size = min(self._block_bytes(), view.end - offset)
+                    reading = asyncio.create_task(self._run(partial(read_block, view.path, offset, size)))
                 yield block
                 block = await reading if reading is not None else b""
                 reading = None
@@ -865,13 +878,16 @@ class FilesArchive:
         return room.f_bavail * room.f_frsize
 
 
-def _batches(available: Sequence[PlannedInstance]) -> Iterator[Sequence[PlannedInstance]]:
+def _batches(
+    available: Sequence[PlannedInstance], block_bytes: Callable[[], int]
+) -> Iterator[Sequence[PlannedInstance]]:
     """As many as a thread reads at once; of a large one, or one whose size nobody knows, only the first block counts."""
     batch: list[PlannedInstance] = []
     size = 0
     for planned in available:
-        more = min(planned.size_bytes, BLOCK_BYTES) if planned.size_bytes is not None else BLOCK_BYTES
-        if batch and size + more > BATCH_BYTES:
+        block = block_bytes()
+        more = min(planned.size_bytes, block) if planned.size_bytes is not None else block
+        if batch and size + more > (BATCH_BLOCKS * block if block == BLOCK_BYTES else block):
             yield batch
             batch, size = [], 0
         batch.append(planned)

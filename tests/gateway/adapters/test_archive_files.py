@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.samples import SampleStudy, write_capture_study
-from gateway.adapters.archive_files import FilesArchive
+from conformance.samples import SampleStudy, write_capture_study, write_ct_study
+from gateway.adapters.archive_files import LEAST_BLOCK_BYTES, FilesArchive
 from gateway.adapters.compute import ThreadCompute
 from gateway.adapters.durable import Sync
 from gateway.ports.archive import Stored
@@ -424,3 +424,23 @@ async def test_pieces_of_any_size_hold_at_most_a_few_blocks(archive: FilesArchiv
     assert outcome.stored is Stored.NEW
     assert len(body) > 20 << 20
     assert peak < 6 << 20
+
+
+async def test_many_readers_at_once_are_given_smaller_pieces_of_the_same_bytes(
+    archive: FilesArchive, tmp_path: Path
+) -> None:
+    study = write_ct_study(tmp_path / "large", seed=1, patient=PATIENT, series=1, instances=3)
+    bodies = bodies_of(study)
+    await stored(archive, pour_of(bodies))
+    plan = await archive.plan(wanted_of(study), None)
+    pours = [archive.pour(plan) for _ in range(40)]
+    firsts = [await anext(pour) for pour in pours]
+    begun = [await anext(part.chunks) for part in firsts]
+    assert len(begun[0]) == len(bodies[firsts[0].key])
+    assert len(begun[-1]) <= LEAST_BLOCK_BYTES
+    for pour, part, chunk in zip(pours, firsts, begun, strict=True):
+        found = {part.key: chunk + b"".join([each async for each in part.chunks])}
+        found |= {each.key: b"".join([chunk async for chunk in each.chunks]) async for each in pour}
+        assert found == bodies
+    part = await anext(archive.pour(plan))
+    assert len(await anext(part.chunks)) == len(bodies[part.key])  # whoever comes when they are gone has it all again
