@@ -305,6 +305,7 @@ class SoapListener:
                 to=to,
                 blocks=out.header + (b"".join(message.addressing.reply_parameters) if to else b""),
             )
+            message.release()
             yield answered, pack(transaction.packaging, envelope, out, unique=self._clock.new_uuid().replace("-", ""))
 
     def _broken(self, post: "_Post", transaction_id: str, error: Exception) -> web.StreamResponse:

@@ -93,6 +93,10 @@ class SoapMessage:
         body = etree.tostring(self.body, with_tail=False)
         return body if len(body) <= limit_bytes else None
 
+    def release(self) -> None:
+        """Let go of the elements, which nobody reads again: to send an answer may take an hour."""
+        self.header, self.body, self.raw = None, etree.Element("released"), b""
+
     @property
     def fault(self) -> PeerFault | None:
         """What the peer refused with; None: it did not."""
