@@ -20,6 +20,7 @@ from gateway.inbound.control import Control
 from gateway.inbound.desk import Login
 from gateway.inbound.desk.login import USER
 from gateway.inbound.housekeeping import Housekeeping
+from gateway.inbound.https import HttpsSite
 from gateway.inbound.jobs import JobRunner
 from gateway.model.house import House
 from gateway.settings import Settings
@@ -205,7 +206,8 @@ async def _listening(
             port = mllp.accept(mllp_socket)
             addresses["mllp"] = f"{'mllp' if tls is None else 'mllps'}://{listen.host}:{port}"
         await http.setup()
-        await web.SockSite(http, http_socket, ssl_context=tls).start()
+        site = web.SockSite(http, http_socket) if tls is None else HttpsSite(http, http_socket, tls, listeners.turns)
+        await site.start()
         yield addresses
     finally:
         listeners.ops.draining = True

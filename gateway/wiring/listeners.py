@@ -61,6 +61,7 @@ class Listeners:
     soap: SoapListener
     mllp: MllpListener | None
     ops: Ops
+    turns: Turn
 
 
 def listeners_of(
@@ -102,7 +103,7 @@ def listeners_of(
     ):
         listener.routes(app)
     mllp = _mllp(settings, house, adapters, services, turns, identifier, tls) if settings.listen.mllp else None
-    return Listeners(http=app, soap=soap, mllp=mllp, ops=ops)
+    return Listeners(http=app, soap=soap, mllp=mllp, ops=ops, turns=turns)
 
 
 def _soap(

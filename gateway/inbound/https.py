@@ -1,0 +1,95 @@
+"""HTTPS: connections are accepted here, because a server of the loop's keeps a handshake that failed to itself.
+
+Who is not let in is audited: a node authentication failure. What floods us is audited up to a rate, and counted beyond it.
+
+Source: ITI TF-2 3.19.4 (node authentication failure), RFC 9325.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+
+from aiohttp import web
+
+from gateway.inbound.turn import Turns
+from gateway.model.peer import Caller
+from gateway.telemetry import logger
+from profiles.errors import Unauthenticated
+
+WIRE = "HTTPS"
+BACKLOG = 128
+HANDSHAKE_S = 10.0
+ACCEPT_PAUSE_S = 0.1
+ALERTS = 60  # in a minute, all strangers together
+ALERTS_S = 60.0
+
+
+class HttpsSite(web.BaseSite):
+    """A site of a runner at a socket that is bound already, and its own from then on."""
+
+    def __init__(self, runner: web.AppRunner, bound: socket.socket, context: ssl.SSLContext, turns: Turns) -> None:
+        """`turns` note who was not let in."""
+        super().__init__(runner, ssl_context=context, backlog=BACKLOG)
+        self._context = context
+        self._bound = bound
+        self._turns = turns
+        self._accepting: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._alerts: deque[float] = deque(maxlen=ALERTS)
+
+    @property
+    def name(self) -> str:
+        """Its address."""
+        host, port = self._bound.getsockname()[:2]
+        return f"https://{host}:{port}"
+
+    async def start(self) -> None:
+        """Begin to accept."""
+        await super().start()
+        self._bound.listen(BACKLOG)
+        self._bound.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept())
+
+    async def stop(self) -> None:
+        """Accept nothing more; connections that are open are the runner's."""
+        await super().stop()
+        tasks = [*self._opening, *([self._accepting] if self._accepting is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._bound.close()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(self._bound)
+            except OSError as failed:  # out of file descriptors, most likely: some will be given back
+                logger().error("cannot accept", listener=WIRE, error=failed.strerror or type(failed).__name__)
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            opening = loop.create_task(self._open(accepted, str(address[0])))
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, accepted: socket.socket, address: str) -> None:
+        protocols = self._runner.server
+        assert protocols is not None
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                await asyncio.get_running_loop().connect_accepted_socket(protocols, accepted, ssl=self._context)
+        except (ssl.SSLError, TimeoutError) as failed:
+            accepted.close()
+            await self._alert(address, str(getattr(failed, "reason", "") or type(failed).__name__))
+        except OSError:  # a probe that connects and leaves is nobody's failure
+            accepted.close()
+
+    async def _alert(self, address: str, reason: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if len(self._alerts) == ALERTS and now - self._alerts[0] < ALERTS_S:
+            logger().warning("a handshake failed, beyond those that are audited", listener=WIRE, reason=reason)
+            return
+        self._alerts.append(now)
+        error = Unauthenticated(f"TLS handshake failed: {reason}", cure="Check the peer's certificate and trust")
+        await self._turns.refused(Caller(peer=None, network_address=address, via="nobody"), WIRE, error)
