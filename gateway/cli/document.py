@@ -101,6 +101,10 @@ def document_submit(
     mime: MimeOption = "",
     title: Annotated[str, typer.Option(help="Without it, the title in it, or the study's description.")] = "",
     replaces: Annotated[str, typer.Option(help="entryUUID of the document that it takes the place of.")] = "",
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option(help="Whom it is for, as XON|XCN|XTN such as 'Hillside|^Welby^Marcus'; repeat for more."),
+    ] = None,
     by: ByOption = "",
     home: HomeOption = "",
     config: ConfigOption = None,
@@ -112,7 +116,7 @@ def document_submit(
         saying.fail(saying.Exit.USAGE, "A document is of a study or of a patient.", "Give either --study or --patient.")
     _sent(
         asking.Running(config, data), "/documents", file, as_json, study=study, patient=patient, to=to, title=title,
-        replaces=replaces, by=by, home=home, mime=mime or _guessed(file),
+        replaces=replaces, recipient=recipient, by=by, home=home, mime=mime or _guessed(file),
         **{"class": class_code, "type": type_code, "format": format_code},
     )  # fmt: skip
 
@@ -159,7 +163,7 @@ def _guessed(file: Path) -> str:
     return mimetypes.guess_type(file.name)[0] or ""
 
 
-def _sent(house: asking.Running, path: str, file: Path, as_json: bool, **said: str) -> None:
+def _sent(house: asking.Running, path: str, file: Path, as_json: bool, **said: object) -> None:
     with file.open("rb") as content:
         entry = house.ask("POST", path, content, person=getpass.getuser(), **said)
     pairs = (("document", entry["unique_id"]), ("entry", entry["entry_uuid"]), ("form", entry["format"]))

@@ -283,7 +283,7 @@ class Control:
         query = request.query
         async with self._spooled(request) as content:
             entry = await self._documents.submit(
-                content, query.get("to", ""), query.get("person") or "command line", _options(query),
+                content, query.get("to", ""), query.get("person") or "command line", _options(request),
                 study_instance_uid=query.get("study", ""),
                 patient=_patient(query["patient"]) if query.get("patient") else None,
             )  # fmt: skip
@@ -293,7 +293,7 @@ class Control:
         query = request.query
         async with self._spooled(request) as content:
             entry = await self._documents.replace(
-                request.match_info["unique_id"], content, query.get("person") or "command line", _options(query),
+                request.match_info["unique_id"], content, query.get("person") or "command line", _options(request),
                 at=query.get("at", ""), relation=_relation(query.get("relation") or "replace"),
             )  # fmt: skip
         return _reply(entry_json(entry))
@@ -483,8 +483,9 @@ def _code(text: str) -> Code:
     return Code(value=value, system=system, display=display)
 
 
-def _options(query: Mapping[str, str]) -> DocumentOptions:
+def _options(request: web.Request) -> DocumentOptions:
     """What a person says of a document."""
+    query = request.query
     coded = {name: _code(query[name]) if query.get(name) else None for name in ("class", "type", "format")}
     try:
         home = Oid.from_urn(query["home"]) if query.get("home") else None
@@ -493,6 +494,7 @@ def _options(query: Mapping[str, str]) -> DocumentOptions:
     return DocumentOptions(
         class_code=coded["class"], type_code=coded["type"], format_code=coded["format"], mime_type=query.get("mime", ""),
         title=query.get("title", ""), replaces=query.get("replaces", ""), by=query.get("by", ""), home=home,
+        recipients=tuple(query.getall("recipient", ())),
     )  # fmt: skip
 
 

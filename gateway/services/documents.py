@@ -101,6 +101,7 @@ class DocumentOptions:
     mime_type: str = ""
     title: str = ""
     replaces: str = ""
+    recipients: tuple[str, ...] = ()  # intendedRecipient, `XON|XCN|XTN`
     by: str = ""
     home: Oid | None = None
 
@@ -304,7 +305,7 @@ class Documents:
         else:
             entry = await self._plain(content, patient, codes, options)
             facts = self._facts(entry.patient_id)
-        submission = self._submission(entry, codes, options.replaces or None)
+        submission = self._submission(entry, codes, options.replaces or None, recipients=options.recipients)
         what = "report" if study_instance_uid else "document"
         async with errand(
             self._store, self._clock, self._house, person=person, peer=to,
@@ -472,8 +473,9 @@ class Documents:
         codes: SiteCodes,
         former: str | None,
         relation: AssociationType = AssociationType.REPLACE,
+        recipients: tuple[str, ...] = (),
     ) -> Submission:
-        return submission_for(
+        made = submission_for(
             entry,
             submission_set_uuid=f"urn:uuid:{self._clock.new_uuid()}",
             unique_id=self._clock.new_uid(),
@@ -483,6 +485,7 @@ class Documents:
             replaces=former,
             relation=relation,
         )
+        return replace(made, submission_set=replace(made.submission_set, intended_recipients=recipients))
 
     async def _send(
         self,

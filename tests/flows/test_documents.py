@@ -79,11 +79,15 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, *ways: str, rules: Sequence[Mapping[str, object]] = ()) -> AsyncIterator[Desk]:
+async def desk(
+    folder: Path, *ways: str, rules: Sequence[Mapping[str, object]] = (), recipients: tuple[str, ...] = ()
+) -> AsyncIterator[Desk]:
     """`ways`: by which Region takes documents; none: its repository takes reports by RAD-68."""
     async with logged() as log, AsyncExitStack() as stack:
         http = await stack.enter_async_context(ClientSession(auto_decompress=False))
-        addresses = await stack.enter_async_context(running(settings_of(folder / "Region", "Region")))
+        theirs = settings_of(folder / "Region", "Region")
+        theirs = theirs.model_copy(update={"house": theirs.house.model_copy(update={"recipients": recipients})})
+        addresses = await stack.enter_async_context(running(theirs))
         region = Valley(data=folder / "Region", addresses=addresses, http=http, log=log)
         settings = settings_of(folder / "Valley", "Valley").model_dump(mode="python", exclude_unset=True)
         settings["peer"] = [
@@ -264,6 +268,21 @@ async def test_what_cannot_be_submitted_says_why_and_leaves_nothing(tmp_path: Pa
         assert (code, "does not speak for this community" in err) == (1, True), err
         code, _, err = await here.letter("--home", "Valley")
         assert (code, "home community id is an OID" in err) == (1, True), err
+
+
+async def test_a_letter_names_whom_it_is_for_and_is_refused_where_nobody_is_served_by_that_name(tmp_path: Path) -> None:
+    async with desk(tmp_path, "ITI-80", recipients=("Marcus Welby",)) as here:
+        before = here.region.kept().clinical
+        code, _, err = await here.letter("--recipient", "Hillside|^Kildare^James")
+        assert (code, "the peer answered UnknownRecipient" in err) == (1, True), err
+        assert here.region.kept().clinical == before
+        code, letter, err = await here.letter("--recipient", "|^Welby^Marcus", "--recipient", "|^Kildare^James")
+        assert code == 0, err
+        (found,) = await here.find("--at", "Region")
+        assert found["unique_id"] == letter["unique_id"]
+        assert any(step["why"] == "the peer warns: UnknownRecipient" for step in here.valley.kept().steps)
+        (row,) = here.region.kept().rows["submission_sets"]
+        assert "^Welby^Marcus" in row and "^Kildare^James" in row
 
 
 # --- in the place of another ---------------------------------------------------------------------------------------------
