@@ -31,8 +31,10 @@ class HttpsSite(web.BaseSite):
     def __init__(self, runner: web.AppRunner, bound: socket.socket, context: ssl.SSLContext, turns: Turns) -> None:
         """`turns` note who was not let in."""
         super().__init__(runner, ssl_context=context, backlog=BACKLOG)
+        self._served_by = runner
         self._context = context
         self._bound = bound
+        self._serving = runner
         self._turns = turns
         self._accepting: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
@@ -74,7 +76,7 @@ class HttpsSite(web.BaseSite):
             opening.add_done_callback(self._opening.discard)
 
     async def _open(self, accepted: socket.socket, address: str) -> None:
-        protocols = self._runner.server
+        protocols = self._serving.server
         assert protocols is not None
         try:
             async with asyncio.timeout(HANDSHAKE_S):
