@@ -22,6 +22,7 @@ from gateway.ports.objects import StagedObject
 from gateway.ports.peers import Peers
 from gateway.ports.registrations import Registration
 from gateway.ports.store import Store, Work
+from gateway.services.exchange import Exchange, about_its_own_patient
 from profiles.errors import PeerError, PeerProtocolError, PeerRefused, RuleViolation
 from profiles.findings import Finding
 from profiles.model.document import Submission
@@ -45,6 +46,14 @@ class Elsewhere:
         self._peers = peers
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def may(self, submission: Submission, exchange: Exchange) -> None:
+        """Whether what was submitted may go there.
+
+        Raises:
+            AccessDenied: The assertion that came with it is about another patient.
+        """
+        await about_its_own_patient(submission.submission_set.patient_id, exchange, self._store)
 
     async def register(
         self,

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from gateway.model.job import ExchangeJob, Kind
 from gateway.model.peer import Caller, Peer
-from gateway.ports.store import Work
-from profiles.errors import ExchangeError, PeerError, PeerUnavailable
+from gateway.ports.store import Store, Work
+from profiles.errors import AccessDenied, ExchangeError, PeerError, PeerUnavailable
 from profiles.findings import Finding
 from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import StudyFact, User
@@ -65,3 +65,21 @@ def outward(error: ExchangeError) -> ExchangeError:
     told = PeerUnavailable("a system that this house depends on did not answer as it should", location=error.location)
     told.temporary = error.temporary
     return told
+
+
+async def about_its_own_patient(patient: PatientIdentifier, exchange: Exchange, store: Store) -> None:
+    """An assertion for one patient lets nothing leave this house of another: what is there cannot be taken back.
+
+    Raises:
+        AccessDenied: It is another, by every id that we know.
+    """
+    assertion = exchange.caller.assertion
+    if assertion is None or assertion.patient in ("", str(patient)):
+        return
+    async with store.view() as work:
+        known = await work.identity.get(patient)
+    if known is None or assertion.patient not in map(str, known.identifiers):
+        raise AccessDenied(
+            "the assertion is about another patient",
+            cure="The person asks with an assertion for this patient, or for none",
+        )

@@ -13,12 +13,12 @@ from gateway.model.cure import cure_of
 from gateway.model.peer import Peer
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
-from gateway.services.exchange import Exchange
+from gateway.services.exchange import Exchange, about_its_own_patient
 from gateway.services.ingest import under_its_own_name
-from profiles.errors import AccessDenied, PeerError, PeerUnavailable, UnknownCommunity
+from profiles.errors import PeerError, PeerUnavailable, UnknownCommunity
 from profiles.findings import Severity
 from profiles.model.document import SubmissionSet
-from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.identifiers import Oid
 from profiles.wire.ebxml.response import RegistryError, RegistryResponse, ResponseStatus, refusal, warned
 from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 
@@ -45,7 +45,7 @@ class Forward:
         whole = request.submission.submission_set
         exchange.learned.patients = (whole.patient_id,)
         under_its_own_name(request.submission, exchange)
-        await self._about_its_own_patient(whole.patient_id, exchange)
+        await about_its_own_patient(whole.patient_id, exchange, self._store)
         peer = self._speaker(home, exchange)
         answer: RegistryResponse | None = None
         try:
@@ -73,19 +73,6 @@ class Forward:
         exchange.learned.text = f"Passed on to {peer.name}"
         exchange.learned.why, exchange.learned.cure = why, cure
         return answer
-
-    async def _about_its_own_patient(self, patient: PatientIdentifier, exchange: Exchange) -> None:
-        """An assertion for one patient lets nothing pass of another; it cannot be taken back when it is there."""
-        assertion = exchange.caller.assertion
-        if assertion is None or assertion.patient in ("", str(patient)):
-            return
-        async with self._store.view() as work:
-            known = await work.identity.get(patient)
-        if known is None or assertion.patient not in map(str, known.identifiers):
-            raise AccessDenied(
-                "the assertion is about another patient",
-                cure="The person asks with an assertion for this patient, or for none",
-            )
 
     def _speaker(self, home: Oid, exchange: Exchange) -> Peer:
         peer = self._directory.by_home(home, ITI_80.id)

@@ -189,6 +189,7 @@ class Ingest:
         studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
         exchange.learned.patients = (submission.submission_set.patient_id,)
         exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
+        await elsewhere.may(submission, exchange)
         taken, warnings = await elsewhere.register(
             submission, [each.staged for each in kept], exchange_id=exchange.id, user=exchange.user,
             studies=exchange.learned.studies,

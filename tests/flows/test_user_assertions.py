@@ -30,6 +30,7 @@ from profiles.wire.soap.names import WSSE
 from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti43 import ITI_43, DocumentRequest, ResponseStatus, RetrieveDocumentSetRequest
+from profiles.xdsi.rad68 import RAD_68
 from profiles.xdsi.rad69 import RAD_69
 from tests.profiles.pdqv3 import messages as pdqv3
 from tests.support.assertions import AUDIENCE, ISSUER, signed_assertion
@@ -144,11 +145,13 @@ async def scene(folder: Path, **valleys_terms: Any) -> AsyncIterator[Scene]:
                 "audience": [AUDIENCE], "certificate": made["signer"].certificate, "key": made["signer"].key,
             },
             issuer=[{"name": "IdP", "entity_id": ISSUER, "certificates": [idp.certificate]}],
+            affinity_domain={"patient_authority": DOMAIN, "registry": "Valley"},
             peer=[
                 {
                     "name": "Valley", "certificate": made["valley"].certificate, "home_community_id": VALLEY_HOME,
                     "endpoint": {
                         **dict.fromkeys(("ITI-38", "ITI-39", "ITI-80"), valley.url + RESPONDING),
+                        "ITI-42": valley.url + "/soap/registry",
                         "RAD-75": valley.url + IMAGING_RESPONDING,
                     },
                     "forward": True,
@@ -341,6 +344,29 @@ async def test_what_is_passed_on_to_a_community_is_of_the_assertion_s_patient_an
         assert any(b"drbob" in each and b'"ITI-80"' in each for each in kept.audit) is taken
         if not taken:
             assert [step["direction"] for step in here.region.kept().steps if step["transaction"] == "ITI-80"] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "taken"),
+    [("", True), (str(DOMAIN_ID), True), (str(VALLEY_ID), True), (str(SOMEBODY_ELSE), False)],
+    ids=["anybody", "the same", "the same by another id", "another"],
+)
+async def test_what_is_registered_elsewhere_is_of_the_assertion_s_patient_and_says_for_whom(
+    tmp_path: Path, bound: str, taken: bool
+) -> None:
+    async with scene(tmp_path) as here:
+        offer = offer_of(write_study(tmp_path / "study", series=1, instances=1), patient_id=DOMAIN_ID)
+        request = ProvideAndRegisterRequest(
+            submission=offer.submission, documents={offer.submission.entries[0].entry_uuid: Content.of(offer.body)}
+        )
+        reply = await here.asks(here.header(patient=bound), request, RAD_68, REPOSITORY)
+        answer = await reply.registered()
+        assert (answer.status is ResponseStatus.SUCCESS) is taken, answer
+        assert len(here.valley.kept().rows["entries"]) == taken
+        assert len(here.region.kept().rows["documents"]) == taken
+        assert any(b"drbob" in each and b'"ITI-42"' in each for each in here.valley.kept().audit) is taken
+        if not taken:  # the registry was not even asked
+            assert not records_of(here.region, "ITI-42")
 
 
 async def test_a_person_whose_assertion_is_for_one_patient_is_not_told_of_another_by_demographics(
