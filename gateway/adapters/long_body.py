@@ -87,7 +87,7 @@ class LongBody(asyncio.Protocol):
         """How far ahead it may be read, now that so many are under way."""
         share = min(AHEAD_BYTES, max(LEAST_AHEAD_BYTES, AHEAD_TOGETHER_BYTES // LongBody.under_way))
         if self._sized:
-            self._transport.max_size = share // 2  # type: ignore[attr-defined]
+            self._transport.max_size = share // 2  # type: ignore[attr-defined]  # as `_sized` says
         return share
 
     async def read(self) -> bytes:
