@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -61,6 +62,11 @@ def main() -> int:
     asked = command_line().parse_args()
     try:
         return _do(asked)
+    except SystemExit as refused:
+        if not getattr(asked, "as_json", False) or not isinstance(refused.code, str):
+            raise
+        print(json.dumps({"error": {"code": 1, "detail": refused.code, "cure": ""}}))
+        return 1
     except KeyboardInterrupt:
         return 0 if asked.verb == "demo" else 130
 

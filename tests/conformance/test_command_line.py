@@ -1,10 +1,12 @@
 """The proofs explain themselves as the gateway's commands do, and what their help shows can be typed."""
 
+import json
 import shlex
+import sys
 
 import pytest
 
-from conformance.__main__ import command_line
+from conformance.__main__ import command_line, main
 
 
 @pytest.mark.parametrize("name", ["demo", "conformance", "conformance list", "conformance run", "conformance coverage"])
@@ -21,3 +23,13 @@ def test_every_verb_says_what_it_does_and_shows_what_one_types(name: str, capsys
         words = shlex.split(line.partition("  #")[0])
         assert " ".join(words).startswith(name)
         command_line().parse_args(words)  # ends the test where it cannot be typed
+
+
+def test_programs_are_told_in_json_that_there_is_no_such_case(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["radgate", "conformance", "list", "--case", "nobody-wrote-it", "--json"])
+    assert main() == 1
+    told = capsys.readouterr()
+    assert "no case is so" in json.loads(told.out)["error"]["detail"]
+    assert told.err == ""
