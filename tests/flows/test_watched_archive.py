@@ -172,3 +172,30 @@ async def test_what_the_archive_corrects_is_registered_corrected_and_another_pat
             (entry,) = await of(other_domain, APPROVED)
             assert entry.source_patient is not None
             assert entry.source_patient.name.family == "Roe"
+
+
+async def test_a_study_is_looked_at_and_registered_at_once_when_somebody_says_so(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "one", seed=11, patient=AS_VALLEY_KNOWS_HIM, series=1, instances=2)
+    other = write_study(tmp_path / "other", seed=12, patient=AS_VALLEY_KNOWS_HIM, series=1, instances=1)
+    with orthanc(tmp_path / "orthanc") as archive:
+        behind = {
+            "kind": "dicomweb", "url": archive.dicomweb, "native_url": archive.native, "look_again_s": 3600.0,
+        }  # fmt: skip
+        rules = [{"when": "study.available", "do": ["register"]}]
+        async with world(tmp_path, archive=behind, rules=rules) as here:
+            assert (await here.valley.tell(ZEBEDIAH)).accepted
+            await until(lambda: walked(here))
+            filled(archive, study)
+            filled(archive, other)
+            found = await here.valley.ask("POST", "/look", {"study": str(study.study_instance_uid), "person": "ann"})
+            assert found["found"] == "1 studies seen, 2 instances read, 1 studies changed, 0 gone"
+            await until(lambda: entries(here, APPROVED))
+            assert set(await entries(here, APPROVED)) == {study.study_instance_uid}
+            timeline = (await here.valley.ask("GET", f"/exchanges/{found['exchange']}"))["steps"]
+            assert [each["text"] for each in timeline] == ["The archive looked at by ann", found["found"]]
+            await here.valley.ask("POST", "/look", {"patient": VALLEY_ID.value, "person": "ann"})
+            await until(lambda: both(here))
+
+
+async def both(here: World) -> bool:
+    return len(await entries(here, APPROVED)) == 2

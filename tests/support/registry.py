@@ -30,7 +30,7 @@ from profiles.transaction import SoapTransaction
 from tests.support.clock import FixedClock
 from tests.support.ebxml import soap_in, written
 from tests.support.hl7 import HOUSE
-from tests.support.registered import entry, patient, submission
+from tests.support.registered import entry, entry_uuid, patient, submission
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -140,6 +140,20 @@ def brought(
 ) -> Submission:
     """A submission as it comes back over the wire: times to the second."""
     return submission(*entries, folders=folders, associations=associations, patient_id=of)
+
+
+def next_of(old: DocumentEntry | Folder, **fields: object) -> DocumentEntry | Folder:
+    changed = {"entry_uuid": entry_uuid(), "logical_id": old.logical_id or old.entry_uuid} | fields
+    return replace(old, **changed)  # type: ignore[arg-type]
+
+
+def version(new: DocumentEntry | Folder, previous: int = 1, **slots: str) -> Submission:
+    """An update with one new version."""
+    of = new.patient_id
+    whole = brought(new, of=of) if isinstance(new, DocumentEntry) else brought(folders=(new,), of=of)
+    named = {"PreviousVersion": str(previous), **slots}
+    extra = tuple((name, (value,)) for name, value in named.items())
+    return replace(whole, associations=tuple(replace(each, extra=extra) for each in whole.associations))
 
 
 def with_arrows(whole: Submission, *arrows: Association) -> Submission:

@@ -436,6 +436,43 @@ def failing(uid: str, reason: int) -> bytes:
 SEARCH = web.get("/dicom-web/studies/{study}/instances", nothing)
 
 
+async def test_a_search_asks_for_all_that_a_study_may_be_corrected_in_and_for_one_patient_in_their_own_letters(
+    sessions: HttpSessions, compute: ThreadCompute, tmp_path: Path
+) -> None:
+    asked: list[list[tuple[str, str]]] = []
+    match = {
+        "0020000D": {"vr": "UI", "Value": ["1.2.3"]},
+        "00100020": {"vr": "LO", "Value": ["A&B=7"]},
+        "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Roe^Ann"}]},
+        "00080061": {"vr": "CS", "Value": ["SR", "CT"]},
+        "00081030": {"vr": "LO", "Value": ["Hand"]},
+        "00201208": {"vr": "IS", "Value": [3]},
+    }
+    told = [match, {**match, "00080061": {"vr": "CS", "Value": ["CT", "SR"]}}, {**match, "00081030": {"vr": "LO"}}]
+
+    async def search(request: web.Request) -> web.Response:
+        asked.append(list(request.query.items()))
+        return web.json_response([told[len(asked) - 1], {"00100020": {"vr": "LO", "Value": ["no UID"]}}])
+
+    async with answering(web.get("/dicom-web/studies", search)) as address:
+        archive = behind(address, sessions, Overlays(tmp_path / "o", compute))
+        listed: list[Glimpse] = []
+
+        async def known(glimpse: Glimpse) -> bool:
+            listed.append(glimpse)
+            return True
+
+        for _ in told:
+            assert [each async for each in archive.index(known, patient="A&B=7")] == []
+    first, reordered, corrected = listed
+    assert (first.study_instance_uid, first.instances, first.patient.name.family) == ("1.2.3", 3, "Roe")
+    assert first == reordered
+    assert first.said != corrected.said
+    assert ("PatientID", "A&B=7") in asked[0]
+    fields = {value for name, value in asked[0] if name == "includefield"}
+    assert {"00080050", "00080061", "00081030", "00081032", "00100021", "00201208"} <= fields
+
+
 @pytest.mark.parametrize(("reason", "error"), [(0xA700, OutOfResources), (0x0122, PeerRefused), (0xC000, PeerRefused)])
 async def test_an_instance_that_the_archive_refuses_is_refused_with_its_reason(
     sessions: HttpSessions, overlays: Overlays, ct: SampleStudy, reason: int, error: type[ExchangeError]

@@ -24,7 +24,17 @@ from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti92 import FIXED, ITI_92, RegistryResponse, ResponseStatus, RestrictedUpdateRequest
 from tests.support.hl7 import HOUSE
 from tests.support.registered import CT, MR, entry_uuid, folder, relation, unique_id
-from tests.support.registry import JAN, KIM, RegistryHouse, brought, codes, registrable, with_arrows
+from tests.support.registry import (
+    JAN,
+    KIM,
+    RegistryHouse,
+    brought,
+    codes,
+    next_of,
+    registrable,
+    version,
+    with_arrows,
+)
 
 APPROVED, DEPRECATED, PENDING = (
     AvailabilityStatus.APPROVED,
@@ -92,20 +102,6 @@ async def here() -> House:
     house = House()
     await house.open()
     return house
-
-
-def next_of(old: DocumentEntry | Folder, **fields: object) -> DocumentEntry | Folder:
-    changed = {"entry_uuid": entry_uuid(), "logical_id": old.logical_id or old.entry_uuid} | fields
-    return replace(old, **changed)  # type: ignore[arg-type]
-
-
-def version(new: DocumentEntry | Folder, previous: int = 1, **slots: str) -> Submission:
-    """An update with one new version."""
-    of = new.patient_id
-    whole = brought(new, of=of) if isinstance(new, DocumentEntry) else brought(folders=(new,), of=of)
-    named = {"PreviousVersion": str(previous), **slots}
-    extra = tuple((name, (value,)) for name, value in named.items())
-    return replace(whole, associations=tuple(replace(each, extra=extra) for each in whole.associations))
 
 
 def status(

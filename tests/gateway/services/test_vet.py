@@ -10,17 +10,14 @@ from gateway.services.vet import Vet, Vetting
 from profiles.errors import UnmappedCode
 from profiles.findings import Severity
 from profiles.model.codes import Code
-from profiles.model.content import Content
 from profiles.model.document import DocumentEntry, EntryType
 from profiles.model.identifiers import Oid
 from profiles.wire.ebxml.response import RegistryResponse, ResponseStatus
-from profiles.xds.iti41 import ITI_41, ProvideAndRegisterRequest
 from profiles.xds.iti42 import ITI_42, RegisterRequest
 from profiles.xds.iti57 import ITI_57, UpdateRequest
 from profiles.xds.iti61 import ITI_61, RegisterOnDemandRequest
 from profiles.xdsi.rad68 import SiteCodes
-from tests.gateway.services.test_update import next_of, version
-from tests.support.registry import InlineCompute, RegistryHouse, brought, registrable
+from tests.support.registry import InlineCompute, RegistryHouse, brought, next_of, registrable, version
 
 ODD = Code(value="ODD", system="1.2.3.77", display="Odd")
 ALLOWED = registrable().type_code
@@ -29,13 +26,6 @@ LISTED = SiteCodes(listed={"typeCode": {(ALLOWED.value, ALLOWED.system)}})
 
 async def house(vetting: Vetting, codes: Callable[[], SiteCodes] = lambda: LISTED) -> RegistryHouse:
     return await RegistryHouse(vet=Vet(vetting=vetting, codes=codes, compute=InlineCompute())).open()
-
-
-async def by_iti_41(here: RegistryHouse, one: DocumentEntry) -> RegistryResponse:
-    content = Content.of(b"words", "text/plain")
-    one = replace(one, mime_type="text/plain", hash="", size_bytes=None)
-    request = ProvideAndRegisterRequest(submission=brought(one), documents={one.entry_uuid: content})
-    return await here.ask(ITI_41, request, {"cid": content})
 
 
 async def by_iti_42(here: RegistryHouse, one: DocumentEntry) -> RegistryResponse:
