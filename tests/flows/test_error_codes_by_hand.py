@@ -44,7 +44,7 @@ from profiles.xds.iti86 import ITI_86
 from profiles.xds.iti92 import ITI_92
 from tests.support.communities import REPOSITORIES
 from tests.support.registry import registrable
-from tests.support.scenario import DOMAIN_ID, ZEBEDIAH, World, read_soap, world, write_study
+from tests.support.scenario import DOMAIN_ID, ZEBEDIAH, World, offer_of, read_soap, world, write_study
 
 WARNINGS = IGNORED | {"DocumentQueued", "XDSExtraMetadataNotSaved"}
 SECRET = "Quillfeather, Zebediah, DO55218"  # what a peer may write into codeContext
@@ -145,6 +145,7 @@ BY_HAND: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     ITI_92.id: ("POST", f"{DOCUMENT}/update", {"title": "as it will be"}),
     ITI_62.id: ("DELETE", DOCUMENT, {}),
     ITI_86.id: ("DELETE", DOCUMENT, {}),
+    ITI_41.id: ("POST", "/documents", {"to": "Region", "patient": str(DOMAIN_ID), "class": "LETTERS^1.2.3.8^Letters"}),
     ITI_51.id: ("GET", "/documents", {"patient": [str(DOMAIN_ID), "DO2^^^&1.2.3.9&ISO"]}),
 }
 ADMINISTERED = ("ITI-18", *BY_HAND)
@@ -184,7 +185,8 @@ async def test_what_is_done_with_a_warning_is_done_and_tells_of_it(tmp_path: Pat
         assert "error" not in await ask(here, transaction)
         done = await here.valley.exchange(kind="ask")
         (step,) = calls(done, transaction)
-        assert (step["outcome"], step["why"], step["cure"]) == ("success", f"the peer warns: {code}", CURES[code])
+        outcome = "partial" if code in IGNORED else "success"
+        assert (step["outcome"], step["why"], step["cure"]) == (outcome, f"the peer warns: {code}", CURES[code])
         assert "Quillfeather" not in str(done)
 
 
@@ -195,6 +197,7 @@ async def test_a_person_is_told_which_peer_does_not_answer(tmp_path: Path, trans
         ways = {**dict.fromkeys(ADMINISTERED, there.url), transaction: nobody}
         region = {"repository_unique_ids": [REPOSITORIES["Region"]], "endpoint": ways}
         async with world(tmp_path, peers={"Region": region}) as here:
+            await here.valley.tell(ZEBEDIAH)
             refused = (await ask(here, transaction))["error"]
             assert refused["detail"].startswith("nothing answers at http://127.0.0.1:9")
             assert "Check that the peer is up" in refused["cure"]
@@ -254,3 +257,30 @@ async def test_what_is_published_with_a_warning_is_done_and_tells_of_it(
         assert (step["why"], step["cure"]) == (f"the peer warns: {code}", CURES[code])
         assert step["outcome"] == ("partial" if code in IGNORED else "success")
         assert peer.asked == [transaction]
+
+
+@pytest.mark.parametrize(("transaction", "code"), rows(ITI_57.id))
+async def test_an_entry_of_a_study_that_is_gone_is_deprecated_once_more_or_waits_for_a_person(
+    tmp_path: Path, transaction: str, code: str
+) -> None:
+    rules = [{"when": "study.available", "do": ["share:Region"]}]
+    async with (
+        refusing(transaction, code) as peer,
+        knowing(tmp_path, peer, ITI_41.id, ITI_57.id, rules=rules) as here,
+    ):
+        study, other = here.study(seed=1, series=1, instances=1), here.study(seed=2, series=1, instances=1)
+        assert await (await here.valley.provide(offer_of(study))).codes() == ()
+        older = await here.valley.rests("done")
+        newer = offer_of(other, replaces=str(older["payload"]["entries"][0]))  # it names nothing of the study any more
+        assert await (await here.valley.provide(newer)).codes() == ()
+        of = study.study_instance_uid
+        if code not in COME_BACK:
+            failed = await here.valley.rests("failed", "done", kind="keep", study=of)
+            told = (failed["state"], failed["reason"], failed["cure"])
+            assert told == ("failed", f"the peer answered {code}", CURES.get(code, OTHERWISE))
+            assert peer.asked.count(transaction) == 1
+            await here.valley.ask("POST", f"/exchanges/{failed['id']}/release", {"person": "ann"})
+        done = await here.valley.rests("done", kind="keep", study=of)
+        explained(done, transaction, code)
+        assert [step["outcome"] for step in calls(done, transaction)] == ["failure", "success"]
+        assert peer.asked.count(transaction) == 2
