@@ -49,7 +49,6 @@ from tests.support.communities import (
     communities,
     settings_of,
 )
-from tests.support.ebxml import sample, soap_in
 from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
@@ -436,34 +435,6 @@ async def test_a_document_of_a_foreign_home_is_refused_with_document_and_home(tm
             ("XDSDocumentUniqueIdError", f"1.2.3 {VALLEY_HOME.urn}"),
             ("XDSUnknownCommunity", f"1.2.4 {VALLEY_HOME.urn}"),
         }
-
-
-@pytest.mark.judge_standard
-@pytest.mark.parametrize(
-    ("path", "transaction", "names"),
-    [
-        (RESPONDING, ITI_38, ("iti-38", "soap-xcq-req.xml")),
-        (RESPONDING, ITI_39, ("iti-39", "soap-xcr-req.xml")),
-        (IMAGING_RESPONDING, RAD_75, ("rad-75", "rig_5420-request.xml")),
-        (IMAGING_RESPONDING, RAD_75, ("rad-75", "rig_5429-request.xml")),
-    ],
-    ids=lambda value: "/".join(value) if isinstance(value, tuple) else "",
-)
-async def test_what_others_send_is_read_and_answered_in_the_words_of_its_transaction(
-    tmp_path: Path, path: str, transaction: Any, names: tuple[str, ...]
-) -> None:
-    request = transaction.decode_request(soap_in(sample(*names))).value
-    async with communities(tmp_path) as here:
-        reply = await ask(here["Valley"], path, transaction, request)
-        message = await read_soap(reply.content_type, reply.body)
-        assert message.fault is None
-        answer = transaction.decode_response(message.to_codec()).value
-        head = getattr(answer, "head", answer)
-        assert head.status is ResponseStatus.FAILURE
-        assert {error.code for error in head.errors} <= {
-            "XDSUnknownCommunity", "XDSUnknownPatientId", "XDSMissingHomeCommunityId"
-        }  # fmt: skip
-        assert head.errors
 
 
 async def test_each_gateway_describes_itself(tmp_path: Path) -> None:
