@@ -124,7 +124,7 @@ async def running(
         addresses = {"http": house.base_url}
         control = Control(
             house=house, store=adapters.store, operations=services.operations, probe=services.probe,
-            documents=services.documents, administer=services.administer,
+            matrix=services.matrix, documents=services.documents, administer=services.administer,
             directory=adapters.directory, audit=adapters.trail.archive(adapters.store), clock=adapters.clock,
             addresses=lambda: addresses, per_minute=settings.publish.per_minute,
             synchronise=services.synchronise,
@@ -181,7 +181,7 @@ async def _working(
     adapters.due.heard_by(jobs.wake)
     if services.synchronise is not None:
         await services.synchronise.begin()
-    async with _in_background(jobs.serve(), "jobs"):
+    async with _in_background(services.matrix.serve(), "matrix"), _in_background(jobs.serve(), "jobs"):
         yield jobs
 
 

@@ -15,13 +15,23 @@ from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.job import Direction, Step, StepOutcome
 from gateway.model.peer import Peer
+from gateway.model.sighting import Ended, Sightings, Sort
 from gateway.ports.clock import Clock
 from gateway.ports.store import Store
 from gateway.telemetry import BYTES, CALLS, FINDINGS, logger
-from profiles.errors import ExchangeError, HouseError, PeerError, PeerUnavailable, RuleViolation, Unsupported
+from profiles.errors import (
+    ExchangeError,
+    HouseError,
+    PeerError,
+    PeerRefused,
+    PeerUnavailable,
+    RuleViolation,
+    Unsupported,
+)
 from profiles.findings import Finding
 from profiles.model.identifiers import Oid
 from profiles.transaction import Facts, Hl7Transaction, Party, Side, Transaction, User
+from profiles.wire.ebxml.response import CURES
 
 Response = TypeVar("Response")
 
@@ -96,9 +106,19 @@ class CallingPeers:
     """Implements the port `Peers` over one carrier for each kind of transaction."""
 
     def __init__(
-        self, *, house: House, store: Store, clock: Clock, carriers: Mapping[type[Transaction[Any, Any]], Carrier]
+        self,
+        *,
+        house: House,
+        store: Store,
+        clock: Clock,
+        carriers: Mapping[type[Transaction[Any, Any]], Carrier],
+        sightings: Sightings | None = None,
     ) -> None:
-        """`carriers` by the transaction's class: SoapTransaction, Hl7Transaction, HttpTransaction."""
+        """`carriers` by the transaction's class: SoapTransaction, Hl7Transaction, HttpTransaction.
+
+        `sightings` is where it is noted what peers support; None: nobody wants to know.
+        """
+        self._sightings = Sightings() if sightings is None else sightings
         self._house = house
         self._store = store
         self._clock = clock
@@ -146,6 +166,7 @@ class CallingPeers:
             ) as carried:
                 for finding in carried.findings:
                     FINDINGS.labels(peer.name, finding.rule).inc()
+                    self._sightings.note(peer.name, transaction.id, Sort.FINDING, finding.rule, now)
                 call = _Call(carried.response, carried.findings)
                 yield call
         except ExchangeError as raised:
@@ -185,6 +206,8 @@ class CallingPeers:
                         cure=cure_of(error) if error is not None else said.get("cure", ""),
                     ),
                 )
+            if (ended := ended_as(error)) is not None:
+                self._sightings.note(peer.name, transaction.id, Sort.OUTCOME, ended, closing.at)
             CALLS.labels(transaction.id, error.condition.value if error else "success").inc()
             BYTES.labels("out").inc(size)
 
@@ -203,6 +226,18 @@ def _address_of(transaction: Transaction[Any, Any], peer: Peer) -> str:
 
 def _host_of(address: str) -> str:
     return address.partition("://")[2].partition("/")[0].rpartition(":")[0]
+
+
+def ended_as(error: ExchangeError | None) -> Ended | None:
+    """What the end of a call says of the peer; None: nothing, it was ours.
+
+    An error of the transaction's own (a patient whom it does not know) is an answer.
+    """
+    if error is None or error.code in CURES:
+        return Ended.WORKS
+    if not isinstance(error, PeerError):
+        return None
+    return Ended.REFUSED if isinstance(error, PeerRefused) else Ended.FAILED
 
 
 def is_temporary(error: ExchangeError) -> bool:

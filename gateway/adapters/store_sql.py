@@ -30,6 +30,7 @@ from gateway.adapters.registry_sql import SqlRegistry
 from gateway.adapters.sequence import Sequence
 from gateway.adapters.store_sqlite import SqliteStore
 from gateway.adapters.studies_sql import SqlStudies
+from gateway.adapters.support_sql import SqlSupport
 from gateway.adapters.tables import entries, premises, steps
 from gateway.ports.audit import AuditSink
 from gateway.ports.store import Work
@@ -138,6 +139,11 @@ class SqlWork:
     def correlations(self) -> SqlCorrelations:
         """By which ids other communities know our patients."""
         return SqlCorrelations(self.executor)
+
+    @property
+    def support(self) -> SqlSupport:
+        """What peers support."""
+        return SqlSupport(self.executor)
 
 
 class SqlStore:

@@ -31,6 +31,31 @@ def peer_list(config: ConfigOption = None, data: DataOption = None, as_json: Jso
     saying.show(peers, as_json, table)
 
 
+@peer_cli.command("show", epilog=saying.examples("radgate peer show Lakeside", "radgate peer show Lakeside --json"))
+def peer_show(
+    name: Annotated[str, typer.Argument(metavar="PEER", help="Its name in the settings.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a peer supports, by the last test of the ways to it and by what was exchanged with it since."""
+    card = asking.Running(config, data).ask("GET", f"/peers/{quote(name, safe='')}")
+    table = saying.table_of("asked for", "it", "last seen", "found")
+    for row in card["rows"]:
+        found = [f"{call['count']} {call['what']}" for call in row["calls"]]
+        probed = row["probed"] or {}
+        if supports := probed.get("supports"):
+            lacking = sorted(query for query, answered in supports.items() if not answered)
+            found.append(f"not answered: {', '.join(lacking)}" if lacking else f"all {len(supports)} queries")
+        if probed.get("asynchronous") is not None:
+            found.append("answers later when asked to" if probed["asynchronous"] else "answers only at once")
+        found += [f"{hop['hop']}: {hop['detail']}" for hop in probed.get("hops", ()) if not hop["good"]]
+        saying.row(table, row["transaction"], row["verdict"], row["at"] or "never", "; ".join(found))
+    for each in card["quirks"]:
+        saying.row(table, each["transaction"], "odd", each["last"], f"{each['what']}, {each['count']} times")
+    saying.show(card, as_json, table)
+
+
 @peer_cli.command("test", epilog=saying.examples("radgate peer test Lakeside", "radgate peer test Lakeside --json"))
 def peer_test(
     name: Annotated[str, typer.Argument(metavar="PEER", help="Its name in the settings.")],

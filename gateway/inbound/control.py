@@ -29,6 +29,7 @@ from gateway.ports.store import Store, Work
 from gateway.services.administer import AVAILABILITY, Administer, Changes
 from gateway.services.backfill import Asked
 from gateway.services.documents import DocumentOptions, Documents
+from gateway.services.matrix import Matrix
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.rules import action_for
@@ -86,6 +87,7 @@ class Control:
         store: Store,
         operations: Operations,
         probe: Probe,
+        matrix: Matrix,
         documents: Documents,
         administer: Administer,
         directory: Directory,
@@ -105,6 +107,7 @@ class Control:
         self._store = store
         self._operations = operations
         self._probe = probe
+        self._matrix = matrix
         self._documents = documents
         self._administer = administer
         self._directory = directory
@@ -142,6 +145,7 @@ class Control:
                 web.post("/documents/{unique_id}/update", self._document_update),
                 web.delete("/documents/{unique_id}", self._document_remove),
                 web.get("/peers", self._peers),
+                web.get("/peers/{name}", self._peer_show),
                 web.post("/peers/{name}/test", self._peer_test),
                 web.get("/audit", self._audit_list),
                 web.get("/audit/verify", self._audit_verify),
@@ -331,6 +335,9 @@ class Control:
             metadata_only=query.get("metadata_only", "") == "true",
         )  # fmt: skip
         return _reply({"objects": count})
+
+    async def _peer_show(self, request: web.Request) -> web.Response:
+        return _reply(asdict(await self._matrix.of(request.match_info["name"])))
 
     async def _peer_test(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -23,6 +23,7 @@ from gateway.model.cure import cure_of
 from gateway.model.house import House
 from gateway.model.job import Direction, Event, ExchangeJob, InvalidTransition, Kind, State, Step, StepOutcome
 from gateway.model.peer import Caller
+from gateway.model.sighting import Sightings, Sort
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Policy
@@ -184,8 +185,18 @@ class _Delivery:
 class Turn:
     """The one path. Stateless but for the refusal counters."""
 
-    def __init__(self, *, house: House, store: Store, clock: Clock, policy: Policy, site: str = "") -> None:
-        """`site` is audit's enterprise site id."""
+    def __init__(
+        self,
+        *,
+        house: House,
+        store: Store,
+        clock: Clock,
+        policy: Policy,
+        site: str = "",
+        sightings: Sightings | None = None,
+    ) -> None:
+        """`site` is audit's enterprise site id; `sightings` is where oddities of peers are noted, None: nowhere."""
+        self._sightings = Sightings() if sightings is None else sightings
         self._house = house
         self._store = store
         self._clock = clock
@@ -294,6 +305,8 @@ class Turn:
         exchange.findings = found
         for finding in found:
             FINDINGS.labels(exchange.peer.name if exchange.peer else "", finding.rule).inc()
+            if exchange.peer is not None:
+                self._sightings.note(exchange.peer.name, transaction.id, Sort.FINDING, finding.rule, exchange.now)
         decision = self._policy.decide(exchange.caller, transaction.id)
         if not decision.allowed:
             known = exchange.peer is not None

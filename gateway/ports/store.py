@@ -19,6 +19,7 @@ from gateway.ports.raw import RawMessages
 from gateway.ports.registrations import Registrations
 from gateway.ports.registry import Registry
 from gateway.ports.studies import Studies
+from gateway.ports.support import Support
 
 
 class Work(Protocol):
@@ -46,6 +47,8 @@ class Work(Protocol):
     def registrations(self) -> Registrations: ...
     @property
     def correlations(self) -> Correlations: ...
+    @property
+    def support(self) -> Support: ...
 
 
 class Store(Protocol):

@@ -80,6 +80,8 @@ class Probe:
             probed = await asyncio.gather(
                 *(self._endpoint(peer, *endpoint, doing.exchange_id) for endpoint in sorted(peer.endpoints.items()))
             )
+            async with self._store.unit() as work:
+                await work.support.probed(peer.name, probed, self._clock.now())
             doing.failed = await self._ends(doing.exchange_id, peer, probed)
         return tuple(probed)
 

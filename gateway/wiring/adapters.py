@@ -32,6 +32,7 @@ from gateway.adapters.store_sql import SqlStore
 from gateway.adapters.tls import ClientCertificate, TlsIdentity, client_context, server_context
 from gateway.adapters.ways import NetworkWays
 from gateway.model.house import House
+from gateway.model.sighting import Sightings
 from gateway.ports.archive import Archive
 from gateway.settings import Problem, RetentionSection, Settings, SettingsError
 from gateway.telemetry import logger
@@ -79,6 +80,7 @@ class Adapters:
     questions: OpenQuestions
     directory: StaticDirectory
     identity: TlsIdentity | None  # what we show; None: no TLS
+    sightings: Sightings
     due: Bell
     committed: Bell
 
@@ -93,6 +95,7 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
     identity = identity_of(settings)
     directory = StaticDirectory(*peers_of(settings, house))
     clock, compute, due, committed = SystemClock(), ThreadCompute(), Bell(), Bell()
+    sightings = Sightings()
     stack.callback(compute.close)
     with writable("store.objects", objects_folder(settings)) as folder:
         objects = FileObjects(folder, compute)
@@ -128,8 +131,10 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings, house: House)
         clock=clock, compute=compute, objects=objects, store=store, trail=trail,
         archive=archive,
         peers=CallingPeers(
-            house=house, store=store, clock=clock, carriers={SoapTransaction: soap, Hl7Transaction: mllp}
+            house=house, store=store, clock=clock, carriers={SoapTransaction: soap, Hl7Transaction: mllp},
+            sightings=sightings,
         ),
+        sightings=sightings,
         replies=SoapReplies(sessions=sessions), questions=questions,
         ways=NetworkWays(sessions=sessions, identity=identity, trust=tls.trust),
         directory=directory, identity=identity, due=due, committed=committed,

@@ -75,14 +75,14 @@ def listeners_of(
     turns = Turn(
         house=house, store=adapters.store, clock=adapters.clock,
         policy=TablePolicy(anonymous_loopback=settings.access.anonymous_loopback),
-        site=settings.audit.enterprise_site_id,
+        site=settings.audit.enterprise_site_id, sightings=adapters.sightings,
     )  # fmt: skip
     ops = Ops(
         probes={"archive": adapters.archive.ready, "store": lambda: store_ready(adapters.store)},
         registry=registry, identify=identifier.of_request,
     )  # fmt: skip
     desk = Desk(
-        house=house, store=adapters.store, operations=services.operations, probe=services.probe,
+        house=house, store=adapters.store, operations=services.operations, probe=services.probe, matrix=services.matrix,
         directory=adapters.directory, audit=adapters.trail.archive(adapters.store), login=login, clock=adapters.clock,
         rules=services.rules, per_minute=settings.publish.per_minute, synchronise=services.synchronise,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from gateway.services.forward import Forward
 from gateway.services.inform import Inform
 from gateway.services.ingest import Ingest
 from gateway.services.lookup import Lookup
+from gateway.services.matrix import Matrix
 from gateway.services.notify import Notify
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
@@ -65,6 +66,7 @@ class Services:
     follow: Follow
     operations: Operations
     probe: Probe
+    matrix: Matrix
     documents: Documents
     administer: Administer
     synchronise: Synchronise | None
@@ -189,6 +191,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
             codes=codes.current, discover=discover, elsewhere=elsewhere,
         ),
+        matrix=Matrix(store=store, directory=directory, sightings=adapters.sightings),
         probe=Probe(
             house=house, store=store, peers=peers, ways=adapters.ways, directory=directory, clock=clock
         ),

@@ -1,16 +1,26 @@
 """`radgate peer test`: a whole peer, one with wrong ids, one that is not there; nothing of it stays with the peer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gateway.app import running
 from gateway.settings import Settings
+from profiles.model.document import AvailabilityStatus
+from profiles.model.query import DocumentCriteria
 from profiles.wire.ebxml.query import StoredQuery
+from profiles.xds.iti18 import ITI_18, StoredQueryRequest
 from tests.support.communities import REPOSITORIES, Communities, communities, settings_of
 from tests.support.house import command
 from tests.support.pair import pair_of
 from tests.support.ports import free_port
+from tests.support.scenario import DOMAIN_ID, message_of
+
+FIND = StoredQueryRequest(
+    query=StoredQuery.FIND_DOCUMENTS,
+    criteria=DocumentCriteria(patient_ids=(DOMAIN_ID,), statuses=(AvailabilityStatus.APPROVED,)),
+)
 
 WHOLE = [("name", True), ("connection", True), ("HTTP", True), ("SOAP", True), ("transaction", True)]
 
@@ -25,6 +35,13 @@ async def tried(
     async with running(Settings.model_validate(settings)):
         code, out, err = await command("peer", "test", "Valley", *where)
         assert out, err
+        _, shown, err = await command("peer", "show", "Valley", *where)
+        assert shown, err
+        matrix = {each["transaction"]: each for each in json.loads(shown)["rows"]}
+        for each in json.loads(out):
+            kept = matrix[each["transaction"]]
+            assert kept["probed"] == {name: value for name, value in each.items() if name != "good"}
+            assert (kept["verdict"] in ("works", "can be reached")) is each["good"], kept
         _, listed, _ = await command("exchange", "list", "--kind", "ask", *where)
         _, shown, _ = await command("exchange", "show", json.loads(listed)[0]["id"], *where)
     return code, {each["transaction"]: each for each in json.loads(out)}, json.loads(shown)
@@ -117,6 +134,26 @@ async def test_each_endpoint_that_fails_says_at_which_hop_and_the_others_are_wal
     said = [step for step in exchange["steps"] if step["outcome"] == "failure" and "way ends" in step["text"]]
     assert {step["transaction"] for step in said} == {"ITI-18", "ITI-43", "RAD-69"}
     assert all(step["why"] and step["cure"] for step in said)
+
+
+async def test_what_is_exchanged_with_a_peer_says_what_it_supports_and_a_restart_forgets_nothing(
+    tmp_path: Path,
+) -> None:
+    async with communities(tmp_path) as here:
+        settings = settings_of(tmp_path / "asking", "Region", {"Valley": here["Valley"].url})
+        where = ("--json", "--data", str(tmp_path / "asking"))
+        async with running(settings) as addresses:
+            message = await message_of(ITI_18, FIND)
+            asking = replace(here["Valley"], data=tmp_path / "asking", addresses=addresses)
+            await asking.post("/soap/initiating-gateway", message, peer="")
+        async with running(settings):
+            _, shown, _ = await command("peer", "show", "Valley", *where)
+            _, table, _ = await command("peer", "show", "Valley", *where[1:])
+            assert (await command("peer", "show", "Nobody", *where))[0] == 1
+    found = {each["transaction"]: each for each in json.loads(shown)["rows"]}
+    assert [(each["what"], each["count"]) for each in found["ITI-38"]["calls"]] == [("works", 1)]
+    assert (found["ITI-38"]["verdict"], found["ITI-39"]["verdict"]) == ("works", "unknown")
+    assert "1 works" in table
 
 
 async def test_a_peer_that_nobody_named_is_refused(tmp_path: Path) -> None:

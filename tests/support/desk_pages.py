@@ -18,8 +18,10 @@ from gateway.inbound.desk import Desk, Login
 from gateway.model.job import ExchangeJob, Kind, State
 from gateway.model.peer import Peer
 from gateway.model.probe import Hop, Walked
+from gateway.model.sighting import Sightings
 from gateway.ports.audit import AuditCriteria
 from gateway.ports.studies import ArrivedInstance
+from gateway.services.matrix import Matrix
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.rules import Rule
@@ -58,6 +60,7 @@ class Pages:
     clock: FixedClock
     trail: AuditTrail
     password: str
+    sightings: Sightings
     woken: list[str] = field(default_factory=list)
     form_token: str = ""
 
@@ -159,6 +162,7 @@ async def desk_pages(
     password = login.first_password()
     assert password is not None
     woken: list[str] = []
+    sightings = Sightings()
     operations = Operations(
         house=HOUSE, store=store, compute=compute, clock=clock, directory=directory, wake=lambda: woken.append("wake")
     )
@@ -168,6 +172,7 @@ async def desk_pages(
     )  # fmt: skip
     desk = Desk(
         house=HOUSE, store=store, operations=operations, probe=probe, directory=directory, audit=trail.archive(store),
+        matrix=Matrix(store=store, directory=directory, sightings=sightings),
         login=login, clock=clock, rules=rules, synchronise=synchronise,
     )  # fmt: skip
     app = web.Application(client_max_size=0)
@@ -175,7 +180,10 @@ async def desk_pages(
     try:
         async with TestServer(app) as server, ClientSession(cookie_jar=CookieJar(unsafe=True)) as http:
             url = str(server.make_url("")).rstrip("/")
-            yield Pages(http=http, url=url, store=store, clock=clock, trail=trail, password=password, woken=woken)
+            yield Pages(
+                http=http, url=url, store=store, clock=clock, trail=trail, password=password, woken=woken,
+                sightings=sightings,
+            )  # fmt: skip
     finally:
         compute.close()
         await trail.stop()

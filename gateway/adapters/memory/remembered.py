@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from gateway.adapters.memory.state import Reader
+from gateway.model.probe import Probed
+from gateway.model.sighting import Sighting
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.correlations import Correlation, DeferredQuestion
 from gateway.ports.publications import Publication
 from gateway.ports.registrations import Registration
+from gateway.ports.support import KeptProbe
 from profiles.model.identifiers import Oid, PatientIdentifier
 
 
@@ -158,3 +161,38 @@ class MemoryRegistrations:
                 kept[key] = replace(each, documents=left)
                 if not left:
                     del kept[key]
+
+
+class MemorySupport:
+    """`Support` over a state."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def probed(self, peer: str, probed: Sequence[Probed], at: datetime) -> None:
+        """Put it in the place of all that was found before."""
+        kept = self._reader.change().probes
+        for key in [key for key in kept if key[0] == peer]:
+            del kept[key]
+        for each in probed:
+            kept[peer, each.transaction] = KeptProbe(at=at, probed=each)
+
+    async def probes(self, peer: str) -> Sequence[KeptProbe]:
+        """What was found the last time."""
+        kept = self._reader.state.probes
+        return [kept[key] for key in sorted(kept) if key[0] == peer]
+
+    async def seen(self, sightings: Sequence[Sighting]) -> None:
+        """Add to what was seen."""
+        kept = self._reader.change().sightings
+        for each in sightings:
+            key = (each.peer, each.transaction, each.sort.value, each.what)
+            had = kept.get(key)
+            kept[key] = (
+                each if had is None else replace(had, count=had.count + each.count, last=max(had.last, each.last))
+            )
+
+    async def sightings(self, peer: str) -> Sequence[Sighting]:
+        """All that was ever seen of a peer."""
+        kept = self._reader.state.sightings
+        return [kept[key] for key in sorted(kept) if key[0] == peer]

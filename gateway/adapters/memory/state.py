@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from gateway.model.job import ExchangeJob, Step
+from gateway.model.sighting import Sighting
 from gateway.model.study import StudyRecord
 from gateway.ports.answers import Given, MessageName
 from gateway.ports.correlations import Correlation, DeferredQuestion
 from gateway.ports.publications import Publication
 from gateway.ports.registrations import Registration
+from gateway.ports.support import KeptProbe
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content
 from profiles.model.document import Association, DocumentEntry, Folder, SubmissionSet
@@ -70,6 +72,8 @@ class MemoryState:
     registrations: dict[str, Registration] = field(default_factory=dict)  # by submission set
     correlations: dict[tuple[PatientIdentifier, Oid], Correlation] = field(default_factory=dict)  # by patient and home
     questions: dict[tuple[PatientIdentifier, Oid], DeferredQuestion] = field(default_factory=dict)  # the same
+    probes: dict[tuple[str, str], KeptProbe] = field(default_factory=dict)  # by peer and transaction
+    sightings: dict[tuple[str, str, str, str], Sighting] = field(default_factory=dict)
     audit: dict[str, tuple[str, tuple[AuditRecord, ...]]] = field(default_factory=dict)  # by number or intent
 
     def copy(self) -> "MemoryState":

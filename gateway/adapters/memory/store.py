@@ -15,6 +15,7 @@ from gateway.adapters.memory.remembered import (
     MemoryCorrelations,
     MemoryPublications,
     MemoryRegistrations,
+    MemorySupport,
 )
 from gateway.adapters.memory.state import MemoryState, Reader
 from gateway.adapters.memory.studies import MemoryStudies
@@ -38,6 +39,7 @@ class MemoryWork:
         self.publications = MemoryPublications(reader)
         self.registrations = MemoryRegistrations(reader)
         self.correlations = MemoryCorrelations(reader)
+        self.support = MemorySupport(reader)
         self.audit: AuditSink = MemoryAudit(reader)
 
 

@@ -31,6 +31,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.peers import Directory
 from gateway.ports.store import Store, Work
 from gateway.services.backfill import Asked
+from gateway.services.matrix import Matrix
 from gateway.services.operations import Operations
 from gateway.services.probe import Probe
 from gateway.services.provide import OF_IMAGES
@@ -101,6 +102,7 @@ class Desk:
         store: Store,
         operations: Operations,
         probe: Probe,
+        matrix: Matrix,
         directory: Directory,
         audit: AuditArchive,
         login: Login,
@@ -121,6 +123,7 @@ class Desk:
         self._store = store
         self._operations = operations
         self._probe = probe
+        self._matrix = matrix
         self._directory = directory
         self._audit = audit
         self._login = login
@@ -452,7 +455,8 @@ class Desk:
             for peer in self._directory.all():
                 jobs = await work.ledger.list(peer=peer.name, limit=1)
                 last[peer.name] = jobs[0] if jobs else None
-        return self._page("peers.html", request, peers=self._directory.all(), last=last, probed=probed)
+        cards = {peer.name: await self._matrix.of(peer.name) for peer in self._directory.all()}
+        return self._page("peers.html", request, peers=self._directory.all(), last=last, probed=probed, cards=cards)
 
     async def _audit_page(self, request: web.Request) -> web.Response:
         asked = {name: value.strip() for name, value in request.query.items() if value.strip()}

@@ -107,7 +107,7 @@ def test_the_rows_of_the_ports_go_down_and_up_again_and_audit_stays(tmp_path: Pa
                 name
                 for name in metadata.tables
                 if name.startswith(
-                    ("audit_", "hl7_", "publications", "correlations", "registrations", "told_", "premises")
+                    ("audit_", "hl7_", "publications", "correlations", "registrations", "told_", "premises", "support_")
                 )
             ),
         }

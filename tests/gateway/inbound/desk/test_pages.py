@@ -15,6 +15,7 @@ import pytest
 
 from gateway.model.job import Direction, Event, Kind, State, Step, StepOutcome
 from gateway.model.peer import AssertionPolicy, Peer, SentAssertion
+from gateway.model.sighting import Ended, Sort
 from gateway.model.study import StudyStatus
 from gateway.ports.publications import Publication, Snapshot
 from gateway.ports.studies import ArrivedInstance, Origin
@@ -452,6 +453,21 @@ async def test_peers_say_what_they_are_asked_for(desk: Pages) -> None:
     await desk.open(State.FAILED, Kind.SHARE, peer="Region")
     text = await desk.page("/peers")
     for shown in ("Lakeside", "https://lakeside.example/soap", "1.2.4.1", "Share with Region", "no exchange yet"):
+        assert shown in text, shown
+
+
+async def test_what_a_peer_supports_is_on_its_card_by_the_last_test_and_by_what_was_seen_since(desk: Pages) -> None:
+    text = await desk.page("/peers")
+    assert "What Lakeside supports" in text
+    assert "unknown" in text
+    await desk.act("/peers/Lakeside/test")
+    assert "does not work" in await desk.page("/peers")  # it is kept
+    desk.clock.advance(300)
+    desk.sightings.note("Lakeside", "RAD-69", Sort.OUTCOME, Ended.WORKS, desk.clock.now())
+    desk.sightings.note("Lakeside", "RAD-69", Sort.FINDING, "lf-only-mime", desk.clock.now())
+    text = await desk.page("/peers")
+    assert "does not work" not in text
+    for shown in ("works", "1 works", "lf-only-mime in RAD-69, 1 time"):
         assert shown in text, shown
 
 
