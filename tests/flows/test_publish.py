@@ -54,7 +54,12 @@ async def publishing(folder: Path, codes: str = "", **changes: Any) -> AsyncIter
     """A house that shares what it has with Region, which is its own repository."""
     port = free_port()
     house = f"http://127.0.0.1:{port}"
-    region = {"endpoint": {"RAD-68": f"{house}/soap/repository", "ITI-61": f"{house}/soap/registry"}}
+    region = {
+        "endpoint": {
+            "RAD-68": f"{house}/soap/repository", "ITI-42": f"{house}/soap/registry",
+            "ITI-61": f"{house}/soap/registry",
+        }
+    }  # fmt: skip
     if codes:
         (folder / "codes.toml").write_text(codes, encoding="utf-8")
         changes["affinity_domain"] = {"code_sets": folder / "codes.toml"}
@@ -217,6 +222,33 @@ async def test_an_on_demand_entry_hands_out_the_manifest_of_what_is_there_when_i
         await here.valley.rests("done", kind="store")
         assert await registered(here, types=(EntryType.ON_DEMAND,)) == (entry,)
         assert await instances_of(here, entry) == 3
+
+
+@pytest.mark.parametrize("rule", ["offer:Region", "offer"])
+async def test_what_is_made_on_demand_is_kept_and_registered_where_its_entry_is(tmp_path: Path, rule: str) -> None:
+    async with publishing(
+        tmp_path, rules=[{"when": "study.available", "do": [rule]}], publish={"keep_on_demand": True}
+    ) as here:
+        study = write_study(tmp_path / "study", series=1, instances=3)
+        await pushed(here, study, 0, 1)
+        await here.valley.rests("done", kind="store")
+        (on_demand,) = await registered(here, types=(EntryType.ON_DEMAND,))
+
+        async def snapshot(instances: int) -> DocumentEntry:
+            assert await instances_of(here, on_demand) == instances
+            if rule != "offer":
+                await here.valley.rests("done", kind="share")
+            (found,) = await registered(here)
+            assert await instances_of(here, found) == instances
+            return found
+
+        first = await snapshot(2)
+        assert await snapshot(2) == first
+        await pushed(here, study, 2)
+        await here.valley.rests("done", kind="store")
+        second = await snapshot(3)
+        assert [each.unique_id for each in await registered(here, AvailabilityStatus.DEPRECATED)] == [first.unique_id]
+        assert second.unique_id != first.unique_id
 
 
 async def test_a_rule_s_conditions_decide_what_is_published(tmp_path: Path) -> None:
