@@ -274,9 +274,7 @@ class Control:
         async with self._documents.take(
             request.match_info["unique_id"], query.get("person") or "command line", at=query.get("at", "")
         ) as taken:
-            response = web.StreamResponse(
-                headers={"Content-Type": taken.entry.mime_type, "X-SHA1": taken.entry.hash or ""}
-            )
+            response = web.StreamResponse(headers={"Content-Type": taken.media_type, "X-SHA1": taken.sha1})
             await response.prepare(request)
             async for chunk in taken.chunks:
                 await response.write(chunk)

@@ -80,9 +80,10 @@ Question = SoapTransaction[StoredQueryRequest, StoredQueryResponse]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A document on its way to a person."""
+    """A document on its way to a person; `sha1` is what was registered of it, "": nothing."""
 
-    entry: DocumentEntry
+    media_type: str
+    sha1: str
     chunks: AsyncIterator[bytes]
 
 
@@ -220,9 +221,13 @@ class Documents:
             async with self._store.view() as work:
                 entries = await work.registry.entries(unique_id)
                 content = await work.documents.open(unique_id)
-            if not entries or content is None:
+                elsewhere = await work.registrations.of_document(unique_id)
+            if content is None or not (entries or elsewhere):
                 raise UnknownDocument("no such document here", cure="`radgate document find` shows what is registered")
-            yield Taken(entry=entries[-1], chunks=content.open())
+            if entries:
+                yield Taken(media_type=entries[-1].mime_type, sha1=entries[-1].hash, chunks=content.open())
+            else:
+                yield Taken(media_type=content.media_type, sha1=content.sha1 or "", chunks=content.open())
 
     @asynccontextmanager
     async def _fetched(self, unique_id: str, registry: Peer, exchange_id: str) -> AsyncIterator[Taken]:
@@ -240,7 +245,7 @@ class Documents:
                 raise UnknownDocument(
                     "it is registered as ours, and is not here", cure="Have it removed there, or replace it"
                 )
-            yield Taken(entry=entry, chunks=content.open())
+            yield Taken(media_type=entry.mime_type, sha1=entry.hash, chunks=content.open())
             return
         peer = self._directory.by_repository(where)
         if peer is None:
@@ -261,7 +266,7 @@ class Documents:
             part = await anext(aiter(call.response.pour), None)
             if part is None:
                 raise PeerProtocolError("the answer has no document", cure="Ask the peer")
-            yield Taken(entry=entry, chunks=part.chunks)
+            yield Taken(media_type=entry.mime_type, sha1=entry.hash, chunks=part.chunks)
             call.learned(delivered=(unique_id,), text="Document taken")
 
     # --- submit -------------------------------------------------------------------------------------------------------

@@ -248,6 +248,8 @@ async def test_a_person_submits_replaces_fetches_and_removes_what_is_kept_here_a
         assert (there.unique_id, there.repository_unique_id) == (entry["unique_id"], REPOSITORIES["Valley"])
         await run("get", entry["unique_id"], "--to", str(taken), "--at", "Region")
         assert taken.read_bytes() == letter.read_bytes()
+        await run("get", entry["unique_id"], "--to", str(taken))  # our repository has it, whoever has the registry
+        assert taken.read_bytes() == letter.read_bytes()
         newer = await run("replace", entry["unique_id"], str(better), "--at", "Region")
         (there,) = (await find(here.region)).entries
         assert (there.unique_id, there.repository_unique_id) == (newer["unique_id"], REPOSITORIES["Valley"])
