@@ -161,7 +161,7 @@ mllp_port = 2575
 
 # [[rule]]                          # what happens by itself; what was published is kept true without one
 # when = "study.available"          # it came, or more of it; or "study.changed": patient's data, or what the archive has
-# do = ["announce:EHR", "share:Region"]   # or "register": in our own registry; "offer", "offer:Region": on demand
+# do = ["announce:EHR", "share:Region"]   # or "register": in our registry; "offer", "offer:Region": on demand
 # modality = ["CT", "MR"]           # conditions; all that are given must hold, and of each list one is enough
 # institution = ["Lake*"]
 # description = ["*chest*"]
