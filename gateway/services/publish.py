@@ -318,7 +318,11 @@ class Publish:
             await _unchanged(work, before)
             await _keep_document(work, offer)
             await work.registry.put(submission, now)
-            await work.publications.keep(_taken(before, offer, now))
+            taken = _taken(before, offer, now)
+            if offer.document is not None:  # it says what a snapshot would, and stays true
+                await _deprecate_snapshot(work, before, now)
+                taken = replace(taken, snapshot=None)
+            await work.publications.keep(taken)
         await self._note(job, "", f"Our manifest of {offer.manifest.instance_count} instances is registered here")
 
     async def _provide(
@@ -395,8 +399,7 @@ class Publish:
         async with self._store.unit() as work:
             await _unchanged(work, before)
             await work.registry.set_status(before.entry_uuid, AvailabilityStatus.DEPRECATED, now)
-            if before.snapshot is not None and await work.registry.objects((before.snapshot.entry_uuid,)):
-                await work.registry.set_status(before.snapshot.entry_uuid, AvailabilityStatus.DEPRECATED, now)
+            await _deprecate_snapshot(work, before, now)
             await work.publications.keep(replace(before, in_force=False, snapshot=None, at=now))
         await self._note(job, "", f"{why[0].upper()}{why[1:]}: its entry is deprecated")
         return Published.WITHDRAWN
@@ -507,6 +510,12 @@ def _complain(left: str, peer: Peer | None) -> None:
             f"the study is another patient's now, and the registry of {peer.name} has the entry {left} for the one before",
             cure="Have it deprecated there, then give this exchange up; an endpoint for ITI-57 does it by itself",
         )
+
+
+async def _deprecate_snapshot(work: Work, before: Publication, at: datetime) -> None:
+    """In our own registry; somebody may have removed it."""
+    if before.snapshot is not None and await work.registry.objects((before.snapshot.entry_uuid,)):
+        await work.registry.set_status(before.snapshot.entry_uuid, AvailabilityStatus.DEPRECATED, at)
 
 
 async def _keep_document(work: Work, offer: _Offer) -> None:

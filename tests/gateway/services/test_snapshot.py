@@ -176,6 +176,19 @@ async def test_a_study_that_is_gone_takes_its_snapshot_along(scene: Scene) -> No
     assert await entries(scene.store) == []
 
 
+async def test_a_stable_entry_takes_the_place_of_the_snapshot_too(scene: Scene) -> None:
+    await scene.share()
+    await scene.retrieved()
+    await scene.publish.share(exchange("x2"), UID, "")
+    (entry,) = await entries(scene.store)
+    assert entry.entry_type is EntryType.STABLE
+    assert len(await scene.stable()) == 2
+    async with scene.store.view() as work:
+        known = await work.publications.get(UID, "")
+    assert known is not None
+    assert (known.entry_uuid, known.snapshot) == (entry.entry_uuid, None)
+
+
 async def test_a_merged_patient_s_snapshot_is_the_survivor_s(scene: Scene) -> None:
     survivor = patient(
         PatientIdentifier(value="V2", authority=HOUSE.patient_authority),
