@@ -399,6 +399,7 @@ class _Offer:
             if not self.read.done():
                 self.read.set_exception(error)
             raise _broke_off(error) from error
+        yield b""  # the next part may take its time, whoever's it is
         if not self.read.done():
             self.read.set_result(None)
 

@@ -613,15 +613,17 @@ async def poured(
 async def gathered(chunks: AsyncIterator[bytes], enough_bytes: int) -> tuple[tuple[bytes, ...], bool]:
     """The next bytes of a body, at least so many, and whether they are the last.
 
-    Small chunks are joined, so that a write is worth its while; one that is enough by itself is not copied.
+    Small chunks are joined, so that a write is worth its while; one that is enough by itself is not copied. An empty one
+    says that the next may take its time: what is there is not held back for it.
     """
     held: list[bytes] = []
     held_bytes = 0
     async for chunk in chunks:
         if len(chunk) >= enough_bytes:
             return ((b"".join(held), chunk) if held else (chunk,)), False
-        held.append(chunk)
-        held_bytes += len(chunk)
-        if held_bytes >= enough_bytes:
+        if chunk:
+            held.append(chunk)
+            held_bytes += len(chunk)
+        if held and (held_bytes >= enough_bytes or not chunk):
             return (b"".join(held),), False
     return ((b"".join(held),) if held else ()), True

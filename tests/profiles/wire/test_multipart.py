@@ -21,6 +21,7 @@ from profiles.wire.multipart import (
     PartData,
     PartEnd,
     boundary_of,
+    gathered,
     headers_of,
     multipart_length,
     multipart_tail,
@@ -417,3 +418,15 @@ async def test_a_part_of_another_size_than_was_said_breaks_the_pour_before_its_e
 def test_a_header_that_would_break_its_head_is_not_written(headers: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(ValueError, match="cannot be written"):
         part_head("b", headers, first=True)
+
+
+async def test_what_is_gathered_is_not_held_back_for_what_may_take_its_time() -> None:
+    pieces = [b"a" * 10, b"b", b"", b"", b"c" * 20, b"", b"d"]
+
+    async def coming() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    chunks = coming()
+    told = [await gathered(chunks, 20) for _ in range(3)]
+    assert told == [((b"a" * 10 + b"b",), False), ((b"c" * 20,), False), ((b"d",), True)]
