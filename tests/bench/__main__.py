@@ -23,6 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHES: dict[str, tuple[str, ...]] = {
     "images": ("tests.bench.bench_images",),
     "behind": ("tests.bench.bench_behind",),
+    "gateway_behind": ("tests.bench.bench_gateway", "behind"),
+    "gateway_source": ("tests.bench.bench_gateway", "source"),
+    "gateway_stalled": ("tests.bench.bench_gateway", "stalled"),
+    "slow_readers": ("tests.bench.bench_gateway", "slow"),
     "front": ("tests.bench.bench_front",),
     "find": ("tests.bench.bench_find",),
     "hl7": ("tests.bench.bench_hl7", "--seconds", "1"),

@@ -14,9 +14,10 @@ from profiles.model.identifiers import Oid
 from profiles.model.patient import Patient
 from tests.support.house import HouseProcess, serving
 
-AUTHORITY, LOCATION = Oid("1.2.3.4"), Oid("1.2.3.3")
+AUTHORITY, LOCATION, HOME = Oid("1.2.3.4"), Oid("1.2.3.3"), Oid("1.2.3.1")
 SETTINGS = f"""
 [house]
+home_community_id = "{HOME}"
 patient_authority = "{AUTHORITY}"
 retrieve_location_uid = "{LOCATION}"
 [listen]
@@ -45,13 +46,14 @@ async def store_of(folder: Path) -> AsyncIterator[SqlStore]:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, knows: Iterable[Patient] = (), more: str = "", location: Oid = LOCATION
+    folder: Path, *, knows: Iterable[Patient] = (), more: str = "", location: Oid = LOCATION, home: Oid = HOME
 ) -> AsyncIterator["House"]:
     """A `radgate serve` without TLS that knows these patients; `more` goes to its settings."""
+    settings = SETTINGS.replace(f'"{LOCATION}"', f'"{location}"').replace(f'"{HOME}"', f'"{home}"')
     async with store_of(folder) as store, store.unit() as work:
         for patient in knows:
             await work.identity.put(patient, datetime.now(UTC))
-    async with serving(folder, SETTINGS.replace(str(LOCATION), str(location)) + more) as process:
+    async with serving(folder, settings + more) as process:
         yield House(process, await process.addresses())
 
 
