@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from conformance.samples import write_ct_study
 from gateway.ports.questions import ANSWERED_AT_ONCE
 from gateway.telemetry import FINDINGS
-from profiles.model.identifiers import PatientIdentifier
-from tests.support.pair import Pair, known_at, pair_of
-from tests.support.scenario import write_study
+from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, SeriesRequest
+from tests.support.memory import high_water
+from tests.support.pair import HOMES, Pair, known_at, pair_of
+from tests.support.scenario import message_of, rad69_request, write_study
 
 DOMAIN, COMMUNITY = ("ITI-18", "ITI-43", "RAD-69"), ("ITI-38", "ITI-39", "ITI-55", "RAD-75")
 REGISTERS: dict[str, Any] = {"Lakeside": {"rule": [{"when": "study.available", "do": ["register"]}]}}
@@ -94,3 +97,41 @@ async def test_a_house_that_does_not_allow_our_address_refuses_and_says_so(
         failed = await region_collects(here, who, "failed")
         assert "OnlyAnonymousAddressSupported" in failed["reason"]
         assert failed["cure"]
+
+
+async def test_200_mb_pass_through_a_house_that_asks_asynchronously_in_flat_memory(tmp_path: Path) -> None:
+    """Region asks Lakeside by RAD-75, has the answer brought, and pours it on to its own reader, over TLS all the way."""
+    async with pair_of(tmp_path, region=asking(("RAD-75",))) as here:
+        theirs = known_at("Lakeside")
+        await here["Lakeside"].tell(theirs)
+        study = write_ct_study(tmp_path / "study", seed=1, patient=theirs, series=1, instances=24, rows=2048)
+        for one in study.instances:
+            status, _ = await here["Lakeside"].push([one.path.read_bytes()], peer="")
+            assert status == 200
+        request = rad69_request(study, location=Oid(f"{HOMES['Lakeside']}.3"))
+        message = await message_of(RAD_69, at_home(request, HOMES["Lakeside"]))
+        size, before = 0, high_water(reset=True)
+        async with here["Region"].http.post(
+            here["Region"].url + "/soap/imaging-initiating-gateway", data=message.body,
+            headers={"Content-Type": message.content_type},
+        ) as answer:  # fmt: skip
+            assert answer.status == 200
+            while piece := await answer.content.readany():
+                size += len(piece)
+        assert size > 200_000_000
+        grown = high_water() - before
+        assert grown < 64 * 1024 * 1024, grown  # of source, house and reader together
+        await here["Region"].closed("RAD-75")
+        assert asked(here) == {"RAD-75": {"success"}}
+
+
+def at_home(request: RetrieveImagingDocumentSetRequest, home: Oid) -> RetrieveImagingDocumentSetRequest:
+    """The same request with a home on every instance."""
+
+    def of(series: SeriesRequest) -> SeriesRequest:
+        return replace(series, documents=tuple(replace(each, home_community_id=home) for each in series.documents))
+
+    return replace(
+        request,
+        studies=tuple(replace(study, series=tuple(map(of, study.series))) for study in request.studies),
+    )
