@@ -238,6 +238,11 @@ def _about_rules(settings: Settings) -> Iterator[Problem]:
                 yield Problem(
                     at, f"{action} has nowhere to go", f'Add "{WANTS[verb][-1]}" to [peer.endpoint] of {name}'
                 )
+            elif verb == "offer" and settings.publish.keep_on_demand and "ITI-42" not in peers[name].endpoint:
+                yield Problem(
+                    "publish.keep_on_demand", f"{name} cannot be told of what is kept",
+                    f'Add "ITI-42" to [peer.endpoint] of {name}, or do not keep it',
+                )  # fmt: skip
 
 
 def _about_assertions(settings: Settings) -> Iterator[Problem]:

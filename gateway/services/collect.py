@@ -21,7 +21,7 @@ from gateway.services.reconcile import whoever_is
 from profiles.errors import PeerProtocolError, UnknownDocument, UnknownPatient, UnknownRepository
 from profiles.model.codes import MANIFEST_FORMAT
 from profiles.model.content import Content, Poured
-from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry
+from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry, EntryType
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Manifest
 from profiles.model.query import DocumentCriteria
@@ -79,13 +79,15 @@ class Collect:
                 f"{registry.name} knows no manifest of this patient" + (" and study" if job.study_instance_uid else ""),
                 cure="Ask the source whether it published the study, and under which patient id",
             )
-        manifests = [await self._take(job, registry, entry) for entry in entries]
+        taken = [await self._take(job, registry, entry) for entry in entries]
+        manifests = [manifest for _, manifest in taken]
         studies = [study for manifest in manifests for study in manifest.studies]
+        named = [unique_id for unique_id, _ in taken]
         now = self._clock.now()
         async with self._store.unit() as work:
             await expect(work, zip(manifests, entries, strict=True), patient, registry.name, self._clock)
             return await work.ledger.advance(
-                job.id, Event.TEMPORARY, now, payload={**job.payload, **_found(entries)},
+                job.id, Event.TEMPORARY, now, payload={**job.payload, **_found(entries, named)},
                 study_instance_uid=studies[0].study_instance_uid, due_at=now, reason="the manifests are here",
             )  # fmt: skip
 
@@ -100,8 +102,9 @@ class Collect:
 
     async def _query(self, job: ExchangeJob, registry: Peer, patient: PatientIdentifier) -> list[DocumentEntry]:
         criteria = DocumentCriteria(
-            patient_ids=(patient,), statuses=(AvailabilityStatus.APPROVED,), format_codes=(MANIFEST_FORMAT,)
-        )
+            patient_ids=(patient,), statuses=(AvailabilityStatus.APPROVED,), format_codes=(MANIFEST_FORMAT,),
+            entry_types=(EntryType.STABLE, EntryType.ON_DEMAND),
+        )  # fmt: skip
         query = StoredQuery.FIND_DOCUMENTS
         if job.study_instance_uid:
             # CXi of a study has an empty component 4; LIKE lets other spellings of it match too.
@@ -114,11 +117,12 @@ class Collect:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
                 raise refused
-            found = list(call.response.entries)
+            found = _worth_taking(call.response.entries)
             call.learned(text=f"{len(found)} manifest(s) found")
         return found
 
-    async def _take(self, job: ExchangeJob, registry: Peer, entry: DocumentEntry) -> Manifest:
+    async def _take(self, job: ExchangeJob, registry: Peer, entry: DocumentEntry) -> tuple[str, Manifest]:
+        """The manifest, and the uniqueId that it is kept under here: what is made on demand has one of its own."""
         repository = entry.repository_unique_id
         if repository is None:
             raise PeerProtocolError("the entry does not say in which repository its document is")
@@ -135,6 +139,7 @@ class Collect:
             refused = refusal(call.response.head.status, call.response.head.errors)
             if refused is not None:
                 raise refused
+            made = next((each.new_document_unique_id for each in call.response.head.documents), "")
             content: Content | None = None
             async for part in call.response.pour:
                 spool = self._objects.spool(MAX_MANIFEST_BYTES)
@@ -148,10 +153,12 @@ class Collect:
             call.learned(delivered=(entry.unique_id,), text="Manifest taken")
         body = await content.read(MAX_MANIFEST_BYTES)
         manifest = (await self._compute.run(lambda: decode_kos(body))).value
+        stable = entry.entry_type is EntryType.STABLE
+        unique_id = entry.unique_id if stable else made or str(manifest.sop_instance_uid)
         staged = await self._objects.stage(content)
         async with self._store.unit() as work:
-            await work.documents.keep(entry.unique_id, staged)
-        return manifest
+            await work.documents.keep(unique_id, staged)
+        return unique_id, manifest
 
     def _keeper(
         self, repository: Oid, entry: DocumentEntry
@@ -177,7 +184,25 @@ class Collect:
         )  # fmt: skip
 
 
-def _found(entries: Sequence[DocumentEntry]) -> dict[str, object]:
-    """What the transfer needs to know: the manifests, and of which community each is."""
-    homes = {entry.unique_id: entry.home_community_id for entry in entries if entry.home_community_id is not None}
-    return {"manifests": [entry.unique_id for entry in entries], "homes": homes}
+def _worth_taking(entries: Sequence[DocumentEntry]) -> list[DocumentEntry]:
+    """Stable entries but for those of a study that is offered on demand too: what is made now says all that they say."""
+    offered = {key for entry in entries if entry.entry_type is EntryType.ON_DEMAND for key in _studies(entry)}
+    return [
+        entry for entry in entries if entry.entry_type is EntryType.ON_DEMAND or offered.isdisjoint(_studies(entry))
+    ]
+
+
+def _studies(entry: DocumentEntry) -> set[tuple[str, str]]:
+    """By the repository that says it: another one's manifest leads to other images."""
+    repository = str(entry.repository_unique_id)
+    return {(repository, each.value) for each in entry.reference_ids if each.type == STUDY_INSTANCE_UID}
+
+
+def _found(entries: Sequence[DocumentEntry], named: Sequence[str]) -> dict[str, object]:
+    """What the transfer needs to know: the manifests as they are kept here, and of which community each is."""
+    homes = {
+        unique_id: entry.home_community_id
+        for unique_id, entry in zip(named, entries, strict=True)
+        if entry.home_community_id is not None
+    }
+    return {"manifests": list(named), "homes": homes}

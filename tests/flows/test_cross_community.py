@@ -718,6 +718,25 @@ async def test_readers_who_take_nothing_keep_nobody_from_asking_the_same_communi
         assert size > PART_BYTES
 
 
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_study_that_another_community_offers_on_demand_is_fetched_too_and_its_snapshot_is_not_another(
+    tmp_path: Path, keep: bool
+) -> None:
+    offers = {"rule": [{"when": "study.available", "do": ["offer"]}], "publish": {"keep_on_demand": keep}}
+    async with communities(tmp_path, valley=offers) as here:
+        study = await keeps(here, "Valley")
+        region = here["Region"]
+        await region.tell(ZEBEDIAH)
+        asked = {"patient": str(DOMAIN_ID), "registry": "Valley", "study": study.study_instance_uid, "person": "ann"}
+        for steps in (["ITI-38", "ITI-39", "RAD-75"], ["ITI-38", "ITI-39"]):  # the second time the images are here
+            assert "error" not in await region.ask("POST", "/collect", asked)
+            done = await region.rests("done", "failed", "incomplete", kind="collect")
+            assert done["state"] == "done", done
+            told = [step["transaction"] for step in done["steps"]]
+            assert [each for each in told if each in ("ITI-38", "ITI-39", "RAD-75")] == steps
+        assert await served(region, study, "Region") == await served(here["Valley"], study, "Valley")
+
+
 async def test_a_study_of_another_community_is_found_taken_and_fetched_through_its_gateways(tmp_path: Path) -> None:
     async with communities(tmp_path) as here:
         study = await keeps(here, "Valley")

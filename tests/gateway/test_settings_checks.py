@@ -116,6 +116,14 @@ ITI_80 = endpoint("ITI-80", "https://a.example/")
         (A + RULE + "do = ['announce:A']\n", "rule.0.do"),
         (A + RULE + "do = ['offer:A']\n", "rule.0.do"),
         (A + endpoint("MLLP", "mllp://a.example:1") + RULE + "do = ['announce:A', 'share:A']\n", "rule.0.do"),
+        (
+            "[publish]\nkeep_on_demand = true\n"
+            + A
+            + endpoint("ITI-61", "https://a.example/")
+            + RULE
+            + "do = ['offer:A']\n",
+            "publish.keep_on_demand",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_key(folder: Path, text: str, key: str) -> None:
