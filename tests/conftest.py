@@ -38,7 +38,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         for mark in ("judge_program", "judge_standard"):
             if item.get_closest_marker(mark):
                 _judged[f"{mark} {'not judged' if report.skipped else 'judged'}"] += 1
-    if report.skipped and item.get_closest_marker("judge_program") and os.environ.get("CI") == "true":
+    unreachable = os.environ.get("RADGATE_NPM") == "unreachable" and "npm" in item.nodeid
+    if (
+        report.skipped
+        and item.get_closest_marker("judge_program")
+        and os.environ.get("CI") == "true"
+        and not unreachable
+    ):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: a judge is missing in CI: {report.longrepr}"
     return report
