@@ -26,6 +26,9 @@ from gateway.services.update import FULL, OPERATIONS, RESTRICTED, Update
 from profiles.errors import PeerRefused, RuleViolation, UnknownDocument, UnknownRepository
 from profiles.model.codes import Code
 from profiles.model.document import (
+    DOCUMENT_AVAILABILITY,
+    OFFLINE,
+    ONLINE,
     Association,
     AssociationType,
     AvailabilityStatus,
@@ -75,8 +78,8 @@ class _Registry(Protocol):
 
 
 AVAILABILITY = {
-    "online": "urn:ihe:iti:2010:DocumentAvailability:Online",
-    "offline": "urn:ihe:iti:2010:DocumentAvailability:Offline",
+    "online": ONLINE,
+    "offline": OFFLINE,
 }
 
 
@@ -98,8 +101,8 @@ class Changes:
         """The entry with them."""
         extra = entry.extra
         if self.availability:
-            extra = tuple(each for each in extra if each[0] != "documentAvailability")
-            extra += (("documentAvailability", (AVAILABILITY[self.availability],)),)
+            extra = tuple(each for each in extra if each[0] != DOCUMENT_AVAILABILITY)
+            extra += ((DOCUMENT_AVAILABILITY, (AVAILABILITY[self.availability],)),)
         return replace(
             entry, title=self.title or entry.title, comments=self.comments or entry.comments,
             class_code=self.class_code or entry.class_code, type_code=self.type_code or entry.type_code,

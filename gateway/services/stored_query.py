@@ -21,6 +21,7 @@ from profiles.model.document import (
     DocumentEntry,
     Folder,
     SubmissionSet,
+    availability_of,
 )
 from profiles.model.query import DocumentCriteria, FolderCriteria
 from profiles.wire.ebxml.query import AnyQuery, MultiPatientQuery
@@ -147,7 +148,10 @@ async def _arrows(registry: Registry, request: StoredQueryRequest, ends: Sequenc
 
 
 async def _find_documents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:
-    return StoredQueryResponse(entries=await _entries(registry, _newest(request)))
+    found = await _entries(registry, _newest(request))
+    if request.availabilities:
+        found = tuple(each for each in found if availability_of(each) in request.availabilities)
+    return StoredQueryResponse(entries=found)
 
 
 async def _named(registry: Registry, request: StoredQueryRequest) -> tuple[DocumentEntry, ...]:

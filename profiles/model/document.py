@@ -13,6 +13,10 @@ from profiles.model.patient import Patient
 
 ACCESSION = "urn:ihe:iti:xds:2013:accession"
 ORDER = "urn:ihe:iti:xds:2013:order"
+DOCUMENT_AVAILABILITY = "documentAvailability"
+ONLINE, OFFLINE = (f"urn:ihe:iti:2010:DocumentAvailability:{each}" for each in ("Online", "Offline"))
+"""The values of that slot (Metadata Update): can the document be retrieved at once."""
+
 STUDY_INSTANCE_UID = "urn:ihe:iti:xds:2016:studyInstanceUID"
 
 
@@ -193,3 +197,12 @@ def is_entry_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def availability_of(entry: DocumentEntry) -> str:
+    """Whether its document can be retrieved at once: ONLINE, OFFLINE or what somebody else called it.
+
+    Most entries do not say. Spec ambiguity: what they mean by that is not written; a document that is registered can be
+    asked for, so they are online.
+    """
+    return next((values[0] for name, values in entry.extra if name == DOCUMENT_AVAILABILITY and values), ONLINE)

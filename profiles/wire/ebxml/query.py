@@ -139,6 +139,7 @@ _FIND_ENTRIES = (
     _many(f"{_ENTRY}AuthorPerson"),
     _many(f"{_ENTRY}FormatCode", Kind.CODE),
     _many(f"{_ENTRY}Type", Kind.ENTRY_TYPE),
+    _many(f"{_ENTRY}DocumentAvailability"),  # Metadata Update
 )
 _ENTRY_FILTER = (
     _many(f"{_ENTRY}FormatCode", Kind.CODE),

@@ -144,6 +144,7 @@ FIELDS: Mapping[str, Field] = {
     "$uuid": Field("", "uuids"),
     "$AssociationTypes": Field("", "association_types"),
     "$XDSAssociationStatus": Field("", "association_statuses"),
+    "$XDSDocumentEntryDocumentAvailability": Field("", "availabilities"),
     "$MetadataLevel": Field("", "metadata_level", LEVEL),
 }
 

@@ -34,6 +34,7 @@ class StoredQueryRequest:
     `$uuid` of GetAssociations and GetSubmissionSets, `association_types` belongs to GetRelatedDocuments.
     `metadata_level` 2 is of who knows what versions are; at 1 only the newest are meant, but for what is named by its
     entryUUID. `association_statuses`: which associations are answered and followed; (): Approved ones.
+    `availabilities` are of the queries that find documents: whether those can be retrieved at once; (): either.
     """
 
     query: AnyQuery
@@ -46,6 +47,7 @@ class StoredQueryRequest:
     association_types: tuple[AssociationType, ...] = ()
     association_statuses: tuple[AvailabilityStatus, ...] = ()
     metadata_level: int = 1
+    availabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

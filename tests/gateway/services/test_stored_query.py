@@ -77,6 +77,7 @@ HOUSE = House(
     hl7_application="RADGATE", hl7_facility="VALLEY", process_id="1", network_address="localhost",
 )  # fmt: skip
 MEMBER = AssociationType.HAS_MEMBER
+HERE, AWAY = "urn:ihe:iti:2010:DocumentAvailability:Online", "urn:ihe:iti:2010:DocumentAvailability:Offline"
 BOTH = (EntryType.STABLE, EntryType.ON_DEMAND)
 
 
@@ -227,6 +228,10 @@ class Judge:
             and (each.entry_type is EntryType.ON_DEMAND or in_time(each.creation_time, q.creation_time))
             and in_time(each.service_start_time, q.service_start_time)
             and in_time(each.service_stop_time, q.service_stop_time)
+            and (
+                not asked.availabilities
+                or dict(each.extra).get("documentAvailability", (HERE,))[0] in asked.availabilities
+            )
             and (
                 not q.author_persons
                 or any(looks_like(by.person, like) for by in each.authors for like in q.author_persons)
@@ -575,6 +580,9 @@ def questions(draw: st.DrawFn, of: list[Submission]) -> StoredQueryRequest:
         association_types=types,
         association_statuses=draw(some_statuses) if query in WITH_STATUS and draw(st.booleans()) else (),
         metadata_level=draw(st.sampled_from([1, 2])),
+        availabilities=(
+            draw(st.sampled_from([(), (HERE,), (AWAY,), (HERE, AWAY)])) if "FIND_DOCUMENTS" in query.name else ()
+        ),
     )
 
 
@@ -614,6 +622,23 @@ def test_every_query_is_answered_on_postgresql_as_its_table_reads(
     database: str, case: tuple[list[Submission], list[StoredQueryRequest]]
 ) -> None:
     on_postgresql(database, lambda store: same_answers(store, *case))
+
+
+async def test_documents_are_found_by_whether_they_can_be_had_at_once() -> None:
+    store = MemoryStore()
+    said = {"plain": (), "here": (HERE,), "away": (AWAY,)}
+    made = {
+        name: replace(entry(ANN), extra=(("documentAvailability", values),) if values else ())
+        for name, values in said.items()
+    }
+    await feed(store, [submission(*made.values())])
+    for wanted, names in (((), {*made}), ((HERE,), {"plain", "here"}), ((AWAY,), {"away"}), ((HERE, AWAY), {*made})):
+        request = StoredQueryRequest(
+            query=StoredQuery.FIND_DOCUMENTS, availabilities=wanted,
+            criteria=DocumentCriteria(patient_ids=(ANN,), statuses=(APPROVED,)),
+        )  # fmt: skip
+        found = {each.entry_uuid for each in (await asked(store, request)).entries}
+        assert found == {made[name].entry_uuid for name in names}, wanted
 
 
 # --- one by one -------------------------------------------------------------------------------------------------------
