@@ -1,6 +1,6 @@
 """What 50 senders get acknowledged by a whole house: `python -m tests.bench.bench_front`.
 
-RAD-68 and ADT by MLLP, each acknowledged when it is durable, beside a bare loop: the very statements and parameters that
+RAD-68, ITI-42 and ADT by MLLP, each acknowledged when durable, beside a bare loop: the very statements and parameters that
 such a turn hands to the driver (recorded in a house inside this process), replayed on one connection, 64 units to a commit
 with the same `synchronous = FULL`, by somebody who reads no message, checks nothing and answers nobody.
 """
@@ -10,18 +10,22 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from conformance.samples import sample_patient
 from gateway.adapters.executor import Fixed, Parameters
 from gateway.adapters.store_sqlite import SqliteExecutor
 from gateway.app import running
 from gateway.settings import AccessSection, HouseSection, ListenSection, Settings
 from gateway.telemetry import configure
+from profiles.model.identifiers import Oid
+from profiles.xds.iti42 import ITI_42, RegisterRequest
 from tests.bench.bench_hl7 import ask
 from tests.bench.compare import at_most, cpu_seconds, median, quicker
 from tests.bench.houses import AUTHORITY, House, house, scratch, store_of
-from tests.support.scenario import Message, offer_of, rad68, write_study
+from tests.support.scenario import Message, message_of, offer_of, rad68, write_study
 
 SENDERS = 50
 MESSAGES = 400
@@ -29,7 +33,9 @@ ROUNDS = 3
 SECONDS = 2.0
 RECORDED = 100
 GROUP = 64
-RECIPIENT = "/soap/document-recipient"
+ELSEWHERE = Oid("1.2.3.99")
+RECIPIENT, REGISTRY = "/soap/document-recipient", "/soap/registry"
+PATIENT = sample_patient(1, AUTHORITY)
 Statements = list[tuple[str, tuple[Any, ...]]]
 
 
@@ -39,7 +45,14 @@ async def offers(folder: Path, many: int) -> list[Message]:
     return [await rad68(offer_of(study)) for _ in range(many)]
 
 
-async def posted(port: int, messages: Sequence[Message], senders: int) -> float:
+async def registrations(folder: Path, many: int) -> list[Message]:
+    """The metadata of such manifests, of somebody known, whose bytes are in a repository elsewhere."""
+    study, who = write_study(folder), PATIENT.identifiers[0]
+    offered = (offer_of(study, patient_id=who).entry(repository_unique_id=ELSEWHERE) for _ in range(many))
+    return [await message_of(ITI_42, RegisterRequest(submission=each.submission)) for each in offered]
+
+
+async def posted(port: int, messages: Sequence[Message], senders: int, path: str = RECIPIENT) -> float:
     """Acknowledged a second, each sender on a connection of its own."""
     queue = list(reversed(messages))
 
@@ -48,7 +61,7 @@ async def posted(port: int, messages: Sequence[Message], senders: int) -> float:
         while queue:
             message = queue.pop()
             head = (
-                f"POST {RECIPIENT} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {message.content_type}\r\n"
+                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {message.content_type}\r\n"
                 f"Content-Length: {len(message.body)}\r\n\r\n"
             )
             writer.write(head.encode() + message.body)
@@ -168,23 +181,36 @@ async def told(
 
 
 async def measure(folder: Path) -> None:
-    """RAD-68, then ADT."""
+    """RAD-68, ITI-42, then ADT."""
     messages = await offers(folder / "study", RECORDED + MESSAGES * ROUNDS)
+    registered = await registrations(folder / "study-42", RECORDED + MESSAGES * ROUNDS)
     submissions: Statements = []
+    registers: Statements = []
     feeds: Statements = []
+    async with store_of(folder / "recorded") as store, store.unit() as work:
+        await work.identity.put(PATIENT, datetime.now(UTC))
     async with here(folder / "recorded") as addresses:
         await posted(port_of(addresses["http"]), messages[:1], 1)
         with recording(submissions):
             await posted(port_of(addresses["http"]), messages[1:RECORDED], 1)
+        await posted(port_of(addresses["http"]), registered[:1], 1, REGISTRY)
+        with recording(registers):
+            await posted(port_of(addresses["http"]), registered[1:RECORDED], 1, REGISTRY)
         await ask(port_of(addresses["mllp"]), 1, 0.2)
         with recording(feeds):
             rate = await ask(port_of(addresses["mllp"]), 1, 1.0)
     fed = sum(1 for text, _ in feeds if text.startswith("INSERT INTO exchanges"))
     assert fed, f"no exchange among {len(feeds)} statements of {rate:.0f} messages a second"
-    batches = iter([messages[RECORDED + MESSAGES * each :][:MESSAGES] for each in range(ROUNDS)])
-    async with house(folder / "house") as ours:
+
+    def batches(of: Sequence[Message]) -> Iterator[Sequence[Message]]:
+        return iter([of[RECORDED + MESSAGES * each :][:MESSAGES] for each in range(ROUNDS)])
+
+    offered, told_of = batches(messages), batches(registered)
+    async with house(folder / "house", knows=[PATIENT]) as ours:
         await ask(ours.mllp, 1, 0.3)
-        await told("RAD-68", folder, ours, submissions, RECORDED - 1, lambda: posted(ours.http, next(batches), SENDERS))
+        await told("RAD-68", folder, ours, submissions, RECORDED - 1, lambda: posted(ours.http, next(offered), SENDERS))
+        await told("ITI-42", folder, ours, registers, RECORDED - 1,
+                   lambda: posted(ours.http, next(told_of), SENDERS, REGISTRY))  # fmt: skip
         await told("ADT by MLLP", folder, ours, feeds, fed, lambda: ask(ours.mllp, SENDERS, SECONDS))
 
 
