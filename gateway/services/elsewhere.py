@@ -95,11 +95,13 @@ class Elsewhere:
             try:
                 await self._ask(submission, answer, exchange_id, user, studies)
             except PeerError as error:
-                if again and error.code == DUPLICATE and await self._has(submission, exchange_id, user):
-                    return replace(mine, taken=True), ()
                 if not _is_certain(error, answered=bool(answer)):
                     raise
-                await self.forget(mine, before)
+                has = await self._has(submission, exchange_id, user) if again else False
+                if has or (has is None and error.code == DUPLICATE):
+                    return replace(mine, taken=True), ()
+                if has is False:  # else it may have what it was sent before, whatever it says of this time
+                    await self.forget(mine, before)
                 if answer:
                     raise _passed_on(error, answer[0].errors) from error
                 raise
@@ -139,10 +141,10 @@ class Elsewhere:
             why, cure = warned(call.response.errors)
             call.learned(text=f"{len(submission.entries)} document(s) registered", why=why, cure=cure)
 
-    async def _has(self, submission: Submission, exchange_id: str, user: User | None) -> bool:
-        """Whether what the registry has under the set's uniqueId is this. Who has no query is believed."""
+    async def _has(self, submission: Submission, exchange_id: str, user: User | None) -> bool | None:
+        """Whether what the registry has under the set's uniqueId is this. None: it cannot be asked."""
         if ITI_18.id not in self.registry.endpoints:
-            return True
+            return None
         asked = StoredQueryRequest(
             query=StoredQuery.GET_SUBMISSION_SET_AND_CONTENTS,
             submission_sets=SubmissionSetCriteria(unique_ids=(submission.submission_set.unique_id,)),
@@ -155,6 +157,8 @@ class Elsewhere:
             if refused is not None:
                 raise refused
             call.learned(text="Asked what it has of this submission set")
+            if not call.response.submission_sets:
+                return False
             there = {
                 (each.unique_id, each.hash)
                 for each in call.response.entries

@@ -371,6 +371,31 @@ async def test_a_registry_that_takes_it_and_breaks_off_knows_it_already_when_the
         assert await fetch(here.valley, unique_id, VALLEY_REPOSITORY) == ((), sent.body)
 
 
+@pytest.mark.parametrize("query", [True, False], ids=["asked what it has", "not asked"])
+@pytest.mark.parametrize("code", ["XDSRegistryBusy", "XDSUnknownPatientId", ""], ids=str)
+async def test_what_a_registry_may_have_taken_stays_whatever_it_says_the_next_time(
+    tmp_path: Path, code: str, query: bool
+) -> None:
+    async with scripted_registry() as registry, repository(tmp_path, registry, query=query) as here:
+        registry.breaks_off = 1
+        sent = offer(tmp_path)
+        unique_id = sent.submission.entries[0].unique_id
+        assert await (await here.valley.post(REPOSITORY, await rad68(sent))).codes() == ("XDSRegistryNotAvailable",)
+        if code:
+            registry.refuse(RegistryError(code=code, context=""))
+        else:
+            await registry.stop()
+        again = await (await here.valley.post(REPOSITORY, await rad68(sent))).codes()
+        assert again == ((code,) if code and not query else () if code else ("XDSRegistryNotAvailable",))
+        assert await fetch(here.valley, unique_id, VALLEY_REPOSITORY) == ((), sent.body)
+        if not code:
+            await registry.start_again()
+        if again:
+            assert await (await here.valley.post(REPOSITORY, await rad68(sent))).codes() == ()
+        assert await fetch(here.valley, unique_id, VALLEY_REPOSITORY) == ((), sent.body)
+        assert len(registry.sets) == 1
+
+
 async def test_a_set_that_somebody_else_has_registered_is_no_set_of_ours(tmp_path: Path) -> None:
     async with scripted_registry() as registry, repository(tmp_path, registry) as here:
         sent = offer(tmp_path)
