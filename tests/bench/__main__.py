@@ -29,6 +29,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "slow_readers": ("tests.bench.bench_gateway", "slow"),
     "front": ("tests.bench.bench_front",),
     "find": ("tests.bench.bench_find",),
+    "documents": ("tests.bench.bench_documents",),
     "hl7": ("tests.bench.bench_hl7", "--seconds", "1"),
     "fhir": ("tests.bench.bench_fhir",),
     "fhir_search": ("tests.bench.bench_fhir_search", "1000", "100000"),

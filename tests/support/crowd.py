@@ -5,6 +5,7 @@ steps and three audit records. What belongs to whom is told by the number alone,
 must come back, without having been there. Ten people a day: a day is as full in a small house as in a large one.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -98,11 +99,10 @@ def record_of(number: int, at: datetime) -> AuditRecord:
     )
 
 
-async def _bring(work: Work, number: int) -> None:
-    at = day(number)
-    whole = study_of(number)
-    who = identifier(number)
-    await work.identity.put(whole.patient, at)
+async def register(work: Work, number: int) -> None:
+    """Person `number`, and the documents as the registry has them."""
+    at, who = day(number), identifier(number)
+    await work.identity.put(person(number), at)
     await work.registry.put(
         submission(
             *(
@@ -114,13 +114,20 @@ async def _bring(work: Work, number: int) -> None:
         ),
         at,
     )
+
+
+async def bring(work: Work, number: int) -> None:
+    """All of it."""
+    at = day(number)
+    whole = study_of(number)
+    await register(work, number)
     content = Content.of(MANIFEST, DICOM, "0" * 40)
     await work.documents.keep(document_id(number, 0), StagedObject(content=content, inline=MANIFEST, path=None))
     await work.studies.add(arrived(whole), whole.patient, "Lakeside", at)
     id_ = f"{number:032x}"
     done = exchange(
         id_, kind=Kind.RECEIVE, state=State.DONE, opened_at=at, updated_at=at,
-        study_instance_uid=study_uid(number), patient_id=str(who),
+        study_instance_uid=study_uid(number), patient_id=str(identifier(number)),
     )  # fmt: skip
     await work.ledger.open(done)
     for _ in range(2):
@@ -128,8 +135,8 @@ async def _bring(work: Work, number: int) -> None:
     await work.audit.record([record_of(number, at + timedelta(seconds=each)) for each in range(RECORDS)], id_)
 
 
-async def populate(store: SqlStore, people: range) -> None:
-    """Bring them, many in a commit."""
+async def populate(store: SqlStore, people: range, bring: Callable[[Work, int], Awaitable[None]] = bring) -> None:
+    """Bring them, or what another function has of them, many in a commit."""
     async with store.unit() as work:
         executor = work.executor  # type: ignore[attr-defined]
         if executor.dialect == SQLITE:
@@ -137,4 +144,4 @@ async def populate(store: SqlStore, people: range) -> None:
     for start in range(people.start, people.stop, UNIT):
         async with store.unit() as work:
             for number in range(start, min(start + UNIT, people.stop)):
-                await _bring(work, number)
+                await bring(work, number)

@@ -12,18 +12,23 @@ from profiles.model.query import DocumentCriteria, NameCriteria, PageKey, Patien
 from tests.support.registered import ANN, BEN, CT, HEAD, NORMAL, NOW, patient
 
 
-async def plans(store: SqlStore, ask: Any) -> list[str]:
-    """What SQLite does for each statement of a question."""
+async def statements(store: SqlStore, ask: Any) -> list[str]:
+    """What a question asks of SQLite, with its values."""
     seen: list[str] = []
     async with store.view() as work:
         raw = work.executor.raw  # type: ignore[attr-defined]
         raw.set_trace_callback(seen.append)
         await ask(work)
         raw.set_trace_callback(None)
-        found = []
-        for statement in seen:
-            if statement.startswith(("SELECT", "WITH")):
-                found += [row[3] for row in raw.execute(f"explain query plan {statement}")]
+    return [statement for statement in seen if statement.startswith(("SELECT", "WITH"))]
+
+
+async def plans(store: SqlStore, ask: Any) -> list[str]:
+    """What SQLite does for each statement of a question."""
+    asked = await statements(store, ask)
+    async with store.view() as work:
+        raw = work.executor.raw  # type: ignore[attr-defined]
+        found = [row[3] for statement in asked for row in raw.execute(f"explain query plan {statement}")]
     assert found
     return found
 
