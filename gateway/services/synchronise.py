@@ -93,15 +93,21 @@ class _Reading:
     before: _Told | None = None
     now: _Told | None = None
     anew: bool = False  # what is read stands in the place of what was known
+    listed: str = ""  # the patient id that the search tells; "": none
     patients: set[str] = field(default_factory=set)  # ids that its instances name
     version: int | None = None  # of our record when the reading began, and how many instances it had; None: not begun
     had: int = 0
 
     @property
+    def agrees(self) -> bool:
+        """Whether all of it says what the search says: an archive may be in the middle of moving it."""
+        return len(self.patients) == 1 and (not self.listed or self.listed in self.patients)
+
+    @property
     def moved(self) -> bool:
-        """Whether it has another patient id, and all of it: an archive may be in the middle of changing it."""
+        """Whether it has another patient id."""
         other = self.before is not None and self.now is not None and self.before.whose != self.now.whose
-        return other and len(self.patients) == 1
+        return other and self.agrees
 
     @property
     def renamed(self) -> bool:
@@ -281,7 +287,10 @@ class Synchronise:
         async with self._store.view() as work:
             record = await work.studies.get(uid, everything=True)
             told = await work.studies.told(uid)
-        reading = _Reading(before=_Told(*told.split()) if told else None, now=_Told.of(glimpse))
+        reading = _Reading(
+            before=_Told(*told.split()) if told else None, now=_Told.of(glimpse),
+            listed="".join(each.value for each in glimpse.patient.identifiers[:1]),
+        )  # fmt: skip
         walk.reading[uid] = reading
         if len(walk.reading) > 2:  # of one that has vanished nothing was read
             del walk.reading[next(iter(walk.reading))]
@@ -373,7 +382,7 @@ class Synchronise:
     async def _read(self, work: Work, walk: _Walk, uid: str, reading: _Reading) -> None:
         """All of a study was read: remember what was told of it, and tell the rules what is other than it was."""
         walk.reading.pop(uid, None)
-        if reading.now is not None and len(reading.patients) == 1:
+        if reading.now is not None and reading.agrees:
             await work.studies.remember({uid: " ".join(reading.now)})
         record = await work.studies.get(uid)
         if walk.first or record is None:

@@ -532,7 +532,9 @@ async def test_a_study_that_gets_an_id_of_nobody_here_is_hidden_told_and_held() 
     assert (job.kind, job.study_instance_uid) == (Kind.STORE, "1.2.50.1")
 
 
-async def test_an_archive_in_the_middle_of_moving_a_study_is_looked_at_again() -> None:
+@pytest.mark.parametrize("arrived_first", [0, 1])
+async def test_an_archive_in_the_middle_of_moving_a_study_is_looked_at_again(arrived_first: int) -> None:
+    """Its search tells of the new patient, and some of the study, or all, of the one before."""
     here = await walked(held("1.2.50.1", OWN))
     (before,) = here.archive.studies
     one, two = before.series[0].instances
@@ -541,7 +543,7 @@ async def test_an_archive_in_the_middle_of_moving_a_study_is_looked_at_again() -
     def part(whose: Patient, kept: Any) -> Study:
         return replace(before, patient=whose, series=(replace(before.series[0], instances=(kept,)),))
 
-    halves = (part(other, one), part(before.patient, two))
+    halves = (part(other if arrived_first else before.patient, one), part(before.patient, two))
 
     class Halfway(Foreign):
         async def index(
