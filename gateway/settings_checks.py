@@ -143,12 +143,13 @@ def _about_a_peer(at: str, peer: PeerSection) -> Iterator[Problem]:
     if peer.forward and "ITI-80" not in peer.endpoint:
         yield Problem(f"{at}.forward", "there is nowhere to pass on to", "Add an ITI-80 endpoint")
     if peer.of_our_community and not (
-        (peer.retrieve_location_uids and "RAD-69" in peer.endpoint)
+        "ITI-18" in peer.endpoint
+        or (peer.retrieve_location_uids and "RAD-69" in peer.endpoint)
         or (peer.repository_unique_ids and "ITI-43" in peer.endpoint)
     ):
         yield Problem(
             f"{at}.of_our_community", "there is nothing that it could be asked for",
-            "Give it retrieve_location_uids and a RAD-69 endpoint, or repository_unique_ids and an ITI-43 endpoint",
+            "Give it an ITI-18 endpoint, or retrieve_location_uids and RAD-69, or repository_unique_ids and ITI-43",
         )  # fmt: skip
     for address in sorted(peer.reply_to):
         if fault := address_fault(address, WEB):

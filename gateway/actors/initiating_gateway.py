@@ -71,7 +71,7 @@ class InitiatingGateway:
             return await self._federate.query(request, None, there, exchange)
         communities = self._federate.communities(ITI_38) if home is None else ()
         here = partial(self._queries.answer, request, exchange)
-        return await self._federate.query(request, here, communities, exchange)
+        return await self._federate.query(request, here, communities, exchange, within=self._federate.registries())
 
     @answers(DEFERRED_ANSWER)
     async def deferred_patient_discovery(self, answer: DeferredAnswer, exchange: Exchange) -> Acknowledgement:

@@ -8,6 +8,7 @@ Our home community id stands on every object and document, and every error point
 
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from gateway.actors.answering import answers
@@ -89,11 +90,14 @@ class RespondingGateway:
 
     @answers(ITI_38)
     async def cross_gateway_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
-        """Find registry objects of our community."""
+        """Find registry objects of our community, in every registry of it that we know."""
         home = self._house.home_community_id
         try:
             if request.home_community_id not in (None, home):
                 raise UnknownCommunity("this home community id is not ours")
+            if within := self._federate.registries():
+                here = partial(self._queries.answer, request, exchange)
+                return await self._federate.query(request, here, (), exchange, within=within)
             return with_home(await self._queries.answer(request, exchange), home)
         except ExchangeError as error:
             exchange.learned.failed, exchange.learned.why, exchange.learned.cure = True, error.detail, cure_of(error)

@@ -36,11 +36,13 @@ from gateway.services.exchange import Exchange
 from gateway.services.resume import Resuming, Share
 from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
 from profiles.model.content import Part, Pour, Poured
+from profiles.model.document import Association, DocumentEntry, Folder, SubmissionSet
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.transaction import Transaction
 from profiles.wire.ebxml.response import RegistryError, status_of
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti18 import ITI_18, ObjectRef
 from profiles.xds.iti43 import RetrieveDocumentSetRequest
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 
@@ -49,6 +51,7 @@ SPOOLED_BYTES = 256 * 1024 * 1024  # of a part in a file; one that is larger goe
 
 T = TypeVar("T")
 Request = TypeVar("Request")
+Found = TypeVar("Found", DocumentEntry, SubmissionSet, Folder, Association, ObjectRef)
 Retrieved = Poured[RetrieveDocumentSetResponse]
 
 
@@ -97,12 +100,18 @@ class Federate:
         """A peer by its name."""
         return self._directory.known(name)
 
+    def registries(self) -> tuple[Peer, ...]:
+        """The other registries of our community."""
+        return tuple(peer for peer in self._directory.all() if peer.of_our_community and ITI_18.id in peer.endpoints)
+
     def communities(self, transaction: Transaction[Any, Any]) -> tuple[Peer, ...]:
         """All that can be asked this: those with a home and an address for it, in the order of the settings."""
         return tuple(
             peer
             for peer in self._directory.all()
-            if peer.home_community_id is not None and transaction.id in peer.endpoints
+            if peer.home_community_id is not None
+            and not self.is_here(peer.home_community_id)
+            and transaction.id in peer.endpoints
         )
 
     def community(self, home: Oid, transaction: Transaction[Any, Any]) -> Peer:
@@ -146,14 +155,17 @@ class Federate:
         here: Callable[[], Awaitable[StoredQueryResponse]] | None,
         communities: Sequence[Peer],
         exchange: Exchange,
+        *,
+        within: Sequence[Peer] = (),
     ) -> StoredQueryResponse:
-        """Ask our registry (`here`; None: not) and these communities, and merge.
+        """Ask our registry (`here`; None: not), these communities and registries `within` our own, and merge.
 
         A patient whom somebody does not know is no error of the whole, and is left out (ITI TF-2 3.38.4.1.3). Objects of
         a community that do not say their home are dropped, and it is said (XDSMissingHomeCommunityId).
         """
         own = asyncio.create_task(_local(here, self._house.home_community_id)) if here is not None else None
         asked = [(peer, asyncio.create_task(self._query_one(request, peer, exchange))) for peer in communities]
+        asked += [(peer, asyncio.create_task(self._query_within(request, peer, exchange))) for peer in within]
         try:
             await _until([task for _, task in asked], self._deadline_s)
             answers = [] if own is None else [await own]
@@ -161,7 +173,10 @@ class Federate:
             for task in (*(task for _, task in asked), *((own,) if own is not None else ())):
                 task.cancel()
         for peer, task in asked:
-            answers.append(_settled(task, peer, exchange))
+            home = peer.home_community_id
+            if peer in within or home is None:
+                home = self._house.home_community_id
+            answers.append(_settled(task, peer, home, exchange))
         merged = _merged(answers)
         exchange.learned.text = f"{merged.count} registry objects found in {len(answers)} communities"
         exchange.learned.partial = bool(merged.errors) and merged.count > 0
@@ -174,6 +189,12 @@ class Federate:
             return StoredQueryResponse()  # who has nobody of ours has nothing of theirs
         async with self._peers.call(ITI_38, peer, asked, exchange_id=exchange.id, user=exchange.user) as call:
             return _checked(call.response, peer)
+
+    async def _query_within(self, request: StoredQueryRequest, peer: Peer, exchange: Exchange) -> StoredQueryResponse:
+        """A registry of our community is asked as registries are, by the ids of the affinity domain."""
+        asked = replace(request, home_community_id=None)
+        async with self._peers.call(ITI_18, peer, asked, exchange_id=exchange.id, user=exchange.user) as call:
+            return with_home(call.response, self._house.home_community_id)
 
     async def _as_known_there(
         self, request: StoredQueryRequest, peer: Peer, exchange: Exchange
@@ -303,9 +324,9 @@ def with_home(response: StoredQueryResponse, home: Oid) -> StoredQueryResponse:
     )
 
 
-def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer, exchange: Exchange) -> StoredQueryResponse:
-    home = peer.home_community_id
-    assert home is not None
+def _settled(
+    task: "asyncio.Task[StoredQueryResponse]", peer: Peer, home: Oid, exchange: Exchange
+) -> StoredQueryResponse:
     error: ExchangeError
     if task.done() and not task.cancelled():
         raised = task.exception()
@@ -317,6 +338,11 @@ def _settled(task: "asyncio.Task[StoredQueryResponse]", peer: Peer, exchange: Ex
     else:
         error = _late(peer)
     exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
+    if peer.of_our_community:
+        silent = RegistryError(
+            code="XDSRegistryError", context="a registry of this community did not answer", location=home.urn
+        )
+        return replace(refused_at(error, home), errors=(silent,))
     return replace(refused_at(error, home), errors=(_unavailable(error, peer, "XDSRegistryError"),))
 
 
@@ -346,15 +372,20 @@ def _merged(answers: Sequence[StoredQueryResponse]) -> StoredQueryResponse:
     errors = tuple(each for answer in answers for each in answer.errors if each.code != "XDSUnknownPatientId")
     merged = StoredQueryResponse(
         errors=errors,
-        entries=tuple(each for answer in answers for each in answer.entries),
-        submission_sets=tuple(each for answer in answers for each in answer.submission_sets),
-        folders=tuple(each for answer in answers for each in answer.folders),
-        associations=tuple(each for answer in answers for each in answer.associations),
-        object_refs=tuple(each for answer in answers for each in answer.object_refs),
+        entries=_once(each for answer in answers for each in answer.entries),
+        submission_sets=_once(each for answer in answers for each in answer.submission_sets),
+        folders=_once(each for answer in answers for each in answer.folders),
+        associations=_once(each for answer in answers for each in answer.associations),
+        object_refs=_once(each for answer in answers for each in answer.object_refs),
     )
     # Somebody who answered with nothing found answered all the same: with errors beside it is a partial success.
     answered = any(answer.count or not answer.errors for answer in answers)
     return replace(merged, status=status_of(errors, 1 if answered else 0))
+
+
+def _once(objects: Iterable[Found]) -> tuple[Found, ...]:
+    """Without what two registries of one community both have; the same object of two communities is two."""
+    return tuple({(each.entry_uuid, getattr(each, "home_community_id", None)): each for each in objects}.values())
 
 
 def _error(code: str, error: ExchangeError, location: str) -> RegistryError:

@@ -225,7 +225,10 @@ async def an_annex(folder: Path, **instead: Any) -> AsyncIterator[Communities]:
         peer = {
             "name": "Annex", "of_our_community": True, "retrieve_location_uids": [LOCATIONS["Lakeside"]],
             "repository_unique_ids": [REPOSITORIES["Lakeside"]],
-            "endpoint": {"RAD-69": f"{annex.url}/soap/imaging-source", "ITI-43": f"{annex.url}/soap/repository"},
+            "endpoint": {
+                "RAD-69": f"{annex.url}/soap/imaging-source", "ITI-43": f"{annex.url}/soap/repository",
+                "ITI-18": f"{annex.url}/soap/registry",
+            },
         }  # fmt: skip
         async with communities(folder, valley={"peer": [{**peer, **instead}]}, Lakeside="http://127.0.0.1:1") as here:
             yield replace(here, houses={**here.houses, "Annex": annex})
@@ -384,6 +387,31 @@ async def test_a_document_of_an_on_demand_entry_is_made_for_another_community_an
         if keep:
             kept, stored = await fetched(told.new_document_unique_id)
             assert (kept.new_document_unique_id, stored) == ("", body)
+
+
+@pytest.mark.parametrize(("door", "transaction"), [(RESPONDING, ITI_38), (GATEWAY, ITI_18)], ids=["ITI-38", "ITI-18"])
+async def test_a_gateway_finds_what_every_registry_of_its_community_has(
+    tmp_path: Path, door: str, transaction: Any
+) -> None:
+    async with an_annex(tmp_path) as here:
+        await publishes(here, "Valley", seed=1)
+        alone = await queried(here["Valley"], door, transaction, FIND)  # the Annex does not know him
+        assert (alone.status, alone.errors, len(alone.entries)) == (ResponseStatus.SUCCESS, (), 1)
+        await publishes(here, "Annex", seed=2)
+        answer = await queried(here["Valley"], door, transaction, FIND)
+        assert (answer.status, answer.errors) == (ResponseStatus.SUCCESS, ())
+        assert [each.home_community_id for each in answer.entries] == [VALLEY_HOME, VALLEY_HOME]
+        assert {each.repository_unique_id for each in answer.entries} == {
+            REPOSITORIES["Valley"], REPOSITORIES["Lakeside"]
+        }  # fmt: skip
+
+
+async def test_a_registry_of_the_community_that_is_down_makes_a_partial_success(tmp_path: Path) -> None:
+    async with an_annex(tmp_path, endpoint={"ITI-18": "http://127.0.0.1:1/soap/registry"}) as here:
+        await publishes(here, "Valley", seed=1)
+        answer = await queried(here["Valley"], RESPONDING, ITI_38, FIND)
+        assert (answer.status, len(answer.entries)) == (ResponseStatus.PARTIAL_SUCCESS, 1)
+        assert complaints(answer) == {("XDSRegistryError", VALLEY_HOME.urn)}
 
 
 async def test_references_carry_their_home_too(tmp_path: Path) -> None:
