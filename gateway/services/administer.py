@@ -29,6 +29,8 @@ from profiles.model.document import (
     DOCUMENT_AVAILABILITY,
     OFFLINE,
     ONLINE,
+    OFFLINE,
+    ONLINE,
     Association,
     AssociationType,
     AvailabilityStatus,
@@ -77,10 +79,7 @@ class _Registry(Protocol):
     async def remove(self, ids: Sequence[str]) -> None: ...
 
 
-AVAILABILITY = {
-    "online": ONLINE,
-    "offline": OFFLINE,
-}
+AVAILABILITY = {"online": ONLINE, "offline": OFFLINE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
