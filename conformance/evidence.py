@@ -83,3 +83,10 @@ class Evidence:
             Recorder(exchange.request, self.folder, f"{number}-request.txt"),
             Recorder(exchange.response, self.folder, f"{number}-response.txt"),
         )
+
+    def kept(self, what: str, message: bytes) -> None:
+        """Something that came by itself, as an exchange without a request."""
+        exchange, _, response = self.begin(what, "")
+        exchange.response.head = what
+        response.take(message)
+        response.close()

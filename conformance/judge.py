@@ -17,6 +17,7 @@ from conformance.own import own_house
 from conformance.provide import NotTaken
 from conformance.rows import coverage, requirements
 from conformance.runner import Result, Run, run
+from conformance.simulators.audit_repository import AuditRepository
 from conformance.suites import cases
 from conformance.system import BadDescription, System, read_system
 from conformance.verdict import Verdict
@@ -139,8 +140,8 @@ async def judged(
     try:
         if target is None:
             console.print("Starting a house on scratch data.", style="dim")
-            async with own_house(store_url=store_url) as system:
-                done = await _run(console, chosen, system, files, strict=strict, fault=fault)
+            async with own_house(store_url=store_url) as own:
+                done = await _run(console, chosen, own.system, files, strict=strict, fault=fault, audit=own.audit)
         else:
             done = await _run(console, chosen, read_system(_described(target)), files, strict=strict)
     except (BadDescription, HouseFailed, NotTaken) as error:
@@ -157,7 +158,14 @@ def _described(target: str) -> Path:
 
 
 async def _run(
-    console: Console, chosen: tuple[Case, ...], system: System, files: Files, *, strict: bool, fault: str = ""
+    console: Console,
+    chosen: tuple[Case, ...],
+    system: System,
+    files: Files,
+    *,
+    strict: bool,
+    fault: str = "",
+    audit: AuditRepository | None = None,
 ) -> Run:
     rows = requirements()
 
@@ -170,7 +178,9 @@ async def _run(
                 console.print(f"      {line}", markup=False, style="dim")
 
     in_flight = Sabotage(FAULTS[fault], system) if fault else None
-    return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight)
+    if in_flight is not None and audit is not None:
+        audit.edit = in_flight.audit
+    return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight, audit=audit)
 
 
 def _write(done: Run, files: Files) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+import ssl
 import tempfile
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +16,7 @@ from conformance.certificates import Authority, Identity
 from conformance.house import House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
+from conformance.simulators.audit_repository import AuditRepository
 from conformance.system import KnownStudy, System, claims_of, tls_of
 
 CLAIMS = Path(__file__).parent / "claims.toml"
@@ -26,8 +29,16 @@ SOAP = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """Our house as a system, and what stands around it."""
+
+    system: System
+    audit: AuditRepository
+
+
 @asynccontextmanager
-async def own_house(*, store_url: str = "", folder: Path | None = None) -> AsyncIterator[System]:
+async def own_house(*, store_url: str = "", folder: Path | None = None) -> AsyncIterator[Own]:
     """A house that serves, holds two studies of one patient, and knows the tester.
 
     Args:
@@ -46,18 +57,30 @@ async def own_house(*, store_url: str = "", folder: Path | None = None) -> Async
             http_port=http_port, mllp_port=mllp_port,
         )  # fmt: skip
         tester = certificates.issue("Tester")
-        _settings(house, tester, store_url)
-        await house.start()
+        audit = AuditRepository("127.0.0.1", 0, ssl=_collector(certificates.issue("Collector")))
+        await audit.start()
         try:
-            yield await _provided(house, tester, place)
+            _settings(house, tester, store_url, audit.port)
+            await house.start()
+            try:
+                yield Own(system=await _provided(house, tester, place), audit=audit)
+            finally:
+                await house.stop()
         finally:
-            await house.stop()
+            await audit.stop()
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _settings(house: House, tester: Identity, store_url: str) -> None:
+def _collector(identity: Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(identity.authority))
+    context.load_cert_chain(identity.certificate, identity.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _settings(house: House, tester: Identity, store_url: str, audit_port: int) -> None:
     house.folder.mkdir(parents=True, exist_ok=True)
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
     house.config.write_text(
@@ -77,6 +100,10 @@ mllp_port = {house.mllp_port}
 certificate = "{house.identity.certificate}"
 key = "{house.identity.key}"
 trust = ["{house.identity.authority}"]
+
+[audit]
+syslog = "tls://127.0.0.1:{audit_port}"
+syslog_trust = ["{house.identity.authority}"]
 
 [[peer]]
 name = "Tester"

@@ -18,6 +18,7 @@ import aiohttp
 from conformance.case import Case
 from conformance.evidence import Evidence, Exchange
 from conformance.in_flight import InFlight
+from conformance.simulators.audit_repository import AuditRepository
 from conformance.system import System
 from conformance.target import Target
 from conformance.verdict import Failed, Unreachable, Verdict
@@ -70,6 +71,7 @@ async def run(
     strict: bool = False,
     told: Callable[[Result], None] = lambda result: None,
     in_flight: InFlight | None = None,
+    audit: AuditRepository | None = None,
 ) -> Run:
     """Try the cases on a system.
 
@@ -79,7 +81,8 @@ async def run(
         folder: Evidence goes below it, one folder for each case.
         strict: Whether a warning fails a case too.
         told: Hears of each result as it is there.
-        in_flight: Changes answers before they are read; the tester's own test.
+        in_flight: Changes messages on their way; the tester's own test.
+        audit: Where the system's audit goes; None: not to us.
     """
     began, done = time.perf_counter(), Run(system=system.name, strict=strict, at=datetime.now(UTC))
     connector = aiohttp.TCPConnector(ssl=system.tls if system.tls is not None else True)
@@ -89,7 +92,7 @@ async def run(
         for case in cases:
             place = re.sub(r"[^\w.-]", "_", case.id)
             evidence = Evidence(folder / place, began)
-            target = Target(system, session, evidence, in_flight=in_flight)
+            target = Target(system, session, evidence, in_flight=in_flight, audit=audit)
             result = await _tried(case, target, evidence, place, strict=strict)
             done.results.append(result)
             told(result)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from profiles.model.codes import CONFIDENTIALITY, LOINC, SNOMED_CT, Code
 from profiles.model.content import Content
@@ -50,17 +51,17 @@ class Document:
     body: bytes
 
 
-def document(patient: PatientIdentifier, text: str = "", **fields: object) -> Document:
+def document(patient: PatientIdentifier, text: str = "", **fields: Any) -> Document:
     """A text of this patient; `fields` replace those of the entry."""
     body = (text or f"A text of nobody, {uuid.uuid4()}.\n").encode()
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "entry_uuid": f"Document-{uuid.uuid4().hex[:8]}", "unique_id": new_uid(), "patient_id": patient,
         "source_patient_id": patient, "class_code": REPORT, "type_code": TYPE, "format_code": TEXT,
         "healthcare_facility_type_code": HOSPITAL, "practice_setting_code": RADIOLOGY, "confidentiality_codes": (NORMAL,),
         "mime_type": "text/plain", "language_code": "en", "title": "A text", "creation_time": _now(),
         "hash": hashlib.sha1(body, usedforsecurity=False).hexdigest(), "size_bytes": len(body),
     }  # fmt: skip
-    return Document(entry=DocumentEntry(**given | fields), body=body)  # type: ignore[arg-type]
+    return Document(entry=DocumentEntry(**given | fields), body=body)
 
 
 def reference(value: str, type: str, authority: str = "") -> ReferenceId:
@@ -74,14 +75,14 @@ def submission(
     *,
     folders: Sequence[Folder] = (),
     associations: Sequence[Association] = (),
-    **fields: object,
+    **fields: Any,
 ) -> Submission:
     """A submission set with these members; `fields` replace those of the set."""
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "entry_uuid": "SubmissionSet-1", "unique_id": new_uid(), "source_id": SOURCE_ID, "patient_id": patient,
         "content_type_code": CONTENT, "submission_time": _now(),
     }  # fmt: skip
-    submission_set = SubmissionSet(**given | fields)  # type: ignore[arg-type]
+    submission_set = SubmissionSet(**given | fields)
     members = [
         arrow(AssociationType.HAS_MEMBER, submission_set.entry_uuid, uuid_, original=True)
         for uuid_ in (*(each.entry.entry_uuid for each in documents), *(each.entry_uuid for each in folders))
@@ -95,11 +96,11 @@ def submission(
 
 
 def provided(
-    patient: PatientIdentifier, *documents: Document, associations: Sequence[Association] = (), **fields: object
+    patient: PatientIdentifier, *documents: Document, associations: Sequence[Association] = (), **fields: Any
 ) -> ProvideAndRegisterRequest:
     """A submission with its documents' bytes."""
     return ProvideAndRegisterRequest(
-        submission=submission(patient, documents, associations=associations, **fields),  # type: ignore[arg-type]
+        submission=submission(patient, documents, associations=associations, **fields),
         documents={each.entry.entry_uuid: Content.of(each.body, each.entry.mime_type) for each in documents},
     )
 

@@ -25,11 +25,13 @@ from yarl import URL
 from conformance.evidence import Evidence, Recorder
 from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
+from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.hl7_sender import send_message
 from conformance.system import KnownStudy, System
 from conformance.verdict import Failed, Unreachable
 from profiles.errors import ExchangeError
 from profiles.findings import Finding
+from profiles.model.audit import AuditRecord
 from profiles.model.content import Content, Part, Poured, once
 from profiles.model.identifiers import PatientIdentifier
 from profiles.transaction import SoapTransaction
@@ -43,6 +45,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 IDLE_S = 30.0
+AUDIT_S = 15.0
 UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
 MAX_INSTANCE_BYTES = 64 * 1024 * 1024
 LIMITS = SoapLimits(parts=100_000)
@@ -143,14 +146,22 @@ class Target:
     """One run's view of the system. `notice` collects what decoders and wires found odd."""
 
     def __init__(
-        self, system: System, session: aiohttp.ClientSession, evidence: Evidence, *, in_flight: InFlight | None = None
+        self,
+        system: System,
+        session: aiohttp.ClientSession,
+        evidence: Evidence,
+        *,
+        in_flight: InFlight | None = None,
+        audit: AuditRepository | None = None,
     ) -> None:
-        """`evidence` is the case's own; a target lives as long as its case."""
+        """`evidence` is the case's own; a target lives as long as its case. `audit` is where the system's audit goes."""
         self.system = system
         self.findings: list[Finding] = []
         self._session = session
         self._evidence = evidence
         self._in_flight = in_flight
+        self._audit = audit
+        self._audited = len(audit.messages) if audit is not None else 0
 
     # --- what it is known to be ---------------------------------------------------------------------------------------
 
@@ -335,6 +346,37 @@ class Target:
         response.take(came)
         response.close()
         return came if self._in_flight is None else self._in_flight.answer(transaction, Incoming(body=came)).body
+
+    # --- audit --------------------------------------------------------------------------------------------------------
+
+    @property
+    def audit(self) -> AuditRepository:
+        """Where the system's audit goes.
+
+        Raises:
+            Unreachable: It does not come to us.
+        """
+        if self._audit is None:
+            raise Unreachable("its audit does not come to us: send it to the address that --audit names")
+        return self._audit
+
+    async def audited(self, what: str, wanted: Callable[[AuditRecord], bool]) -> AuditMessage:
+        """The audit message of something that this case did.
+
+        Raises:
+            Failed: None came in time.
+        """
+        found = await self.audit.awaited(
+            lambda message: message.record is not None and wanted(message.record), self._audited, AUDIT_S
+        )
+        if found is None:
+            came = [each.record for each in self.audit.messages[self._audited :] if each.record is not None]
+            told = (
+                ", ".join(f"{each.event.code} {'/'.join(type.code for type in each.types)}" for each in came) or "none"
+            )
+            raise Failed(f"expected an audit message of {what} within {AUDIT_S:.0f} s; of this case came: {told}")
+        self._evidence.kept(f"audit of {what}", found.raw)
+        return found
 
     # --- the wire -----------------------------------------------------------------------------------------------------
 

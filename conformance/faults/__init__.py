@@ -5,6 +5,7 @@ By name; `radgate conformance run --self --fault NAME` shows what the suite make
 
 from collections.abc import Mapping
 
+from conformance.faults.audit import FAULTS as AUDIT
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
 from conformance.faults.envelope import envelope_faults
@@ -27,6 +28,7 @@ FAULTS: Mapping[str, Fault] = {
     **WEB,
     **FHIR,
     **FEED,
+    **AUDIT,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -6,6 +6,7 @@ Source: ITI TF-2 3.18, 3.41, 3.43; ITI TF-3 4.2.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from conformance.faults.edits import AnswerEdit, Fault, RequestEdit, answers, last_byte_changed, requests
 from conformance.in_flight import Incoming, Outgoing
@@ -30,16 +31,16 @@ def _fault(
     return Fault(text=text, transactions=(transaction,), caught_by=caught_by, request=request, answer=answer)
 
 
-def _query(text: str, *caught_by: str, **edits: RequestEdit | AnswerEdit) -> Fault:
-    return _fault("ITI-18", text, *(QUERY + name for name in caught_by), **edits)  # type: ignore[arg-type]
+def _query(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-18", text, *(QUERY + name for name in caught_by), **edits)
 
 
-def _provide(text: str, *caught_by: str, **edits: RequestEdit | AnswerEdit) -> Fault:
-    return _fault("ITI-41", text, *(PROVIDE + name for name in caught_by), **edits)  # type: ignore[arg-type]
+def _provide(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-41", text, *(PROVIDE + name for name in caught_by), **edits)
 
 
-def _fetch(text: str, *caught_by: str, **edits: RequestEdit | AnswerEdit) -> Fault:
-    return _fault("ITI-43", text, *(FETCH + name for name in caught_by), **edits)  # type: ignore[arg-type]
+def _fetch(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-43", text, *(FETCH + name for name in caught_by), **edits)
 
 
 def _overlooks(slot: str) -> RequestEdit:

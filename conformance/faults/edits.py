@@ -56,6 +56,10 @@ class Sabotage:
         self.changed += edited != incoming
         return edited
 
+    def audit(self, message: bytes) -> bytes:
+        """A syslog message on its way to the repository; b"" is lost."""
+        return self.answer("ITI-20", Incoming(body=message)).body
+
 
 # --- how messages are changed -----------------------------------------------------------------------------------------
 

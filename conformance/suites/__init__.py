@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from conformance.case import Case
+from conformance.suites.atna import node_audit, node_authentication
 from conformance.suites.ehr import server
 from conformance.suites.pix import registry_feed
 from conformance.suites.wia import manager_store, source_search
@@ -13,7 +14,7 @@ from conformance.suites.xdsi import source_retrieve
 
 SUITES: tuple[ModuleType, ...] = (
     registry_query, repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
-    manager_store, registry_feed, server,
+    manager_store, registry_feed, server, node_audit, node_authentication,
 )  # fmt: skip
 
 

@@ -30,26 +30,26 @@ def replaced(old: str, new: str) -> Wrong:
 
 def envelope_cases(suite: str, transaction: SoapTransaction[Any, Any], actor: Actor, good: Good) -> tuple[Case, ...]:
     """The cases of one transaction; `good` makes a request that can be answered well."""
-    told = {"transaction": transaction.id, "actor": actor, "suite": suite}
+    told: dict[str, Any] = {"transaction": transaction.id, "actor": actor, "suite": suite}
     action = transaction.request_action
 
-    @case("V/action", title="The answer has the action of its transaction", **told)  # type: ignore[arg-type]
+    @case("V/action", title="The answer has the action of its transaction", **told)
     async def response_action(target: Target) -> None:
         answer = await target.call(transaction, await good(target))
         expect(answer.action, "wsa:Action").equals(transaction.response_action)
 
-    @case("V/relates-to", title="The answer says which request it answers", **told)  # type: ignore[arg-type]
+    @case("V/relates-to", title="The answer says which request it answers", **told)
     async def relates_to(target: Target) -> None:
         answer = await target.call(transaction, await good(target))
         expect(answer.relates_to, "wsa:RelatesTo").equals(answer.asked)
 
-    @case("V/packaging", "V/status", title="The answer is packed as its transaction says", **told)  # type: ignore[arg-type]
+    @case("V/packaging", "V/status", title="The answer is packed as its transaction says", **told)
     async def packaging(target: Target) -> None:
         answer = await target.call(transaction, await good(target))
         expect(answer.http_status, "the HTTP status").equals(200)
         expect(answer.packaging, "the packaging").equals(transaction.packaging)
 
-    @case("IHE-WSP211", title="The action parameter of the Content-Type is ignored", **told)  # type: ignore[arg-type]
+    @case("IHE-WSP211", title="The action parameter of the Content-Type is ignored", **told)
     async def soap_action(target: Target) -> None:
         other = Wrong(
             headers=lambda headers: {
@@ -59,7 +59,7 @@ def envelope_cases(suite: str, transaction: SoapTransaction[Any, Any], actor: Ac
         answer = await target.call(transaction, await good(target), wrong=other)
         expect(answer.response, "an answer").is_there()
 
-    @case("V/reply-to", title="A request without ReplyTo is answered all the same", **told)  # type: ignore[arg-type]
+    @case("V/reply-to", title="A request without ReplyTo is answered all the same", **told)
     async def no_reply_to(target: Target) -> None:
         without = Wrong(
             body=lambda body: re.sub(rb"<wsa:ReplyTo>.*?</wsa:ReplyTo>", b"", body, count=1, flags=re.DOTALL)
@@ -67,35 +67,35 @@ def envelope_cases(suite: str, transaction: SoapTransaction[Any, Any], actor: Ac
         answer = await target.call(transaction, await good(target), wrong=without)
         expect(answer.response, "an answer").is_there()
 
-    @case("V/dispatch", title="An action that nobody serves is refused with a fault", **told)  # type: ignore[arg-type]
+    @case("V/dispatch", title="An action that nobody serves is refused with a fault", **told)
     async def unknown_action(target: Target) -> None:
         is_fault(
             await target.call(transaction, await good(target), wrong=replaced(f">{action}<", f">{NOBODYS_ACTION}<"))
         )
 
-    @case("V/mismatch", title="An action that contradicts the body is refused with a fault", **told)  # type: ignore[arg-type]
+    @case("V/mismatch", title="An action that contradicts the body is refused with a fault", **told)
     async def another_action(target: Target) -> None:
         another = ANOTHER_ACTION[transaction.request_action != ANOTHER_ACTION[True]]
         is_fault(await target.call(transaction, await good(target), wrong=replaced(f">{action}<", f">{another}<")))
 
-    @case("V/malformed", title="An envelope without an end is refused with a fault", **told)  # type: ignore[arg-type]
+    @case("V/malformed", title="An envelope without an end is refused with a fault", **told)
     async def broken_xml(target: Target) -> None:
         is_fault(await target.call(transaction, await good(target), wrong=replaced(LOST_END.decode(), "")))
 
-    @case("V/doctype", title="A document type declaration is refused", **told)  # type: ignore[arg-type]
+    @case("V/doctype", title="A document type declaration is refused", **told)
     async def document_type(target: Target) -> None:
         hostile = Wrong(body=lambda body: body.replace(b"<s:Envelope", DOCTYPE + b"<s:Envelope", 1))
         answer = await target.call(transaction, await good(target), wrong=hostile)
         expect(answer.decoded, "an answer").is_absent()
         expect(answer.http_status, "the HTTP status").is_one_of(400, 500)
 
-    @case("V/understand", title="A header that must be understood and is not is a fault", **told)  # type: ignore[arg-type]
+    @case("V/understand", title="A header that must be understood and is not is a fault", **told)
     async def must_understand(target: Target) -> None:
         odd = Wrong(body=lambda body: body.replace(b"</s:Header>", ODD_HEADER + b"</s:Header>", 1))
         answer = await target.call(transaction, await good(target), wrong=odd)
         is_fault(answer, "MustUnderstand")
 
-    @case("V/soap11", title="An envelope of SOAP 1.1 is a version mismatch", **told)  # type: ignore[arg-type]
+    @case("V/soap11", title="An envelope of SOAP 1.1 is a version mismatch", **told)
     async def soap11(target: Target) -> None:
         is_fault(await target.call(transaction, await good(target), wrong=replaced(S, S11)), "VersionMismatch")
 

@@ -1,6 +1,7 @@
 """What the suites of XDS.b do to get somewhere: submit a document, find it, fetch it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from conformance.expect import expect
 from conformance.submissions import Document, document, provided
@@ -33,9 +34,9 @@ async def submitted(target: Target, *documents: Document) -> tuple[Document, ...
     return chosen
 
 
-async def found(target: Target, query: StoredQuery = StoredQuery.GET_DOCUMENTS, **asked: object) -> StoredQueryResponse:
+async def found(target: Target, query: StoredQuery = StoredQuery.GET_DOCUMENTS, **asked: Any) -> StoredQueryResponse:
     """The answer to a query, which must be a success."""
-    request = StoredQueryRequest(query=query, **asked)  # type: ignore[arg-type]
+    request = StoredQueryRequest(query=query, **asked)
     response = (await target.call(ITI_18, request)).response
     expect(response.status, "the status of the query").equals(ResponseStatus.SUCCESS)
     return response

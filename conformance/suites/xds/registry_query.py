@@ -8,6 +8,7 @@ Source: ITI TF-2 3.18.4.1.2.3.
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from conformance.case import case
 from conformance.expect import expect
@@ -280,8 +281,8 @@ async def find_sets(target: Target) -> None:
     """By patient and source."""
     patient, uid = target.patient(), new_uid()
     await _taken(target, provided(patient, document(patient), unique_id=uid))
-    for narrowed, there in (({}, True), ({"source_ids": ("1.2.3.4.5",)}, False)):
-        criteria = SubmissionSetCriteria(patient_ids=(patient,), statuses=APPROVED, **narrowed)  # type: ignore[arg-type]
+    for source_ids, there in (((), True), (("1.2.3.4.5",), False)):
+        criteria = SubmissionSetCriteria(patient_ids=(patient,), statuses=APPROVED, source_ids=source_ids)
         answer = await found(target, StoredQuery.FIND_SUBMISSION_SETS, submission_sets=criteria)
         expect(uid in [each.unique_id for each in answer.submission_sets], "whether the set is found").equals(there)
 
@@ -340,7 +341,11 @@ async def two_patients(target: Target) -> None:
 @case("ITI18/number", transaction="ITI-18", actor=REGISTRY, title="entryUUID and uniqueId together are refused")
 async def both_ids(target: Target) -> None:
     """Exactly one of the two."""
-    slot = b"<rim:Slot name=\"$XDSDocumentEntryEntryUUID\"><rim:ValueList><rim:Value>('urn:uuid:00000000-0000-4000-8000-000000000000')</rim:Value></rim:ValueList></rim:Slot>"  # noqa: E501
+    value = b"('urn:uuid:00000000-0000-4000-8000-000000000000')"
+    slot = (
+        b'<rim:Slot name="$XDSDocumentEntryEntryUUID"><rim:ValueList><rim:Value>%b</rim:Value></rim:ValueList></rim:Slot>'
+        % value
+    )
     both = Wrong(body=lambda body: body.replace(b"</rim:AdhocQuery>", slot + b"</rim:AdhocQuery>"))
     request = StoredQueryRequest(query=StoredQuery.GET_DOCUMENTS, criteria=DocumentCriteria(unique_ids=(new_uid(),)))
     response = (await target.call(ITI_18, request, wrong=both)).response
@@ -359,22 +364,22 @@ async def unknown_query(target: Target) -> None:
 # --- how it is asked --------------------------------------------------------------------------------------------------
 
 
-def _of(target: Target, **narrowed: object) -> DocumentCriteria:
-    given: dict[str, object] = {"patient_ids": (target.patient(),), "statuses": APPROVED}
-    return DocumentCriteria(**given | narrowed)  # type: ignore[arg-type]
+def _of(target: Target, **narrowed: Any) -> DocumentCriteria:
+    given: dict[str, Any] = {"patient_ids": (target.patient(),), "statuses": APPROVED}
+    return DocumentCriteria(**given | narrowed)
 
 
-async def _unique_ids(target: Target, **narrowed: object) -> list[str]:
+async def _unique_ids(target: Target, **narrowed: Any) -> list[str]:
     answer = await found(target, StoredQuery.FIND_DOCUMENTS, criteria=_of(target, **narrowed))
     return [each.unique_id for each in answer.entries]
 
 
-async def _finds(target: Target, one: Document, **narrowed: object) -> None:
+async def _finds(target: Target, one: Document, **narrowed: Any) -> None:
     told = ", ".join(narrowed)
     expect(one.entry.unique_id in await _unique_ids(target, **narrowed), f"whether it is found by {told}").equals(True)
 
 
-async def _misses(target: Target, one: Document, **narrowed: object) -> None:
+async def _misses(target: Target, one: Document, **narrowed: Any) -> None:
     told = ", ".join(narrowed)
     expect(one.entry.unique_id in await _unique_ids(target, **narrowed), f"whether it is found by other {told}").equals(
         False
