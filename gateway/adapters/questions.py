@@ -68,7 +68,8 @@ class OpenQuestions:
         try:
             yield question
         finally:
-            del self._open[message_id]
+            if self._open.get(message_id) is question:  # else it was asked again meanwhile, under the same id
+                del self._open[message_id]
             self._closed[message_id] = REPEATED if question.answered else LATE
             if len(self._closed) > CLOSED_REMEMBERED:
                 self._closed.popitem(last=False)

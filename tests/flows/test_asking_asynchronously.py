@@ -15,7 +15,7 @@ from gateway.telemetry import FINDINGS
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, SeriesRequest
 from tests.support.memory import high_water
-from tests.support.pair import HOMES, Pair, known_at, pair_of
+from tests.support.pair import HOMES, Pair, grounds, known_at, pair_of
 from tests.support.scenario import message_of, rad69_request, write_study
 
 DOMAIN, COMMUNITY = ("ITI-18", "ITI-43", "RAD-69"), ("ITI-38", "ITI-39", "ITI-55", "RAD-75")
@@ -97,6 +97,18 @@ async def test_a_house_that_does_not_allow_our_address_refuses_and_says_so(
         failed = await region_collects(here, who, "failed")
         assert "OnlyAnonymousAddressSupported" in failed["reason"]
         assert failed["cure"]
+
+
+async def test_a_house_of_several_processes_gives_each_a_reply_address_of_its_own(tmp_path: Path) -> None:
+    async with grounds(tmp_path) as (here, http, log):
+        reply_url = f"{here.url('Region')}/soap/reply/second"
+        lakeside = here.settings("Lakeside", {"reply_to": [reply_url]}, **REGISTERS["Lakeside"])
+        region = {**asking(DOMAIN), "endpoint": here.endpoints("Lakeside", *DOMAIN)}
+        told = here.settings("Region", region, listen={"reply_url": reply_url})
+        async with here.standing(lakeside, http, log), here.standing(told, http, log):
+            await lakeside_has_a_study(here)
+            await region_collects(here, known_at("Lakeside").identifiers[0], "done")
+        assert asked(here) == {each: {"success"} for each in DOMAIN}
 
 
 async def test_200_mb_pass_through_a_house_that_asks_asynchronously_in_flat_memory(tmp_path: Path) -> None:

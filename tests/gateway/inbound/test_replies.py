@@ -409,6 +409,18 @@ async def test_who_is_cancelled_closes_the_question(ours: Ours) -> None:
         assert (await bring(ours, envelope("x"))).status == 400
 
 
+async def test_a_question_that_is_asked_again_under_its_id_is_answered_to_who_asked_last(ours: Ours) -> None:
+    async with peer() as url:
+        first = asyncio.create_task(asking(ours, url))
+        await until_awaited(ours)
+        second = asyncio.create_task(asking(ours, url))
+        await asyncio.sleep(0.2)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert await bring(ours, envelope("for the second")) == Brought(202)
+        assert await second == "for the second"
+
+
 async def test_no_more_questions_are_open_than_are_allowed(ours: Ours) -> None:
     async with peer() as url, asyncio.TaskGroup() as group:
         tasks = [group.create_task(asking(ours, url, name)) for name in ("a", "b")]
