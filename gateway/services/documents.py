@@ -17,6 +17,7 @@ from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
+from gateway.services.demand import Demand
 from gateway.services.discover import Discover
 from gateway.services.elsewhere import Elsewhere
 from gateway.services.errand import errand
@@ -123,11 +124,14 @@ class Documents:
         codes: Callable[[], SiteCodes],
         discover: Discover,
         elsewhere: Elsewhere | None = None,
+        demand: Demand | None = None,
     ) -> None:
         """`codes` tells what the affinity domain decides; it may read a file, so it is asked in a thread.
 
-        `elsewhere`: another house has the registry of what we keep; None: it is ours.
+        `elsewhere`: another house has the registry of what we keep; None: it is ours. `demand` makes documents of on-demand
+        entries; None: there are no such entries.
         """
+        self._demand = demand
         self._elsewhere = elsewhere
         self._house = house
         self._store = store
@@ -217,6 +221,12 @@ class Documents:
             if at:
                 async with self._fetched(unique_id, self._directory.known(at), doing.exchange_id) as taken:
                     yield taken
+                return
+            made = await self._demand.made(unique_id) if self._demand is not None else None
+            if made is not None:
+                yield Taken(
+                    media_type=made.content.media_type, sha1=made.content.sha1 or "", chunks=made.content.open()
+                )
                 return
             async with self._store.view() as work:
                 entries = await work.registry.entries(unique_id)

@@ -118,6 +118,10 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
         codes=codes.current,
     )  # fmt: skip
+    demand = Demand(
+        house=house, store=store, objects=objects, compute=compute, clock=clock,
+        snapshots=snapshots if settings.publish.keep_on_demand else None,
+    )  # fmt: skip
     rules = [_rule(rule, settings.affinity_domain.registry) for rule in settings.rule]
     backfill = Backfill(store=store, publish=publish, rules=rules, clock=clock)
     per_minute = settings.publish.per_minute
@@ -156,10 +160,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         push=Push(house=house, store=store, archive=archive, clock=clock, peers=directory.all()),
         retrieve=Retrieve(
             house=house, store=store, archive=archive,
-            demand=Demand(
-                house=house, store=store, objects=objects, compute=compute, clock=clock,
-                snapshots=snapshots if settings.publish.keep_on_demand else None,
-            ),
+            demand=demand,
         ),
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
@@ -189,7 +190,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
         operations=operations,
         documents=Documents(
             house=house, store=store, objects=objects, peers=peers, directory=directory, compute=compute, clock=clock,
-            codes=codes.current, discover=discover, elsewhere=elsewhere,
+            codes=codes.current, discover=discover, elsewhere=elsewhere, demand=demand,
         ),
         matrix=Matrix(store=store, directory=directory, sightings=adapters.sightings),
         probe=Probe(

@@ -222,6 +222,12 @@ async def test_an_on_demand_entry_hands_out_the_manifest_of_what_is_there_when_i
         await here.valley.rests("done", kind="store")
         assert await registered(here, types=(EntryType.ON_DEMAND,)) == (entry,)
         assert await instances_of(here, entry) == 3
+        taken = tmp_path / "taken.dcm"
+        code, _, err = await command(
+            "document", "get", entry.unique_id, "--to", str(taken), "--data", str(here.valley.data)
+        )
+        assert code == 0, err
+        assert decode_kos(taken.read_bytes()).value.instance_count == 3
 
 
 @pytest.mark.parametrize("rule", ["offer:Region", "offer"])
