@@ -29,8 +29,6 @@ from profiles.model.document import (
     DOCUMENT_AVAILABILITY,
     OFFLINE,
     ONLINE,
-    OFFLINE,
-    ONLINE,
     Association,
     AssociationType,
     AvailabilityStatus,
