@@ -25,8 +25,6 @@ from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
-from profiles.wire.soap.envelope import encode_envelope
-from profiles.wire.soap.mtom import pack
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
@@ -65,6 +63,7 @@ from tests.support.scenario import (
     read_soap,
     write_study,
 )
+from tests.support.stranger import answered, listening, packed
 
 
 async def ask(house: Valley, path: str, transaction: Any, request: object) -> SoapReply:
@@ -172,16 +171,11 @@ async def stalling() -> AsyncIterator[str]:
         await leaving.wait()
         return web.Response(status=503)
 
-    app = web.Application()
-    app.router.add_post("/{path:.*}", hang)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        leaving.set()
-        await runner.cleanup()
+    async with listening(hang) as url:
+        try:
+            yield url
+        finally:
+            leaving.set()
 
 
 async def test_a_community_that_stalls_delays_nobody_beyond_its_deadline(tmp_path: Path) -> None:
@@ -532,28 +526,17 @@ async def pouring(
                     chunks=body(number == (broken or len(documents))),
                 )  # fmt: skip
 
-        out = RAD_75.encode_response(Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=pour()))
-        envelope = encode_envelope(
-            out.body, action=RAD_75.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
-            relates_to=message.addressing.message_id,
-        )  # fmt: skip
-        packed = pack(RAD_75.packaging, envelope, out, unique=uuid.uuid4().hex)
-        response = web.StreamResponse(headers={"Content-Type": packed.content_type})
+        poured = Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=pour())
+        content_type, pieces = packed(RAD_75, poured, message.addressing.message_id)
+        response = web.StreamResponse(headers={"Content-Type": content_type})
         await response.prepare(request)
-        async for piece in packed.chunks:
+        async for piece in pieces:
             await response.write(piece)
         await response.write_eof()
         return response
 
-    app = web.Application(client_max_size=1 << 24)
-    app.router.add_post("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(answer) as url:
+        yield url
 
 
 async def test_a_community_that_breaks_in_the_middle_breaks_the_answer_and_never_makes_it_look_whole(
@@ -658,23 +641,10 @@ async def answering(response: StoredQueryResponse) -> AsyncIterator[tuple[str, l
     async def answer(request: web.Request) -> web.StreamResponse:
         message = await read_soap(request.headers["Content-Type"], await request.read())
         asked.append(ITI_38.decode_request(message.to_codec()).value)
-        envelope = encode_envelope(
-            ITI_38.encode_response(response).body, action=ITI_38.response_action,
-            message_id=f"urn:uuid:{uuid.uuid4()}", relates_to=message.addressing.message_id,
-        )  # fmt: skip
-        packed = pack(ITI_38.packaging, envelope, ITI_38.encode_response(response), unique="x")
-        body = b"".join([chunk async for chunk in packed.chunks])
-        return web.Response(body=body, headers={"Content-Type": packed.content_type})
+        return await answered(ITI_38, response, message.addressing.message_id)
 
-    app = web.Application()
-    app.router.add_post("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
-    finally:
-        await runner.cleanup()
+    async with listening(answer) as url:
+        yield url, asked
 
 
 async def test_objects_of_no_home_or_of_another_one_are_left_out_and_their_gateway_is_named(

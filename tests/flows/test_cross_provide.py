@@ -20,8 +20,6 @@ from gateway.settings import Settings
 from profiles.findings import Severity
 from profiles.model.content import DICOM, Content
 from profiles.model.identifiers import Oid, PatientIdentifier
-from profiles.wire.soap.envelope import encode_envelope
-from profiles.wire.soap.mtom import pack
 from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest, RegistryError, RegistryResponse, ResponseStatus
 from profiles.xds.iti41 import ITI_41
 from tests.support.communities import GATEWAY, LAKESIDE_HOME, NOBODY, REGION_HOME, RESPONDING, VALLEY_HOME, settings_of
@@ -45,6 +43,7 @@ from tests.support.scenario import (
     world,
     write_study,
 )
+from tests.support.stranger import answered, listening
 
 BLOCK = b'<xdr:homeCommunityBlock xmlns:xdr="urn:ihe:iti:xdr:2014">'
 
@@ -388,25 +387,12 @@ class Scripted:
                 beginning += chunk
         asked = beginning.partition(b"<wsa:MessageID>")[2].partition(b"<")[0].decode()
         assert self.says is not None
-        out = ITI_80.encode_response(self.says)
-        envelope = encode_envelope(
-            out.body, action=ITI_80.response_action, message_id=f"urn:uuid:{uuid.uuid4()}", relates_to=asked
-        )
-        packed = pack(ITI_80.packaging, envelope, out, unique=uuid.uuid4().hex)
-        return web.Response(
-            body=b"".join([chunk async for chunk in packed.chunks]), headers={"Content-Type": packed.content_type}
-        )
+        return await answered(ITI_80, self.says, asked)
 
 
 async def scripted(stack: AsyncExitStack, answer: RegistryResponse | None = None) -> tuple[str, Scripted]:
     told = Scripted(answer)
-    app = web.Application(client_max_size=1 << 30)
-    app.router.add_post("/{path:.*}", told.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return f"http://127.0.0.1:{runner.addresses[0][1]}", told
+    return await stack.enter_async_context(listening(told.answer)), told
 
 
 @pytest.mark.parametrize(

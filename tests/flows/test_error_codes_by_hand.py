@@ -7,7 +7,6 @@ again. Where an exchange does it (to share, register, offer), what may be better
 Source: ITI TF-3 table 4.2.4.1-2 and the supplements' additions.
 """
 
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -31,8 +30,6 @@ from profiles.wire.ebxml.response import (
     RegistryResponse,
     ResponseStatus,
 )
-from profiles.wire.soap.envelope import encode_envelope
-from profiles.wire.soap.mtom import pack
 from profiles.xds.iti18 import ITI_18, StoredQueryResponse
 from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti42 import ITI_42
@@ -45,6 +42,7 @@ from profiles.xds.iti92 import ITI_92
 from tests.support.communities import REPOSITORIES
 from tests.support.registry import registrable
 from tests.support.scenario import DOMAIN_ID, ZEBEDIAH, World, offer_of, read_soap, world, write_study
+from tests.support.stranger import answered, listening
 
 WARNINGS = IGNORED | {"DocumentQueued", "XDSExtraMetadataNotSaved"}
 SECRET = "Quillfeather, Zebediah, DO55218"  # what a peer may write into codeContext
@@ -92,29 +90,15 @@ class Refusing:
         if transaction.id == self.refuses and self.errors:
             response = kind(status=self.status, errors=self.errors)
             self.errors = ()
-        out = transaction.encode_response(response)
-        envelope = encode_envelope(
-            out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
-            relates_to=message.addressing.message_id,
-        )  # fmt: skip
-        packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex)
-        body = b"".join([chunk async for chunk in packed.chunks])
-        return web.Response(body=body, headers={"Content-Type": packed.content_type})
+        return await answered(transaction, response, message.addressing.message_id)
 
 
 @asynccontextmanager
 async def refusing(transaction: str, code: str, severity: Severity = Severity.ERROR) -> AsyncIterator[Refusing]:
     peer = Refusing(transaction, code, severity)
-    app = web.Application(client_max_size=1 << 24)
-    app.router.add_post("/{path:.*}", peer.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    peer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/soap"
-    try:
+    async with listening(peer.answer) as url:
+        peer.url = f"{url}/soap"
         yield peer
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ and then the peer does what it is asked: what may be better later is done by its
 Source: ITI TF-3 table 4.2.4.1-2; notes 1.6.
 """
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -27,8 +26,6 @@ from profiles.wire.ebxml.response import (
     RegistryResponse,
     ResponseStatus,
 )
-from profiles.wire.soap.envelope import encode_envelope
-from profiles.wire.soap.mtom import pack
 from profiles.xcdr.iti80 import ITI_80
 from profiles.xds.iti18 import ITI_18, StoredQueryResponse
 from profiles.xdsi.rad68 import RAD_68
@@ -47,6 +44,7 @@ from tests.support.scenario import (
     world,
     write_study,
 )
+from tests.support.stranger import answered, listening
 
 WARNINGS = IGNORED | {"DocumentQueued", "XDSExtraMetadataNotSaved"}
 SECRET = "Quillfeather, Zebediah, DO55218"  # what a peer may write into codeContext
@@ -81,30 +79,17 @@ class ScriptedPeer:
         known: tuple[Any, ...] = (ITI_18, RAD_68, ITI_80)
         transaction = next(each for each in known if each.request_action == message.addressing.action)
         kind: Any = StoredQueryResponse if transaction is ITI_18 else RegistryResponse
-        out = transaction.encode_response(kind(status=self.status, errors=self.errors))
+        response = kind(status=self.status, errors=self.errors)
         self.status, self.errors = ResponseStatus.SUCCESS, ()
-        envelope = encode_envelope(
-            out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
-            relates_to=message.addressing.message_id,
-        )  # fmt: skip
-        packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex)
-        body = b"".join([chunk async for chunk in packed.chunks])
-        return web.Response(body=body, headers={"Content-Type": packed.content_type})
+        return await answered(transaction, response, message.addressing.message_id)
 
 
 @asynccontextmanager
 async def scripted(code: str, severity: Severity = Severity.ERROR) -> AsyncIterator[ScriptedPeer]:
     peer = ScriptedPeer(code, severity)
-    app = web.Application(client_max_size=1 << 24)
-    app.router.add_post("/{path:.*}", peer.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    peer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/soap"
-    try:
+    async with listening(peer.answer) as url:
+        peer.url = f"{url}/soap"
         yield peer
-    finally:
-        await runner.cleanup()
 
 
 def calls(job: dict[str, Any], transaction: str) -> list[dict[str, Any]]:

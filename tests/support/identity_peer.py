@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp import web
 
 from profiles.transaction import SoapTransaction
-from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.message import Stamp
 from tests.support.scenario import read_soap
+from tests.support.stranger import answered, listening
 
 Answer = Callable[[Any], Any]
 
@@ -53,24 +53,13 @@ class IdentityPeer:
             response = transaction.stamp(
                 response, message.to_codec(), Stamp(id=str(uuid.uuid4()), at=datetime.now(UTC))
             )
-        out = transaction.encode_response(response)
-        envelope = encode_envelope(
-            out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
-            relates_to=message.addressing.message_id, blocks=out.header,
-        )  # fmt: skip
-        return web.Response(body=b"".join(envelope), content_type="application/soap+xml")
+        return await answered(transaction, response, message.addressing.message_id)
 
 
 @asynccontextmanager
 async def identity_peer() -> AsyncIterator[IdentityPeer]:
     """One that listens."""
-    peer, app = IdentityPeer(), web.Application()
-    app.router.add_post("/", peer.reply)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    peer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    try:
+    peer = IdentityPeer()
+    async with listening(peer.reply) as url:
+        peer.url = f"{url}/"
         yield peer
-    finally:
-        await runner.cleanup()

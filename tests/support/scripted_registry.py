@@ -3,21 +3,18 @@
 Between that it is one: it knows the sets that it took, and says what is in them.
 """
 
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import web
 
 from profiles.model.document import Submission
 from profiles.wire.ebxml.response import RegistryError, RegistryResponse, status_of
-from profiles.wire.soap.envelope import encode_envelope
-from profiles.wire.soap.mtom import pack
 from profiles.xds.iti18 import ITI_18, StoredQueryResponse
 from profiles.xds.iti42 import ITI_42
 from tests.support.scenario import read_soap
+from tests.support.stranger import answered
 
 DUPLICATE = RegistryError(code="XDSDuplicateUniqueIdInRegistry", context="the set is registered")
 
@@ -70,7 +67,7 @@ class ScriptedRegistry:
                 submission_sets=tuple(each.submission_set for each in there),
                 entries=tuple(entry for each in there for entry in each.entries),
             )
-            return await _answered(ITI_18, found, message.addressing.message_id)
+            return await answered(ITI_18, found, message.addressing.message_id)
         submission = ITI_42.decode_request(message.to_codec()).value.submission
         self.registered.append(submission)
         if self.silent:
@@ -82,7 +79,7 @@ class ScriptedRegistry:
             self.breaks_off -= 1
             self.instead()
             return _cut(request)
-        return await _answered(ITI_42, response, message.addressing.message_id)
+        return await answered(ITI_42, response, message.addressing.message_id)
 
     def _register(self, submission: Submission) -> RegistryResponse:
         errors, self._errors = self._errors, ()
@@ -99,16 +96,6 @@ def _cut(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
-
-
-async def _answered(transaction: Any, response: object, relates_to: str) -> web.Response:
-    out = transaction.encode_response(response)
-    envelope = encode_envelope(
-        out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}", relates_to=relates_to
-    )
-    packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex)
-    body = b"".join([chunk async for chunk in packed.chunks])
-    return web.Response(body=body, headers={"Content-Type": packed.content_type})
 
 
 @asynccontextmanager
