@@ -340,7 +340,7 @@ class Ask:
                 if self.question is not None:  # whoever brought it need not wait for what we make of it
                     self.question.end(None)
                 return
-            yield replace(part, chunks=self._translated(part.chunks))
+            yield part.by(self._translated(part.chunks))
 
     async def _translated(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         with self.reading():

@@ -20,7 +20,7 @@ Source: ITI TF-2 3.38.4.1.3, 3.39.4.1.3; RAD TF-2 4.75.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -487,10 +487,11 @@ class _Source:
             async with Resuming(self.share, peers, self._objects, exchange, self._deadline_s) as call:
                 self.head.set_result(call.head)
                 async for part in call.pour():
+                    if not self.others():
+                        await self._offer(part)
+                        continue
                     async with self._there(part) as there:
-                        offer = _Offer(there)
-                        await self.offers.put(offer)
-                        await offer.read
+                        await self._offer(there)
                 call.ended()
         except ExchangeError as error:
             if not self.head.done():
@@ -510,6 +511,12 @@ class _Source:
         self.poured = True
         await self.offers.put(None)
 
+    async def _offer(self, part: Part) -> None:
+        """Come back when it has been read."""
+        offer = _Offer(part)
+        await self.offers.put(offer)
+        await offer.read
+
     @asynccontextmanager
     async def _there(self, part: Part) -> AsyncIterator[Part]:
         """The part when it can go out without delaying others: all of it is there, or there are no others (any more)."""
@@ -517,12 +524,12 @@ class _Source:
         held_bytes = 0
         while self.others() and held_bytes <= HELD_BYTES:
             if (chunk := await anext(part.chunks, None)) is None:
-                yield replace(part, chunks=_then(held, None))
+                yield part.by(_then(held, None))
                 return
             held.append(chunk)
             held_bytes += len(chunk)
         if not self.others():
-            yield replace(part, chunks=_then(held, part.chunks))
+            yield part.by(_then(held, part.chunks))
             return
         spool = self._objects.spool(1 << 62)
         try:
@@ -534,7 +541,7 @@ class _Source:
                 spool.write(chunk)
                 held_bytes += len(chunk)
             aside = spool.finish(part.media_type)
-            yield replace(part, chunks=_after(aside.open(), part.chunks))
+            yield part.by(_after(aside.open(), part.chunks))
         finally:
             spool.discard()
 
@@ -596,25 +603,36 @@ class _Merge:
             if here is not None:
                 async for part in here:
                     yield part
-            waiting = {_next(source): source for source in self._sources}
-            try:
-                while waiting:
-                    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                    for ready in done:
-                        source = waiting.pop(ready)
-                        offer = ready.result()
-                        if offer is None:
-                            await source.task  # step and audit are closed when the pour ends
-                            continue
-                        if isinstance(offer, ExchangeError):
-                            raise offer
-                        yield replace(offer.part, chunks=offer.chunks())
-                        waiting[_next(source)] = source
-            finally:
-                for task in waiting:
-                    task.cancel()
+            async with aclosing(self._offered()) as offered:
+                async for offer in offered:
+                    if isinstance(offer, ExchangeError):
+                        raise offer
+                    yield offer.part.by(offer.chunks())
         finally:
             await self._ended()
+
+    async def _offered(self) -> AsyncGenerator[_Offer | ExchangeError, None]:
+        """Whatever can go out, as it comes."""
+        waiting = {_next(source): source for source in self._sources}
+        try:
+            while len(waiting) > 1:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for ready in done:
+                    source = waiting.pop(ready)
+                    if (offer := ready.result()) is None:
+                        await source.task  # step and audit are closed when the pour ends
+                        continue
+                    yield offer
+                    waiting[_next(source)] = source
+            for ready, last in waiting.items():
+                offer = await ready
+                while offer is not None:  # a task for each part would be felt
+                    yield offer
+                    offer = await last.offers.get()
+                await last.task
+        finally:
+            for task in waiting:
+                task.cancel()
 
 
 def _next(source: _Source) -> "asyncio.Task[_Offer | ExchangeError | None]":

@@ -99,7 +99,7 @@ class Resuming:
                     continue
             if part is None:
                 return
-            yield replace(part, chunks=self._through(part))
+            yield part.by(self._through(part))
             self._came.append(part.key)
 
     async def _through(self, part: Part) -> AsyncIterator[bytes]:
@@ -144,7 +144,7 @@ class Resuming:
                     raise broke
                 spool.write(chunk)
             content = spool.finish(found.media_type)
-            self._aside.append(replace(found, chunks=content.open()))
+            self._aside.append(found.by(content.open()))
         raise _other(self._share.peer) from broke
 
     async def _again(self, broke: PeerError, cut: str) -> None:

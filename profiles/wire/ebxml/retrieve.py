@@ -11,7 +11,7 @@ Source: ITI TF-2 3.43; RAD TF-2 4.69; XDS.b_DocumentRepository.xsd.
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lxml import etree
 
@@ -289,7 +289,7 @@ async def _by_document(
                         "the answer has a part that no DocumentResponse names", location=part.key[:128]
                     )
                 waiting.discard(named)
-                yield replace(part, key=named)
+                yield part if named == part.key else part.named(named)
         finally:
             await _close(parts)
     if waiting:

@@ -301,7 +301,7 @@ async def _answered(
         if key in seen or key in spooled:
             raise MalformedMessage("two parts are one document of the body", location=f"cid:{key[:80]}")
         seen.add(key)
-        yield part if key == part.key else replace(part, key=key)
+        yield part if key == part.key else part.named(key)
     if not missing <= seen:
         raise MalformedMessage("documents that the answer names are not in it")
 
