@@ -239,14 +239,14 @@ async def test_the_keyboard_walks_over_a_page_in_its_order(browser: Browser, sce
     async with seat(browser, scene) as seen:
         await seen.go("/studies")
         walked = []
-        for _ in range(10):
+        for _ in range(11):
             await seen.page.keyboard.press("Tab")
             walked.append(await seen.focused())
             style = await seen.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert style == "solid", walked[-1]  # where one is can be seen
         assert walked[:5] == ["Skip to content", "Valley", "Inbox", "Exchanges", "Studies"]
-        assert walked[5:9] == ["Documents", "Peers", "Audit", "Log out"]
-        assert walked[9].startswith("Patient id or name")
+        assert walked[5:10] == ["Documents", "On-ramp", "Peers", "Audit", "Log out"]
+        assert walked[10].startswith("Patient id or name")
         await seen.go("/studies")
         await seen.page.keyboard.press("Tab")
         await seen.page.keyboard.press("Enter")
