@@ -32,6 +32,7 @@ from profiles.errors import (
     IdentityConflict,
     PeerError,
     PeerProtocolError,
+    PeerRefused,
     RuleViolation,
     UnknownDocument,
     UnknownRepository,
@@ -270,12 +271,13 @@ class Transfer:
         async with self._peers.call(transaction, peer, request, exchange_id=job.id, facts=facts) as call:
             head = call.response.head
             there = {each.document_unique_id for each in head.documents}
+            refused = refusal(head.status, head.errors)
             for uid, error in _errors_of(head.errors, wanted.keys() - there).items():
                 # The peer's own words may name a patient and are not repeated.
                 fetched.refused[uid] = f"{error.code[:64]}: {CURES.get(error.code, OTHERWISE)}"
-                if is_for_good(error):
+                of_all = isinstance(refused, PeerRefused) and uid not in error.location.split()
+                if of_all or is_for_good(error):  # a request that is refused as a whole gets the same answer again
                     fetched.ended[uid] = error.code[:64]
-            refused = refusal(head.status, head.errors)
             if (said := refusal(ResponseStatus.FAILURE, head.errors)) is not None and head.errors:
                 call.learned(why=said.detail, cure=said.cure)  # of what is not among the documents
             if refused is not None and not wanted.keys() & fetched.refused.keys():
