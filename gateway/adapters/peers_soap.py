@@ -129,6 +129,7 @@ class SoapCarrier:
                         message.findings + answer.findings + _checked(message, transaction, asked, answer, address)
                     )
                     decoded = cast(SoapTransaction[Any, Response], transaction).decode_response(message.to_codec())
+                message.release()  # what pours behind it may take an hour
                 carried = Carried(
                     response=decoded.value,
                     findings=(*findings, *decoded.findings),
