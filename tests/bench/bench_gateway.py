@@ -17,7 +17,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -284,9 +284,10 @@ async def stopping(parts: int, part_bytes: int) -> AsyncIterator[tuple[int, asyn
         packed = pack(RAD_75.packaging, envelope, out, unique=uuid.uuid4().hex)
         response = web.StreamResponse(headers={"Content-Type": packed.content_type})
         await response.prepare(request)
-        async for piece in packed.chunks:
-            await response.write(piece)
-        await response.write_eof()
+        with suppress(ConnectionError):  # whoever has seen enough goes
+            async for piece in packed.chunks:
+                await response.write(piece)
+            await response.write_eof()
         return response
 
     app = web.Application(client_max_size=1 << 24)
