@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from conformance import report
+from conformance.around import NOTHING, Around
 from conformance.case import Case
 from conformance.faults import FAULTS, Sabotage
 from conformance.house import HouseFailed
@@ -17,7 +18,6 @@ from conformance.own import own_house
 from conformance.provide import NotTaken
 from conformance.rows import coverage, requirements
 from conformance.runner import Result, Run, run
-from conformance.simulators.audit_repository import AuditRepository
 from conformance.suites import cases
 from conformance.system import BadDescription, System, read_system
 from conformance.verdict import Verdict
@@ -141,7 +141,7 @@ async def judged(
         if target is None:
             console.print("Starting a house on scratch data.", style="dim")
             async with own_house(store_url=store_url) as own:
-                done = await _run(console, chosen, own.system, files, strict=strict, fault=fault, audit=own.audit)
+                done = await _run(console, chosen, own.system, files, strict=strict, fault=fault, around=own.around)
         else:
             done = await _run(console, chosen, read_system(_described(target)), files, strict=strict)
     except (BadDescription, HouseFailed, NotTaken) as error:
@@ -165,7 +165,7 @@ async def _run(
     *,
     strict: bool,
     fault: str = "",
-    audit: AuditRepository | None = None,
+    around: Around = NOTHING,
 ) -> Run:
     rows = requirements()
 
@@ -178,9 +178,9 @@ async def _run(
                 console.print(f"      {line}", markup=False, style="dim")
 
     in_flight = Sabotage(FAULTS[fault], system) if fault else None
-    if in_flight is not None and audit is not None:
-        audit.edit = in_flight.audit
-    return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight, audit=audit)
+    if in_flight is not None:
+        in_flight.stand_around(around)
+    return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight, around=around)
 
 
 def _write(done: Run, files: Files) -> None:

@@ -5,22 +5,29 @@ import shutil
 import ssl
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
+from conformance.around import Around, Provoke
 from conformance.certificates import Authority, Identity
-from conformance.house import House, HouseFailed, free_ports
+from conformance.house import ROOT, CommandFailed, House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
 from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.imaging_community import ImagingCommunity
+from conformance.simulators.soap_server import SoapCounterpart
 from conformance.system import KnownStudy, System, claims_of, tls_of
+from conformance.verdict import Failed
+from profiles.model.identifiers import Oid
 
 CLAIMS = Path(__file__).parent / "claims.toml"
 STORED_S = 60.0
+PEER = "Simulator"
+COMMUNITY = tuple(Oid(f"{ROOT}.10.{leaf}") for leaf in (1, 2, 3))  # home, repository, retrieve location
 SOAP = {
     "RAD-69": "imaging-source",
     "ITI-18": "registry",
@@ -34,7 +41,7 @@ class Own:
     """Our house as a system, and what stands around it."""
 
     system: System
-    audit: AuditRepository
+    around: Around
 
 
 @asynccontextmanager
@@ -57,31 +64,53 @@ async def own_house(*, store_url: str = "", folder: Path | None = None) -> Async
             http_port=http_port, mllp_port=mllp_port,
         )  # fmt: skip
         tester = certificates.issue("Tester")
-        audit = AuditRepository("127.0.0.1", 0, ssl=_collector(certificates.issue("Collector")))
-        await audit.start()
-        try:
-            _settings(house, tester, store_url, audit.port)
+        async with AsyncExitStack() as stack:
+            audit = AuditRepository("127.0.0.1", 0, ssl=_door(certificates.issue("Collector")))
+            counterpart = SoapCounterpart("127.0.0.1", 0, ssl=_door(certificates.issue(PEER)))
+            for each in (audit, counterpart):
+                await each.start()
+                stack.push_async_callback(each.stop)
+            community = ImagingCommunity(counterpart, repository=COMMUNITY[1], retrieve_location=COMMUNITY[2])
+            _settings(house, tester, store_url, audit, counterpart)
             await house.start()
-            try:
-                yield Own(system=await _provided(house, tester, place), audit=audit)
-            finally:
-                await house.stop()
-        finally:
-            await audit.stop()
+            stack.push_async_callback(house.stop)
+            around = Around(audit=audit, community=community, provoke=_provoking(house), peer=PEER)
+            yield Own(system=await _provided(house, tester, place), around=around)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _collector(identity: Identity) -> ssl.SSLContext:
+def _door(identity: Identity) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(identity.authority))
     context.load_cert_chain(identity.certificate, identity.key)
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def _settings(house: House, tester: Identity, store_url: str, audit_port: int) -> None:
+def _provoking(house: House) -> Provoke:
+    """Our house does what it is told by its command line."""
+
+    async def provoke(what: str, facts: Mapping[str, str]) -> None:
+        words = {
+            "fetch": ("study", "fetch", "--patient", facts.get("patient", ""), "--registry", facts["peer"], "--study"),
+            "share": ("study", "share", "--to", facts["peer"]),
+        }[what]
+        try:
+            await house.command(*words, facts["study"], "--wait")
+        except CommandFailed as failed:
+            raise Failed(f"it did not {what} the study: {failed}") from failed
+
+    return provoke
+
+
+def _settings(
+    house: House, tester: Identity, store_url: str, audit: AuditRepository, counterpart: SoapCounterpart
+) -> None:
     house.folder.mkdir(parents=True, exist_ok=True)
+    endpoints = "\n".join(
+        f'"{name}" = "{counterpart.address(name)}"' for name in ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
+    )
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
     house.config.write_text(
         f"""[house]
@@ -102,7 +131,7 @@ key = "{house.identity.key}"
 trust = ["{house.identity.authority}"]
 
 [audit]
-syslog = "tls://127.0.0.1:{audit_port}"
+syslog = "tls://127.0.0.1:{audit.port}"
 syslog_trust = ["{house.identity.authority}"]
 
 [[peer]]
@@ -111,6 +140,16 @@ certificate = "{tester.certificate}"
 hl7_application = "EHR"
 hl7_facility = "VALLEY"
 unknown_patient = "reject"
+
+[[peer]]
+name = "{PEER}"
+home_community_id = "{COMMUNITY[0].urn}"
+repository_unique_ids = ["{COMMUNITY[1]}"]
+retrieve_location_uids = ["{COMMUNITY[2]}"]
+patient_authority = "{house.patient_authority}"
+certificate = "{house.identity.certificate.with_name(f"{PEER.lower()}.pem")}"
+[peer.endpoint]
+{endpoints}
 """,
         encoding="utf-8",
     )

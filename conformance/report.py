@@ -25,8 +25,11 @@ def explained(result: Result, rows: Mapping[str, Requirement]) -> tuple[str, ...
     lines = []
     if result.exchanges:
         last = result.exchanges[-1]
-        lines.append(f"sent: {last.transaction} to {last.address}, {last.request.size_bytes:,} bytes")
-        lines.append(f"came: {_came(last)}")
+        if last.address:
+            lines.append(f"sent: {last.transaction} to {last.address}, {last.request.size_bytes:,} bytes")
+            lines.append(f"came: {_came(last)}")
+        else:
+            lines.append(f"came by itself: {last.transaction}, {last.response.size_bytes:,} bytes")
     for id in result.case.requirements:
         row = rows[id]
         lines.append(f"asked: {row.id} ({row.section}) {row.level}: {row.text}")

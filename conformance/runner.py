@@ -15,10 +15,10 @@ from pathlib import Path
 
 import aiohttp
 
+from conformance.around import NOTHING, Around
 from conformance.case import Case
 from conformance.evidence import Evidence, Exchange
 from conformance.in_flight import InFlight
-from conformance.simulators.audit_repository import AuditRepository
 from conformance.system import System
 from conformance.target import Target
 from conformance.verdict import Failed, Unreachable, Verdict
@@ -71,7 +71,7 @@ async def run(
     strict: bool = False,
     told: Callable[[Result], None] = lambda result: None,
     in_flight: InFlight | None = None,
-    audit: AuditRepository | None = None,
+    around: Around = NOTHING,
 ) -> Run:
     """Try the cases on a system.
 
@@ -82,7 +82,7 @@ async def run(
         strict: Whether a warning fails a case too.
         told: Hears of each result as it is there.
         in_flight: Changes messages on their way; the tester's own test.
-        audit: Where the system's audit goes; None: not to us.
+        around: Whom the system speaks to itself.
     """
     began, done = time.perf_counter(), Run(system=system.name, strict=strict, at=datetime.now(UTC))
     connector = aiohttp.TCPConnector(ssl=system.tls if system.tls is not None else True)
@@ -92,7 +92,7 @@ async def run(
         for case in cases:
             place = re.sub(r"[^\w.-]", "_", case.id)
             evidence = Evidence(folder / place, began)
-            target = Target(system, session, evidence, in_flight=in_flight, audit=audit)
+            target = Target(system, session, evidence, in_flight=in_flight, around=around)
             result = await _tried(case, target, evidence, place, strict=strict)
             done.results.append(result)
             told(result)

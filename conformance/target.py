@@ -22,11 +22,14 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from yarl import URL
 
+from conformance.around import NOTHING, Around
 from conformance.evidence import Evidence, Recorder
 from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.hl7_sender import send_message
+from conformance.simulators.imaging_community import ImagingCommunity
+from conformance.simulators.soap_server import Asked
 from conformance.system import KnownStudy, System
 from conformance.verdict import Failed, Unreachable
 from profiles.errors import ExchangeError
@@ -46,6 +49,7 @@ Response = TypeVar("Response")
 
 IDLE_S = 30.0
 AUDIT_S = 15.0
+ASKED_S = 15.0
 UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
 MAX_INSTANCE_BYTES = 64 * 1024 * 1024
 LIMITS = SoapLimits(parts=100_000)
@@ -152,16 +156,16 @@ class Target:
         evidence: Evidence,
         *,
         in_flight: InFlight | None = None,
-        audit: AuditRepository | None = None,
+        around: Around = NOTHING,
     ) -> None:
-        """`evidence` is the case's own; a target lives as long as its case. `audit` is where the system's audit goes."""
+        """`evidence` is the case's own; a target lives as long as its case. `around` is whom it speaks to itself."""
         self.system = system
         self.findings: list[Finding] = []
         self._session = session
         self._evidence = evidence
         self._in_flight = in_flight
-        self._audit = audit
-        self._audited = len(audit.messages) if audit is not None else 0
+        self._around = around
+        self._audited = len(around.audit.messages) if around.audit is not None else 0
 
     # --- what it is known to be ---------------------------------------------------------------------------------------
 
@@ -356,9 +360,9 @@ class Target:
         Raises:
             Unreachable: It does not come to us.
         """
-        if self._audit is None:
-            raise Unreachable("its audit does not come to us: send it to the address that --audit names")
-        return self._audit
+        if self._around.audit is None:
+            raise Unreachable("its audit does not come to us: nothing listens for it in this run")
+        return self._around.audit
 
     async def audited(self, what: str, wanted: Callable[[AuditRecord], bool]) -> AuditMessage:
         """The audit message of something that this case did.
@@ -376,6 +380,52 @@ class Target:
             )
             raise Failed(f"expected an audit message of {what} within {AUDIT_S:.0f} s; of this case came: {told}")
         self._evidence.kept(f"audit of {what}", found.raw)
+        return found
+
+    # --- what it does itself ------------------------------------------------------------------------------------------
+
+    @property
+    def community(self) -> ImagingCommunity:
+        """Whom the system can be made to ask.
+
+        Raises:
+            Unreachable: Nobody is there for it.
+        """
+        if self._around.community is None:
+            raise Unreachable("nobody is there whom it could ask: no counterparts are in this run")
+        return self._around.community
+
+    async def provoke(self, what: str, **facts: str) -> int:
+        """Make it do something towards the community; answers how many requests had come before.
+
+        Raises:
+            Unreachable: It cannot be made to.
+        """
+        before = len(self.community.counterpart.asked)
+        if self._around.provoke is None:
+            raise Unreachable("it cannot be made to ask: no way to provoke it is in this run")
+        await self._around.provoke(what, {"peer": self._around.peer, **facts})
+        return before
+
+    async def asked(
+        self, transaction: SoapTransaction[Request, Any], before: int, wanted: Callable[[Asked], bool] = lambda _: True
+    ) -> Asked:
+        """The first request of a transaction since `before` that is wanted, read and kept as evidence.
+
+        Raises:
+            Failed: None came in time, or it cannot be read.
+        """
+        counterpart = self.community.counterpart
+        found = await counterpart.awaited(
+            lambda each: each.transaction == transaction.id and (each.request is None or wanted(each)), before, ASKED_S
+        )
+        if found is None:
+            came = ", ".join(dict.fromkeys(each.transaction for each in counterpart.asked[before:])) or "nothing"
+            raise Failed(f"expected to be asked by {transaction.id} within {ASKED_S:.0f} s; {came} came")
+        self._evidence.kept(f"{transaction.id} of the system", found.body)
+        self.findings += found.findings
+        if found.request is None:
+            raise Failed(f"its {transaction.id} cannot be read: {found.problem}")
         return found
 
     # --- the wire -----------------------------------------------------------------------------------------------------

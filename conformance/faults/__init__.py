@@ -5,6 +5,7 @@ By name; `radgate conformance run --self --fault NAME` shows what the suite make
 
 from collections.abc import Mapping
 
+from conformance.faults.asking import FAULTS as ASKING
 from conformance.faults.audit import FAULTS as AUDIT
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
@@ -29,6 +30,7 @@ FAULTS: Mapping[str, Fault] = {
     **FHIR,
     **FEED,
     **AUDIT,
+    **ASKING,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from conformance.around import Around
 from conformance.in_flight import Incoming, Outgoing
 from conformance.system import System
 
@@ -56,9 +57,12 @@ class Sabotage:
         self.changed += edited != incoming
         return edited
 
-    def audit(self, message: bytes) -> bytes:
-        """A syslog message on its way to the repository; b"" is lost."""
-        return self.answer("ITI-20", Incoming(body=message)).body
+    def stand_around(self, around: Around) -> None:
+        """Change what the system says itself: its audit as ITI-20, its requests as `from RAD-69`."""
+        if around.audit is not None:
+            around.audit.edit = lambda message: self.answer("ITI-20", Incoming(body=message)).body
+        if around.community is not None:
+            around.community.counterpart.edit = lambda name, incoming: self.answer(f"from {name}", incoming)
 
 
 # --- how messages are changed -----------------------------------------------------------------------------------------

@@ -121,8 +121,11 @@ def _claims_more(statement: Resource) -> None:
 
 
 def _whole(outgoing: Outgoing, system: System) -> Outgoing:
-    """Whatever is looked for, everything."""
-    return replace(outgoing, address=outgoing.address.partition("?")[0], body=b"")
+    """Whatever is looked for, the known study."""
+    known = f"identifier=urn:dicom:uid|urn:oid:{system.studies[1].study.study_instance_uid}"
+    other = f"identifier=urn:dicom:uid|urn:oid:{system.studies[0].study.study_instance_uid}"
+    address = outgoing.address.partition("?")[0]
+    return replace(outgoing, address=f"{address}?{known if outgoing.body else other}", body=b"")
 
 
 FAULTS: Mapping[str, Fault] = {

@@ -85,8 +85,9 @@ def _empty_array(incoming: Incoming) -> Incoming:
 
 
 def _anything(outgoing: Outgoing, system: System) -> Outgoing:
-    """Whatever is looked for, the whole archive."""
-    return replace(outgoing, address=re.sub(r"\?.*", "", outgoing.address))
+    """Whatever is looked for, the known study."""
+    known = system.studies[0].study.study_instance_uid
+    return replace(outgoing, address=re.sub(r"\?.*", f"?StudyInstanceUID={known}", outgoing.address))
 
 
 def _first_part_only(incoming: Incoming) -> Incoming:

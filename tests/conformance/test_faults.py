@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from conformance.faults import FAULTS, Sabotage
+from conformance.faults import FAULTS, Fault, Sabotage
 from conformance.own import Own, own_house
 from conformance.runner import run
 from conformance.suites import cases
 from conformance.verdict import Verdict
 
+NOTHING = Fault(text="does nothing", transactions=(), caught_by=())
 CASES = {case.id: case for case in cases()}
 
 
@@ -26,11 +27,11 @@ async def own() -> AsyncIterator[Own]:
 async def test_a_fault_is_caught_by_the_cases_that_it_is_meant_for(name: str, own: Own, tmp_path: Path) -> None:
     sabotage = Sabotage(FAULTS[name], own.system)
     chosen = [CASES[id] for id in FAULTS[name].caught_by]
-    own.audit.edit = sabotage.audit
+    sabotage.stand_around(own.around)
     try:
-        done = await run(chosen, own.system, tmp_path, in_flight=sabotage, audit=own.audit)
+        done = await run(chosen, own.system, tmp_path, in_flight=sabotage, around=own.around)
     finally:
-        own.audit.edit = bytes
+        Sabotage(NOTHING, own.system).stand_around(own.around)
     assert sabotage.changed, "the fault changed nothing"
     assert {result.case.id: result.verdict for result in done.results} == dict.fromkeys(
         FAULTS[name].caught_by, Verdict.FAIL
@@ -39,7 +40,7 @@ async def test_a_fault_is_caught_by_the_cases_that_it_is_meant_for(name: str, ow
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_without_a_fault_every_claimed_case_passes(own: Own, tmp_path: Path) -> None:
-    done = await run(CASES.values(), own.system, tmp_path, strict=True, audit=own.audit)
+    done = await run(CASES.values(), own.system, tmp_path, strict=True, around=own.around)
     assert [(result.case.id, result.detail) for result in done.results if result.verdict is not Verdict.PASS] == []
 
 

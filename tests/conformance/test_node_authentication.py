@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.around import Around
 from conformance.case import Case
 from conformance.certificates import Authority
 from conformance.runner import run
@@ -86,7 +87,7 @@ async def test_a_node_that_keeps_failures_to_itself_is_found_out(
     await audit.start()
     try:
         async with unlocked(tmp_path, lax(tmp_path)) as system:
-            done = await run([CASES["alerted"]], system, tmp_path / "evidence", audit=audit)
+            done = await run([CASES["alerted"]], system, tmp_path / "evidence", around=Around(audit=audit))
     finally:
         await audit.stop()
     assert [result.verdict for result in done.results] == [Verdict.FAIL]

@@ -1,11 +1,18 @@
 """What the DICOMweb suites do: search, retrieve, and read DICOM JSON."""
 
+import asyncio
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from conformance.expect import expect
+from conformance.samples import SampleStudy, write_ct_study
 from conformance.target import HttpAnswer, Target
+from profiles.model.identifiers import Uid
+from profiles.model.patient import Patient, PersonName
 
+BOUNDARY = "conformance"
+STORED_S = 20.0
 JSON = "application/dicom+json"
 DICOM = 'multipart/related; type="application/dicom"'
 ANY_SYNTAX = f"{DICOM}; transfer-syntax=*"
@@ -44,3 +51,45 @@ def first(attributes: Attributes, tag: str) -> Any:
 def firsts(found: Sequence[Attributes], tag: str) -> list[Any]:
     """The first value of an attribute of each result."""
     return [first(each, tag) for each in found]
+
+
+async def new_study(target: Target, *, series: int = 1, instances: int = 2) -> SampleStudy:
+    """A study of the known patient that nobody has seen."""
+    patient = Patient(identifiers=(target.patient(),), name=PersonName(family="Conformance", given="Case"))
+    folder = target.scratch()
+    seed = uuid.uuid4().int % 1_000_000
+    uid = Uid(f"2.25.{uuid.uuid4().int}")
+    return await asyncio.to_thread(
+        lambda: write_ct_study(
+            folder, seed=seed, patient=patient, study_instance_uid=uid, series=series, instances=instances, rows=32
+        )
+    )
+
+
+def bodies_of(study: SampleStudy) -> list[bytes]:
+    """Its files."""
+    return [each.path.read_bytes() for each in study.instances]
+
+
+async def store(target: Target, bodies: Sequence[bytes], path: str = "/studies") -> HttpAnswer:
+    """Store these bodies, whatever they are."""
+    body = b"".join(
+        b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (BOUNDARY.encode(), each) for each in bodies
+    )
+    headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}', "Accept": JSON}
+    return await target.ask(
+        "RAD-108", path, service="DICOMWEB", method="POST", headers=headers, body=body + f"--{BOUNDARY}--\r\n".encode()
+    )
+
+
+async def awaited(target: Target, study: SampleStudy) -> HttpAnswer:
+    """The study, once it can be had whole."""
+    try:
+        async with asyncio.timeout(STORED_S):
+            while True:
+                came = await retrieved(target, f"/studies/{study.study_instance_uid}", ANY_SYNTAX)
+                if came.status == 200 and len(came.parts) >= len(study.instances):
+                    return came
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        return came

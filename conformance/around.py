@@ -1,0 +1,27 @@
+"""What stands around the system under test, for cases in which it is the one that speaks."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.imaging_community import ImagingCommunity
+
+Provoke = Callable[[str, Mapping[str, str]], Awaitable[None]]
+"""Makes the system do something: a word for it (`fetch`, `share`), and the facts that it needs.
+
+Raises:
+    Unreachable: It cannot be made to.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """Each None where there is none. `peer` is what the system calls `community`."""
+
+    audit: AuditRepository | None = None
+    community: ImagingCommunity | None = None
+    provoke: Provoke | None = None
+    peer: str = "Simulator"
+
+
+NOTHING = Around()

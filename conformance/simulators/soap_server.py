@@ -1,0 +1,150 @@
+"""A counterpart that systems ask by SOAP: keeps every request as it came, and answers as it was told to.
+
+Each transaction has an address of its own (`/RAD-69`), so that what is asked is known before it can be read.
+
+Source: ITI TF-2 Appendix V.
+"""
+
+import asyncio
+import ssl as tls
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from conformance.in_flight import Incoming
+from profiles.errors import ExchangeError
+from profiles.findings import Finding
+from profiles.model.content import Content, once
+from profiles.transaction import SoapTransaction
+from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.fault import encode_fault
+from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of, read_message
+
+MAX_BYTES = 64 * 1024 * 1024
+Handler = Callable[[Any], Awaitable[Any]]
+Edit = Callable[[str, Incoming], Incoming]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request: `request` and `message` are None where it could not be read, and `problem` is why."""
+
+    transaction: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    packaging: Packaging | None = None
+    message: SoapMessage | None = field(default=None, repr=False)
+    request: Any = None
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+
+
+class SoapCounterpart:
+    """Listens for SOAP over HTTP. `asked` are the requests in the order in which they came."""
+
+    def __init__(
+        self, host: str, port: int, *, ssl: tls.SSLContext | None, edit: Edit = lambda _, incoming: incoming
+    ) -> None:
+        """`edit` changes a request before it is read (the tester's own test); port 0 is chosen by the system."""
+        self.host = host
+        self.port = port
+        self.edit = edit
+        self.asked: list[Asked] = []
+        self._ssl = ssl
+        self._answers: dict[str, tuple[SoapTransaction[Any, Any], Handler]] = {}
+        self._runner: web.AppRunner | None = None
+        self._arrived = asyncio.Condition()
+
+    def answers(self, transaction: SoapTransaction[Any, Any], handler: Handler) -> None:
+        """Answer a transaction by a handler: request -> response."""
+        self._answers[transaction.id] = (transaction, handler)
+
+    def address(self, transaction_id: str) -> str:
+        """Where it is asked."""
+        return f"{'https' if self._ssl is not None else 'http'}://{self.host}:{self.port}/{transaction_id}"
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        app = web.Application(client_max_size=MAX_BYTES)
+        app.router.add_post("/{transaction}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._ssl)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Hang up on everybody."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def awaited(self, wanted: Callable[[Asked], bool], after: int, timeout_s: float) -> Asked | None:
+        """The first request from place `after` on that is wanted; None: none came in time."""
+        try:
+            async with asyncio.timeout(timeout_s), self._arrived:
+                while True:
+                    found = next((each for each in self.asked[after:] if wanted(each)), None)
+                    if found is not None:
+                        return found
+                    await self._arrived.wait()
+        except TimeoutError:
+            return None
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        name = request.match_info["transaction"]
+        if name not in self._answers:
+            raise web.HTTPNotFound(text=f"nothing answers {name} here")
+        transaction, handler = self._answers[name]
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        incoming = self.edit(name, Incoming(headers=headers, body=await request.read()))
+        asked = await _read(transaction, incoming)
+        async with self._arrived:
+            self.asked.append(asked)
+            self._arrived.notify_all()
+        if asked.request is None:
+            error = ExchangeError(asked.problem)
+            return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml")
+        return await _answered(transaction, await handler(asked.request), asked)
+
+
+async def _read(transaction: SoapTransaction[Any, Any], incoming: Incoming) -> Asked:
+    content_type = incoming.headers.get("content-type", "")
+    told: dict[str, Any] = {"transaction": transaction.id, "headers": incoming.headers, "body": incoming.body}
+    try:
+        told["packaging"] = packaging_of(content_type)
+        message = await read_message(once(incoming.body), content_type, limits=SoapLimits(), new_sink=_Held)
+        told |= {"message": message, "findings": message.findings}
+        decoded = transaction.decode_request(message.to_codec())
+    except ExchangeError as error:
+        return Asked(**told, problem=f"{error.detail} ({error.location or 'as a whole'})")
+    told["findings"] += (*decoded.findings, *(each for check in transaction.checks for each in check(decoded.value)))
+    return Asked(**told, request=decoded.value)
+
+
+async def _answered(transaction: SoapTransaction[Any, Any], response: object, asked: Asked) -> web.Response:
+    assert asked.message is not None
+    out = transaction.encode_response(response)
+    envelope = encode_envelope(
+        out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
+        relates_to=asked.message.addressing.message_id,
+    )  # fmt: skip
+    packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex)
+    body = b"".join([chunk async for chunk in packed.chunks])
+    return web.Response(body=body, headers={"Content-Type": packed.content_type})
+
+
+class _Held:
+    """A sink in memory: what comes here is small."""
+
+    def __init__(self) -> None:
+        self._body = bytearray()
+
+    def write(self, chunk: bytes) -> None:
+        self._body += chunk
+
+    def finish(self, media_type: str) -> Content:
+        return Content.of(bytes(self._body), media_type)
