@@ -253,6 +253,15 @@ class PeerSection(Section):
     audience: str = ""  # of what we send; "": the address that is asked
 
 
+class RepositorySection(Section):
+    """A further repository of this house, at `/soap/repository/{name}`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)  # a part of its address
+    unique_id: OidSetting  # its documents are registered with it
+    home_community_id: OidSetting | None = None  # None: the house's
+    patient_authority: OidSetting | None = None  # of the ids that its submissions name; None: the affinity domain's
+
+
 class PublishSection(Section):
     """How what is here is published."""
 
@@ -289,6 +298,7 @@ class Settings(Section):
     assertion: AssertionSection = AssertionSection()
     issuer: tuple[IssuerSection, ...] = ()
     peer: tuple[PeerSection, ...] = ()
+    repository: tuple[RepositorySection, ...] = ()
     publish: PublishSection = PublishSection()
     rule: tuple[RuleSection, ...] = ()
 

@@ -54,6 +54,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for index, peer in enumerate(settings.peer):
         yield from _about_a_peer(f"peer.{index}", peer)
     yield from _about_twins(settings)
+    yield from _about_repositories(settings)
     yield from _about_assertions(settings)
     yield from _about_the_registry(settings)
     yield from _about_rules(settings)
@@ -203,6 +204,35 @@ def _marks(peer: PeerSection) -> Iterator[tuple[str, ...]]:
             yield "home_community_id", home, transaction  # one may be asked for documents, another for images
     if peer.hl7_application:
         yield "hl7_application", peer.hl7_application, peer.hl7_facility
+
+
+def _about_repositories(settings: Settings) -> Iterator[Problem]:
+    """Each is one address and one id, and what is ours is no peer's."""
+    house, peers = settings.house, settings.peer
+    names: dict[str, str] = {}
+    ids = {house.repository_unique_id: "house.repository_unique_id"} if house.repository_unique_id is not None else {}
+    theirs = {uid: peer.name for peer in peers for uid in peer.repository_unique_ids}
+    homes = {home: peer.name for peer in peers for home in filter(None, (peer.home_community_id, *peer.homes))}
+    if settings.repository and settings.affinity_domain.registry:
+        yield Problem(
+            "repository", "our own registry has what further repositories keep, and affinity_domain.registry is a peer",
+            "Remove one of the two",
+        )  # fmt: skip
+    for index, each in enumerate(settings.repository):
+        at = f"repository.{index}"
+        if (owner := names.setdefault(each.name, at)) != at:
+            yield Problem(f"{at}.name", f"is that of {owner} too", "Give it a name of its own: it is its address")
+        if (owner := ids.setdefault(each.unique_id, at)) != at:
+            yield Problem(f"{at}.unique_id", f"is that of {owner} too", "Give it an id of its own")
+        if each.unique_id in theirs:
+            yield Problem(
+                f"{at}.unique_id", f"is in repository_unique_ids of {theirs[each.unique_id]}", "Give it to one of them"
+            )
+        if each.home_community_id in homes:
+            yield Problem(
+                f"{at}.home_community_id", f"is that of the peer {homes[each.home_community_id]}",
+                "Give it to one of them; a home is answered for by one house",
+            )  # fmt: skip
 
 
 def _about_the_registry(settings: Settings) -> Iterator[Problem]:

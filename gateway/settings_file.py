@@ -155,6 +155,12 @@ mllp_port = 2575
 # "ITI-46" = "https://ehr.example/soap/patient-manager"    # told by which ids patients are known
 # "MLLP" = "mllps://lakeside.example:2575"
 
+# [[repository]]                    # a further repository of ours, at base_url + /soap/repository/NAME; repeat for each
+# name = "clinic"                   # the last part of its address: letters, digits, ".", "_" and "-"
+# unique_id = "1.2.3.21"            # repositoryUniqueId of its documents; nobody else's
+# home_community_id = "urn:oid:1.2.3.20"   # the community that they are of; without it: the house's
+# patient_authority = "1.2.3.24"    # of the patient ids that its submissions name; without it: the affinity domain's
+
 [publish]
 # per_minute = 60                   # studies at most, of a back-fill and of what a walk through the archive finds
 # keep_on_demand = false            # keep what is made on demand, and register it as a snapshot of its on-demand entry

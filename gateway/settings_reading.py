@@ -27,7 +27,7 @@ OTHER_NAMES = frozenset(
 GIVEN_BY_KUBERNETES = re.compile(
     r"RADGATE_(SERVICE_|PORT(_|$))"
 )  # to every pod beside a service that is called radgate
-LISTS_OF_TABLES = frozenset({"issuer", "peer", "rule"})
+LISTS_OF_TABLES = frozenset({"issuer", "peer", "repository", "rule"})
 
 CONSEQUENCES = (
     (r"tls\.(certificate|key)", r"listen\.(host|base_url)|peer\.\d+\.send_assertion"),

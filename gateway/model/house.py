@@ -11,12 +11,32 @@ from profiles.wire.hl7v3.transmission import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A document repository of this house: whose documents it takes, and of which community they are.
+
+    `name` is the last part of its address, `/soap/repository/{name}`; "": the house's own, at `/soap/repository`.
+    `patient_authority` gives the patient ids that its submissions name.
+    """
+
+    name: str
+    unique_id: Oid
+    home_community_id: Oid
+    patient_authority: Oid
+
+    @property
+    def path(self) -> str:
+        """Where it is asked."""
+        return f"/soap/repository/{self.name}" if self.name else "/soap/repository"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """This installation.
 
     `patient_authority` gives our own patient ids, `affinity_authority` those of the affinity domain that we share in
     (None: we share in none). `recipients` are whom submissions from other communities may be for, by any of their names,
-    with * and ? (empty: anybody). `retrieve_location_uid` is what RAD-69 calls our RepositoryUniqueId.
+    with * and ? (empty: anybody). `retrieve_location_uid` is what RAD-69 calls our RepositoryUniqueId. `further` are
+    repositories beside our own, 0..n, each with an id that no other has; their homes are ours too.
     """
 
     name: str
@@ -34,6 +54,7 @@ class House:
     process_id: str
     network_address: str
     recipients: tuple[str, ...] = ()
+    further: tuple[Repository, ...] = ()
 
     @property
     def dicomweb_url(self) -> str:
@@ -54,6 +75,34 @@ class House:
     def domain_authority(self) -> Oid:
         """Whose ids our registry speaks: the affinity domain's, or our own where we are in none."""
         return self.affinity_authority or self.patient_authority
+
+    @property
+    def own(self) -> Repository:
+        """Our own repository."""
+        return Repository(
+            name="", unique_id=self.repository_unique_id, home_community_id=self.home_community_id,
+            patient_authority=self.domain_authority,
+        )  # fmt: skip
+
+    @property
+    def repositories(self) -> tuple[Repository, ...]:
+        """All that we have, 1..n: our own, then the further ones."""
+        return (self.own, *self.further)
+
+    @property
+    def homes(self) -> frozenset[Oid]:
+        """The communities that we are, 1..n."""
+        return frozenset((self.home_community_id, *(each.home_community_id for each in self.further)))
+
+    @property
+    def domains(self) -> frozenset[Oid]:
+        """Whose patient ids may be registered, 1..n."""
+        return frozenset((self.domain_authority, *(each.patient_authority for each in self.further)))
+
+    def repository_of(self, repository_unique_id: str | None) -> Repository:
+        """Which repository has what an entry here says is there; what is of nobody's here counts as of our own."""
+        named = (each for each in self.further if each.unique_id == repository_unique_id)
+        return next(named, None) or self.own
 
     def party(self, address: str = "") -> Party:
         """Us, as audit names us: the endpoint that was asked, else the base address."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -11,9 +12,9 @@ import orjson
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.durable import write_whole
 from gateway.adapters.tls import fingerprint_of_file
-from gateway.model.house import House
+from gateway.model.house import House, Repository
 from gateway.model.peer import Peer
-from gateway.settings import PeerSection, Settings
+from gateway.settings import PeerSection, RepositorySection, Settings
 from profiles.model.identifiers import Oid
 from profiles.wire.hl7v2.address import Hl7Address
 
@@ -27,7 +28,7 @@ def house_of(settings: Settings, http_port: int) -> House:
     scheme = "https" if settings.tls.enabled else "http"
     base_url = listen.base_url.rstrip("/") or f"{scheme}://{listen.host}:{http_port}"
     repository = section.repository_unique_id or made("repository_unique_id")
-    return House(
+    house = House(
         name=section.name,
         home_community_id=section.home_community_id or made("home_community_id"),
         repository_unique_id=repository,
@@ -43,6 +44,16 @@ def house_of(settings: Settings, http_port: int) -> House:
         process_id=str(os.getpid()),
         network_address=urlsplit(base_url).hostname or listen.host,
         recipients=section.recipients,
+    )
+    return replace(house, further=tuple(_repository_of(each, house) for each in settings.repository))
+
+
+def _repository_of(section: RepositorySection, house: House) -> Repository:
+    return Repository(
+        name=section.name,
+        unique_id=section.unique_id,
+        home_community_id=section.home_community_id or house.home_community_id,
+        patient_authority=section.patient_authority or house.domain_authority,
     )
 
 

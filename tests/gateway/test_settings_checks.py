@@ -14,6 +14,7 @@ from tests.support.certificates import make_certificate
 TLS = "[tls]\ncertificate = 'ours.pem'\nkey = 'ours.key'\n"
 A = "[[peer]]\nname = 'A'\n"
 B = "[[peer]]\nname = 'B'\n"
+R = "[[repository]]\nname = 'clinic'\nunique_id = '1.2.8'\n"
 RULE = "[[rule]]\nwhen = 'study.available'\n"
 DOMAIN = "[affinity_domain]\n"
 
@@ -124,6 +125,16 @@ ITI_80 = endpoint("ITI-80", "https://a.example/")
             + "do = ['offer:A']\n",
             "publish.keep_on_demand",
         ),
+        (R.replace("clinic", ""), "repository.0.name"),
+        (R.replace("clinic", "a/b"), "repository.0.name"),
+        ("[[repository]]\nname = 'clinic'\n", "repository.0.unique_id"),
+        (R + R.replace("1.2.8", "1.2.9"), "repository.1.name"),
+        (R + R.replace("clinic", "other"), "repository.1.unique_id"),
+        ("[house]\nrepository_unique_id = 'urn:oid:1.2.8'\n" + R, "repository.0.unique_id"),
+        (A + "repository_unique_ids = ['1.2.7', '1.2.8']\n" + R, "repository.0.unique_id"),
+        (A + "home_community_id = '1.2.6'\n" + R + "home_community_id = '1.2.6'\n", "repository.0.home_community_id"),
+        (A + "homes = ['1.2.6']\n" + R + "home_community_id = '1.2.6'\n", "repository.0.home_community_id"),
+        (DOMAIN + "registry = 'A'\n" + A + endpoint("ITI-42", "https://a.example/") + R, "repository"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_key(folder: Path, text: str, key: str) -> None:
@@ -168,6 +179,12 @@ def test_two_peers_that_cannot_be_told_apart_are_refused(folder: Path, first: st
         A + "deferred_discovery = true\n" + endpoint("ITI-55", "https://a.example/"),
         A + "home_community_id = '1.2'\nforward = true\n" + ITI_80 + RULE + "do = ['share:A']\n",
         A + endpoint("ITI-41", "https://a.example/") + RULE + "do = ['share:A']\n",
+        "[house]\nhome_community_id = '1.2.6'\n" + R + "home_community_id = '1.2.6'\n",
+        R
+        + "home_community_id = '1.2.6'\n"
+        + R.replace("clinic", "b").replace("1.2.8", "1.2.9")
+        + "home_community_id = '1.2.6'\n",
+        A + "repository_unique_ids = ['1.2.7']\nhome_community_id = '1.2.5'\n" + R + "patient_authority = '1.2.4'\n",
         A + endpoint("ORU^R01", "mllps://a.example:2575") + RULE + "do = ['announce:A', 'register']\n",
     ],
 )
