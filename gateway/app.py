@@ -69,6 +69,7 @@ def _places(settings: Settings, addresses: dict[str, str]) -> dict[str, str]:
     return {
         "desk": f"{http}/",
         "SOAP": f"{http}/soap/",
+        **{f"SOAP {each.name}": f"{http}/soap/repository/{each.name}" for each in settings.repository},
         "FHIR": f"{http}/fhir/r4",
         "DICOMweb": f"{http}/dicomweb",
         "health": f"{http}/readyz and {http}/metrics",

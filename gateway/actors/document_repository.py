@@ -4,12 +4,16 @@ The repository's door is XDS: the patient id must be known in the affinity domai
 sender's own id is reconciled to ours.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from gateway.actors.answering import answers
 from gateway.services.exchange import Exchange
 from gateway.services.ingest import Door, Ingest
 from gateway.services.remove import Removal
 from gateway.services.retrieve import Retrieve, pour_of
 from profiles.model.content import Poured
+from profiles.model.identifiers import Oid
 from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.response import Speaker, errors_of, errors_of_findings, status_of, warnings_to_tell
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
@@ -46,9 +50,7 @@ class DocumentRepository:
     ) -> Poured[RetrieveDocumentSetResponse]:
         """Hand documents out as they were received; those of on-demand entries are made."""
         wanted = {document.document_unique_id: document for document in request.documents}
-        told = await self._retrieve.documents(
-            [(each.repository_unique_id, each.document_unique_id) for each in wanted.values()], exchange
-        )
+        told = await self._retrieve.documents(tuple(wanted.values()), exchange)
         errors = tuple(each for error in told.failed.values() for each in errors_of(error, Speaker.SOURCE))
         documents = tuple(
             RetrievedDocument(
@@ -85,3 +87,7 @@ class DocumentRecipient:
         warnings = await self._ingest.accept(request.submission, request.documents, Door.RECIPIENT, exchange)
         told = (*warnings_to_tell(exchange.findings), *warnings)
         return RegistryResponse(errors=errors_of_findings(told, Speaker.REPOSITORY))
+
+
+NO_DOORS: Mapping[Oid, DocumentRecipient] = MappingProxyType({})
+"""Recipients by further homes of ours: of a house that is one community."""

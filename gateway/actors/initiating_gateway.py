@@ -4,11 +4,12 @@ ITI-18 goes out as ITI-38, ITI-43 as ITI-39, ITI-41 as ITI-80; what is ours is a
 communities bring what they were asked to say later (ITI-55, deferred).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 from gateway.actors.answering import answers
-from gateway.actors.document_repository import DocumentRecipient, DocumentRepository, provided
+from gateway.actors.document_repository import NO_DOORS, DocumentRecipient, DocumentRepository, provided
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
@@ -17,6 +18,7 @@ from gateway.services.resume import Share
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import RuleViolation
 from profiles.model.content import Poured
+from profiles.model.identifiers import Oid
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, names_a_patient
 from profiles.xca.iti39 import ITI_39
@@ -37,14 +39,16 @@ class InitiatingGateway:
         queries: StoredQueries,
         repository: DocumentRepository,
         recipient: DocumentRecipient,
+        doors: Mapping[Oid, DocumentRecipient] = NO_DOORS,
         discover: Discover,
     ) -> None:
-        """Stand on the communities, and on what is ours."""
+        """Stand on the communities, and on what is ours; `doors` take what is for a further home of ours."""
         self._federate = federate
         self._queries = queries
         self._repository = repository
         self._forward = forward
         self._recipient = recipient
+        self._doors = doors
         self._discover = discover
 
     @answers(ITI_18)
@@ -71,7 +75,7 @@ class InitiatingGateway:
             return await self._federate.query(request, None, there, exchange)
         communities = self._federate.communities(ITI_38) if home is None else ()
         here = partial(self._queries.answer, request, exchange)
-        return await self._federate.query(request, here, communities, exchange, within=self._federate.registries())
+        return await self._federate.query(request, here, communities, exchange, within=self._federate.registries(home))
 
     @answers(DEFERRED_ANSWER)
     async def deferred_patient_discovery(self, answer: DeferredAnswer, exchange: Exchange) -> Acknowledgement:
@@ -84,7 +88,9 @@ class InitiatingGateway:
     ) -> Poured[RetrieveDocumentSetResponse]:
         """Hand out documents, each from the community that its request names."""
         ours, theirs = self._federate.apart(request.documents, lambda each: each.home_community_id)
-        own, within = self._federate.within(ours, lambda each: each.repository_unique_id, ITI_43)
+        own, within = self._federate.within(
+            ours, lambda each: each.repository_unique_id, ITI_43, lambda each: each.home_community_id
+        )
         here = None
         if own or not (theirs or within):
             here = await self._repository.retrieve_document_set(replace(request, documents=tuple(own)), exchange)
@@ -105,5 +111,6 @@ class InitiatingGateway:
         """
         home = request.home_community_id
         if home is None or self._federate.is_here(home):
-            return await self._recipient.provide_and_register(request, exchange)
+            taking = self._recipient if home is None else self._doors.get(home, self._recipient)
+            return await taking.provide_and_register(request, exchange)
         return await self._forward.submission(request, home, exchange)

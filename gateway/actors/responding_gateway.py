@@ -6,13 +6,15 @@ Document Recipient, by the sender's own patient id.
 Our home community id stands on every object and document, and every error points at us.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from gateway.actors.answering import answers
-from gateway.actors.document_repository import DocumentRecipient, DocumentRepository
+from gateway.actors.document_repository import NO_DOORS, DocumentRecipient, DocumentRepository
 from gateway.model.cure import CURES, cure_of
 from gateway.model.house import House
 from gateway.services.discover import Discover
@@ -42,6 +44,7 @@ from profiles.xcpd.iti55 import (
 from profiles.xds.iti43 import ITI_43
 
 FOREIGN = "XDSUnknownCommunity"
+NOWHERE: Mapping[str, Oid | None] = MappingProxyType({})
 
 
 class RespondingGateway:
@@ -54,18 +57,21 @@ class RespondingGateway:
         queries: StoredQueries,
         repository: DocumentRepository,
         recipient: DocumentRecipient,
+        doors: Mapping[Oid, DocumentRecipient] = NO_DOORS,
         forward: Forward,
         discover: Discover,
         federate: Federate,
     ) -> None:
         """Stand on the registry's service, repository and recipient, and the patients.
 
-        `forward` leads to others, `federate` to what else is of our community.
+        `doors` take what is for a further home of ours. `forward` leads to others, `federate` to what else is of our
+        community.
         """
         self._house = house
         self._queries = queries
         self._repository = repository
         self._recipient = recipient
+        self._doors = doors
         self._forward = forward
         self._discover = discover
         self._federate = federate
@@ -90,15 +96,16 @@ class RespondingGateway:
 
     @answers(ITI_38)
     async def cross_gateway_query(self, request: StoredQueryRequest, exchange: Exchange) -> StoredQueryResponse:
-        """Find registry objects of our community, in every registry of it that we know."""
-        home = self._house.home_community_id
+        """Find registry objects of our communities, or of the one that is named, in every registry that we know of them."""
+        ours, named = self._house.homes, request.home_community_id
+        home = named if named is not None and named in ours else self._house.home_community_id
         try:
-            if request.home_community_id not in (None, home):
+            if named is not None and named not in ours:
                 raise UnknownCommunity("this home community id is not ours")
-            if within := self._federate.registries():
+            if within := self._federate.registries(named):
                 here = partial(self._queries.answer, request, exchange)
                 return await self._federate.query(request, here, (), exchange, within=within)
-            return with_home(await self._queries.answer(request, exchange), home)
+            return with_home(await self._queries.answer(request, exchange), home, ours)
         except ExchangeError as error:
             exchange.learned.failed, exchange.learned.why, exchange.learned.cure = True, error.detail, cure_of(error)
             return refused_at(error, home)
@@ -107,14 +114,16 @@ class RespondingGateway:
     async def cross_gateway_retrieve(
         self, request: RetrieveDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
-        """Hand out documents of our repository and of others of our community.
+        """Hand out documents of our repositories and of others of our community.
 
-        Errors name the document and our home (ITI TF-2 3.39.4.1.3).
+        Errors name the document and the home of ours that it was asked of (ITI TF-2 3.39.4.1.3).
         """
-        home = self._house.home_community_id
-        ours = tuple(each for each in request.documents if each.home_community_id == home)
+        home, homes = self._house.home_community_id, self._house.homes
+        ours = tuple(each for each in request.documents if each.home_community_id in homes)
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
-        own, elsewhere = self._federate.within(ours, lambda each: each.repository_unique_id, ITI_43)
+        own, elsewhere = self._federate.within(
+            ours, lambda each: each.repository_unique_id, ITI_43, lambda each: each.home_community_id
+        )
         if own:
             found = await self._repository.retrieve_document_set(replace(request, documents=tuple(own)), exchange)
         if elsewhere:
@@ -124,10 +133,11 @@ class RespondingGateway:
             ]
             found = await self._federate.retrieve(ITI_39, {}, found, exchange, within=shares)
         strangers = tuple(
-            foreign_home(each.document_unique_id) for each in request.documents if each.home_community_id != home
+            foreign_home(each.document_unique_id) for each in request.documents if each.home_community_id not in homes
         )
         whole = replace(found.head, errors=(*found.head.errors, *strangers))
-        found = located(Poured(head=whole, pour=found.pour), home)
+        asked_of = {each.document_unique_id: each.home_community_id for each in ours}
+        found = located(Poured(head=whole, pour=found.pour), home, asked_of)
         return with_errors(found, found.head.errors, exchange)
 
     @answers(ITI_80)
@@ -137,10 +147,10 @@ class RespondingGateway:
         """Keep and register what is for our community; what is for another goes on to it, where that is allowed."""
         home = request.home_community_id
         assert home is not None  # or a check would have refused it
-        if home != self._house.home_community_id:
+        if home not in self._house.homes:
             return await self._forward.submission(request, home, exchange)
         warnings = self._recipients(request)
-        taken = await self._recipient.provide_and_register(request, exchange)
+        taken = await self._doors.get(home, self._recipient).provide_and_register(request, exchange)
         return replace(taken, errors=(*taken.errors, *warnings))
 
     def _recipients(self, request: ProvideAndRegisterRequest) -> tuple[RegistryError, ...]:
@@ -172,12 +182,17 @@ class RespondingGateway:
         )  # fmt: skip
 
 
-def located(found: Poured[RetrieveDocumentSetResponse], home: Oid) -> Poured[RetrieveDocumentSetResponse]:
-    """Every error names its document and the home.
+def located(
+    found: Poured[RetrieveDocumentSetResponse], home: Oid, asked_of: Mapping[str, Oid | None] = NOWHERE
+) -> Poured[RetrieveDocumentSetResponse]:
+    """Every error names its document and the home that the document was asked of, else `home`.
 
     Source: ITI TF-2 3.39.4.1.3. How the two stand together is not said; a space is in neither.
     """
-    errors = tuple(replace(each, location=f"{each.location} {home.urn}".strip()) for each in found.head.errors)
+    errors = tuple(
+        replace(each, location=f"{each.location} {(asked_of.get(each.location) or home).urn}".strip())
+        for each in found.head.errors
+    )
     return Poured(head=replace(found.head, errors=errors), pour=found.pour)
 
 

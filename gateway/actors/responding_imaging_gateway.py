@@ -41,13 +41,14 @@ class RespondingImagingGateway:
     async def cross_gateway_retrieve(
         self, request: RetrieveImagingDocumentSetRequest, exchange: Exchange
     ) -> Poured[RetrieveDocumentSetResponse]:
-        """Hand out our community's instances; the location of every error is our home (RAD75-004).
+        """Hand out our communities' instances; the location of every error is the home that was asked (RAD75-004).
 
         Source: RAD TF-2 4.75.4.1.3 (a source is found by RepositoryUniqueId, the answers are consolidated).
         """
-        home = self._house.home_community_id
+        home, homes = self._house.home_community_id, self._house.homes
         asked = tuple(request.instances())
-        ours = [each for each in asked if each.document.home_community_id == home]
+        asked_of = {each.document.document_unique_id: each.document.home_community_id for each in asked}
+        ours = [each for each in asked if each.document.home_community_id in homes]
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
         own, elsewhere = self._federate.within(ours, lambda each: each.document.repository_unique_id, RAD_69)
         if own:
@@ -58,6 +59,9 @@ class RespondingImagingGateway:
                 for name, each in elsewhere.items()
             ]
             found = await self._federate.retrieve(RAD_75, {}, found, exchange, within=shares)
-        strangers = (foreign_home("") for each in asked if each.document.home_community_id != home)
-        errors = tuple(replace(each, location=home.urn) for each in (*found.head.errors, *strangers))
+        strangers = (foreign_home("") for each in asked if each.document.home_community_id not in homes)
+        errors = (
+            *(replace(each, location=(asked_of.get(each.location) or home).urn) for each in found.head.errors),
+            *(replace(each, location=home.urn) for each in strangers),
+        )
         return with_errors(found, errors, exchange)

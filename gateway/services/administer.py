@@ -292,7 +292,7 @@ class Administer:
         return peer
 
     def _is_ours(self, entry: DocumentEntry) -> bool:
-        return entry.repository_unique_id == self._house.repository_unique_id
+        return entry.repository_unique_id in {each.unique_id for each in self._house.repositories}
 
     async def _remove_left(self, unique_id: str, repository: Peer, exchange_id: str) -> None:
         """Its metadata went, and the document did not go with it then."""

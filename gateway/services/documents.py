@@ -248,7 +248,7 @@ class Documents:
             raise UnknownDocument(f"{registry.name} knows no such document", cure="Look for it by its patient")
         entry = entries[-1]
         where = str(entry.repository_unique_id or "")
-        if where == self._house.repository_unique_id:
+        if where in {each.unique_id for each in self._house.repositories}:
             async with self._store.view() as work:
                 content = await work.documents.open(unique_id)
             if content is None:

@@ -19,7 +19,17 @@ Source: ITI TF-2 3.38.4.1.3, 3.39.4.1.3; RAD TF-2 4.75.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -52,6 +62,7 @@ SPOOLED_BYTES = 256 * 1024 * 1024  # of a part in a file; one that is larger goe
 T = TypeVar("T")
 Request = TypeVar("Request")
 Found = TypeVar("Found", DocumentEntry, SubmissionSet, Folder, Association, ObjectRef)
+Homed = TypeVar("Homed", DocumentEntry, SubmissionSet, Folder, ObjectRef)
 Retrieved = Poured[RetrieveDocumentSetResponse]
 
 
@@ -82,7 +93,7 @@ class Federate:
 
     def is_here(self, home: Oid) -> bool:
         """Whether a home is ours."""
-        return home == self._house.home_community_id
+        return home in self._house.homes
 
     def apart(self, asked: Iterable[T], home_of: Callable[[T], Oid | None]) -> tuple[list[T], dict[Oid, list[T]]]:
         """What is asked of us, or of no home, and what of each other one; in the order in which it was asked."""
@@ -100,8 +111,10 @@ class Federate:
         """A peer by its name."""
         return self._directory.known(name)
 
-    def registries(self) -> tuple[Peer, ...]:
-        """The other registries of our community."""
+    def registries(self, home: Oid | None = None) -> tuple[Peer, ...]:
+        """The other registries of the house's community, if that is the one which is asked."""
+        if home not in (None, self._house.home_community_id):
+            return ()
         return tuple(peer for peer in self._directory.all() if peer.of_our_community and ITI_18.id in peer.endpoints)
 
     def communities(self, transaction: Transaction[Any, Any]) -> tuple[Peer, ...]:
@@ -129,18 +142,23 @@ class Federate:
         return found
 
     def within(
-        self, asked: Iterable[T], repository_of: Callable[[T], str], transaction: Transaction[Any, Any]
+        self,
+        asked: Iterable[T],
+        repository_of: Callable[[T], str],
+        transaction: Transaction[Any, Any],
+        home_of: Callable[[T], Oid | None] = lambda _: None,
     ) -> tuple[list[T], dict[str, list[T]]]:
         """What of our community is asked of this house, and what of each other source of it, by the peer's name.
 
         Another source is a peer that the settings put into our community, which keeps what is asked for and has an address
-        for the transaction; what nobody is known to keep is this house's to answer.
+        for the transaction; what nobody is known to keep is this house's to answer, and so is what is asked of a further
+        home of ours, which no peer is of.
         """
         named = self._directory.by_retrieve_location if transaction is RAD_69 else self._directory.by_repository
         ours: list[T] = []
         theirs: dict[str, list[T]] = {}
         for each in asked:
-            peer = named(repository_of(each))
+            peer = named(repository_of(each)) if home_of(each) in (None, self._house.home_community_id) else None
             if peer is not None and peer.of_our_community and transaction.id in peer.endpoints:
                 theirs.setdefault(peer.name, []).append(each)
             else:
@@ -163,7 +181,9 @@ class Federate:
         A patient whom somebody does not know is no error of the whole, and is left out (ITI TF-2 3.38.4.1.3). Objects of
         a community that do not say their home are dropped, and it is said (XDSMissingHomeCommunityId).
         """
-        own = asyncio.create_task(_local(here, self._house.home_community_id)) if here is not None else None
+        named = request.home_community_id
+        ours = named if named in self._house.homes and named is not None else self._house.home_community_id
+        own = asyncio.create_task(_local(here, ours, self._house.homes)) if here is not None else None
         asked = [(peer, asyncio.create_task(self._query_one(request, peer, exchange))) for peer in communities]
         asked += [(peer, asyncio.create_task(self._query_within(request, peer, exchange))) for peer in within]
         try:
@@ -299,9 +319,11 @@ def _late(peer: Peer) -> PeerTimeout:
     )
 
 
-async def _local(here: Callable[[], Awaitable[StoredQueryResponse]], home: Oid) -> StoredQueryResponse:
+async def _local(
+    here: Callable[[], Awaitable[StoredQueryResponse]], home: Oid, ours: Collection[Oid]
+) -> StoredQueryResponse:
     try:
-        return with_home(await here(), home)
+        return with_home(await here(), home, ours)
     except ExchangeError as error:
         return refused_at(error, home)
 
@@ -312,14 +334,18 @@ def refused_at(error: ExchangeError, home: Oid) -> StoredQueryResponse:
     return replace(refused, errors=tuple(replace(each, location=home.urn) for each in refused.errors))
 
 
-def with_home(response: StoredQueryResponse, home: Oid) -> StoredQueryResponse:
-    """Every object that can say where it is at home says it."""
+def with_home(response: StoredQueryResponse, home: Oid, ours: Collection[Oid] = ()) -> StoredQueryResponse:
+    """Every object that can say where it is at home says it: here, unless it says one of `ours` already."""
+
+    def at(each: Homed) -> Homed:
+        return each if each.home_community_id in ours else replace(each, home_community_id=home)
+
     return replace(
         response,
-        entries=tuple(replace(each, home_community_id=home) for each in response.entries),
-        submission_sets=tuple(replace(each, home_community_id=home) for each in response.submission_sets),
-        folders=tuple(replace(each, home_community_id=home) for each in response.folders),
-        object_refs=tuple(replace(each, home_community_id=home) for each in response.object_refs),
+        entries=tuple(map(at, response.entries)),
+        submission_sets=tuple(map(at, response.submission_sets)),
+        folders=tuple(map(at, response.folders)),
+        object_refs=tuple(map(at, response.object_refs)),
         errors=tuple(replace(each, location=home.urn) for each in response.errors),
     )
 

@@ -6,12 +6,12 @@ only the *study* is ours.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.model.house import House
+from gateway.model.house import House, Repository
 from gateway.model.job import HAS_WORK, NEVER, Event, ExchangeJob, Kind, State
 from gateway.model.peer import Peer, UnknownPatientPolicy
 from gateway.ports.clock import Clock
@@ -30,7 +30,7 @@ from profiles.findings import Decoded, Finding, Severity, errors_of
 from profiles.model.codes import KOS_SOP_CLASS
 from profiles.model.content import Content
 from profiles.model.document import Association, AvailabilityStatus, DocumentEntry, Submission, is_entry_uuid
-from profiles.model.identifiers import PatientIdentifier
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Manifest, Series, Study
 from profiles.model.modalities import modality_of_classes
 from profiles.model.patient import Patient
@@ -76,13 +76,13 @@ def first_versions(submission: Submission) -> Submission:
     )
 
 
-async def known_in_domain(work: Work, house: House, identifier: PatientIdentifier) -> None:
-    """Whoever registers or changes something does it to a patient of the affinity domain.
+async def known_in_domain(work: Work, domains: Collection[Oid], identifier: PatientIdentifier) -> None:
+    """Whoever registers or changes something does it to a patient of the affinity domain, by an id of these authorities.
 
     Raises:
         UnknownPatient: XDSUnknownPatientId.
     """
-    if identifier.authority != house.domain_authority or await work.identity.get(identifier) is None:
+    if identifier.authority not in domains or await work.identity.get(identifier) is None:
         raise UnknownPatient(
             "the patient id is not known in this affinity domain", code="XDSUnknownPatientId",
             cure="Have the patient's identity fed by ADT (ITI-8), then submit again",
@@ -118,8 +118,11 @@ class Ingest:
         peers: Sequence[Peer] = (),
         elsewhere: Elsewhere | None = None,
         vet: Vet | None = None,
+        repository: Repository | None = None,
     ) -> None:
-        """`peers` are those who may be asked who a patient is, or want to be told.
+        """`repository` is whose doors these are; None: the house's own.
+
+        `peers` are those who may be asked who a patient is, or want to be told.
 
         `elsewhere`: another house has the registry of what our repository keeps; None: it is ours. `vet` looks at codes;
         None: nobody does.
@@ -129,6 +132,7 @@ class Ingest:
         self._peers = peers
         self._asks = any(ITI_45.id in peer.endpoints for peer in peers)
         self._house = house
+        self._repository = repository or house.own
         self._objects = objects
         self._compute = compute
         self._clock = clock
@@ -147,6 +151,7 @@ class Ingest:
         """
         under_its_own_name(submission, exchange)
         kept = [await self._keep(entry, documents[entry.entry_uuid], exchange) for entry in submission.entries]
+        submission = self._at_home(submission)
         if door is Door.REPOSITORY and self._elsewhere is not None:
             filled = replace(submission, entries=tuple(each.entry for each in kept))
             return await self._register_elsewhere(self._elsewhere, filled, kept, exchange)
@@ -161,11 +166,22 @@ class Ingest:
         warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         if door is Door.REPOSITORY:
             work = await exchange.begin()
-            await known_in_domain(work, self._house, submission.submission_set.patient_id)
+            await known_in_domain(work, (self._repository.patient_authority,), submission.submission_set.patient_id)
             await self._register(work, submission, kept, exchange.now)
             exchange.learned.text = _registered_text(submission, studies)
             return warnings
         return (*warnings, *await self._receive(submission, kept, studies, exchange))
+
+    def _at_home(self, submission: Submission) -> Submission:
+        """Where we are several communities, what is brought is of the one whose repository takes it."""
+        home = self._repository.home_community_id
+        if len(self._house.homes) == 1:
+            return submission
+        return replace(
+            submission,
+            submission_set=replace(submission.submission_set, home_community_id=home),
+            folders=tuple(replace(each, home_community_id=home) for each in submission.folders),
+        )
 
     async def register(self, submission: Submission, exchange: Exchange) -> tuple[Finding, ...]:
         """Register metadata whose documents are elsewhere (ITI-42).
@@ -177,7 +193,7 @@ class Ingest:
         exchange.learned.patients = (submission.submission_set.patient_id,)
         warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         work = await exchange.begin()
-        await known_in_domain(work, self._house, submission.submission_set.patient_id)
+        await known_in_domain(work, self._house.domains, submission.submission_set.patient_id)
         await work.registry.put(submission, exchange.now)
         exchange.learned.text = _registered_text(submission, ())
         return warnings
@@ -225,7 +241,7 @@ class Ingest:
                 )  # fmt: skip
         entry = replace(
             entry, hash=content.sha1 or entry.hash, size_bytes=content.size_bytes,
-            repository_unique_id=self._house.repository_unique_id,
+            repository_unique_id=self._repository.unique_id,
         )  # fmt: skip
         staged = await self._objects.stage(content)
         if staged.path is not None:

@@ -8,7 +8,7 @@ Source: ITI TF-2 3.62.4.1.3, 3.86.4.1.3.
 
 from collections.abc import Iterable, Sequence
 
-from gateway.model.house import House
+from gateway.model.house import House, Repository
 from gateway.model.job import HAS_WORK, Kind, State
 from gateway.ports.compute import Compute
 from gateway.ports.store import Work
@@ -29,9 +29,10 @@ NEEDED = frozenset({*HAS_WORK, State.HELD})
 class Removal:
     """What is to go."""
 
-    def __init__(self, *, house: House, compute: Compute) -> None:
-        """Stand on the ports; the unit of work is the turn's."""
+    def __init__(self, *, house: House, compute: Compute, repository: Repository | None = None) -> None:
+        """Stand on the ports; the unit of work is the turn's. `repository` is whose documents go; None: the house's own."""
         self._house = house
+        self._repository = repository or house.own
         self._compute = compute
 
     # --- metadata ----------------------------------------------------------------------------------------------------
@@ -73,23 +74,27 @@ class Removal:
 
         Raises:
             RuleViolation: One is of another repository (XDSUnknownRepositoryId), is not here
-                (XDSDocumentUniqueIdError), or is a manifest that an exchange still works on
-                (XDSRemoveDocumentsError); a finding for each.
+                (XDSDocumentUniqueIdError), or is a manifest that an exchange still works on or in another repository
+                of ours too (XDSRemoveDocumentsError); a finding for each.
         """
         work = await exchange.begin()
         findings: list[Finding] = []
         patients = {}
         named = {each.document_unique_id: each for each in requests}
         for unique_id, request in named.items():
-            if request.repository_unique_id != self._house.repository_unique_id:
+            if request.repository_unique_id != self._repository.unique_id:
                 findings.append(_finding("XDSUnknownRepositoryId", "this repository id is not ours", unique_id))
                 continue
             content = await work.documents.open(unique_id)
             entries = await work.registry.entries(unique_id)
             seen = [each for each in entries if each.availability_status is not AvailabilityStatus.PENDING]
-            if content is None or (entries and not seen):
+            keepers = {self._house.repository_of(each.repository_unique_id) for each in entries}
+            if content is None or (entries and not seen) or (keepers and self._repository not in keepers):
                 findings.append(_finding("XDSDocumentUniqueIdError", "no such document in this repository", unique_id))
                 continue
+            if len(keepers) > 1:
+                text = f"another repository of this house has the document {unique_id} too"
+                findings.append(_finding("XDSRemoveDocumentsError", text, unique_id))
             if await self._is_needed(work, content, seen):
                 text = f"an exchange still needs the document {unique_id}"
                 findings.append(_finding("XDSRemoveDocumentsError", text, unique_id))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.model.cure import cure_of
-from gateway.model.house import House
+from gateway.model.house import House, Repository
 from gateway.model.study import StudyRecord, StudyStatus
 from gateway.ports.archive import Archive, Plan, Wanted
 from gateway.ports.store import Store
@@ -17,6 +17,7 @@ from gateway.services.ingest import study_fact
 from profiles.errors import ExchangeError, UnknownDocument, UnknownRepository
 from profiles.model.content import Content, Part, Pour
 from profiles.model.document import AvailabilityStatus
+from profiles.xds.iti43 import DocumentRequest
 
 VISIBLE = frozenset({StudyStatus.AVAILABLE, StudyStatus.REGISTERED})
 """Studies that others may see: a held one (UNKNOWN) does not exist for them."""
@@ -60,9 +61,27 @@ class _Looked:
 class Retrieve:
     """What others fetch from us."""
 
-    def __init__(self, *, house: House, store: Store, archive: Archive, demand: Demand | None = None) -> None:
-        """Stand on the ports; `demand` makes documents of on-demand entries. None: there are no such entries."""
+    def __init__(
+        self,
+        *,
+        house: House,
+        store: Store,
+        archive: Archive,
+        demand: Demand | None = None,
+        repositories: Sequence[Repository] | None = None,
+    ) -> None:
+        """Stand on the ports.
+
+        Args:
+            house: Who we are.
+            store: What is known.
+            archive: Where instances are.
+            demand: Who makes documents of on-demand entries. None: there are no such entries.
+            repositories: Whose documents are handed out; None: those of the house's own.
+        """
         self._house = house
+        served = (house.own,) if repositories is None else repositories
+        self._repositories = {str(each.unique_id): each for each in served}
         self._store = store
         self._archive = archive
         self._demand = demand
@@ -163,8 +182,10 @@ class Retrieve:
         """All that was planned."""
         return self._archive.pour(planned.plan)
 
-    async def documents(self, requests: Sequence[tuple[str, str]], exchange: Exchange) -> FoundDocuments:
-        """Documents by (repositoryUniqueId, document uniqueId): what can be had and what cannot.
+    async def documents(self, requests: Sequence[DocumentRequest], exchange: Exchange) -> FoundDocuments:
+        """Documents by repositoryUniqueId and uniqueId: what can be had and what cannot.
+
+        A home is looked at where it is one of ours: a repository has one. Any other is the sender's own business.
 
         Source: ITI TF-2 3.43.4.2.3.
         """
@@ -172,15 +193,17 @@ class Retrieve:
         failed: dict[str, ExchangeError] = {}
         made: dict[str, Made] = {}
         patients = {}
-        for repository, unique_id in requests:
-            if self._demand is None or repository != self._house.repository_unique_id:
+        for request in requests:
+            unique_id = request.document_unique_id
+            if self._demand is None or self._asked(request) != self._house.own:
                 continue
             if (document := await self._demand.made(unique_id)) is not None:
                 found[unique_id], made[unique_id] = document.content, document
                 patients[document.patient_id] = True
         async with self._store.view() as work:
-            for repository, unique_id in requests:
-                if repository != self._house.repository_unique_id:
+            for request in requests:
+                unique_id, asked = request.document_unique_id, self._asked(request)
+                if asked is None:
                     failed[unique_id] = UnknownRepository("this repository id is not ours", location=unique_id)
                     continue
                 if unique_id in made:
@@ -190,9 +213,11 @@ class Retrieve:
                     each
                     for each in await work.registry.entries(unique_id)
                     if each.availability_status is not AvailabilityStatus.PENDING
+                    and self._house.repository_of(each.repository_unique_id) == asked
                 ]
                 known = [each.patient_id for each in entries]
-                known += await work.registrations.of_document(unique_id) if content is not None else []
+                if content is not None and asked == self._house.own:
+                    known += await work.registrations.of_document(unique_id)
                 if content is None or not known:
                     failed[unique_id] = UnknownDocument("no such document in this repository", location=unique_id)
                     continue
@@ -210,6 +235,12 @@ class Retrieve:
         if kept := sum(bool(each.repository_unique_id) for each in made.values()):
             exchange.learned.text += f", {kept} made on demand and kept"
         return FoundDocuments(found=found, failed=failed, made=made)
+
+    def _asked(self, request: DocumentRequest) -> Repository | None:
+        """Which repository of those that are served here is asked; None: none of them."""
+        found, home = self._repositories.get(request.repository_unique_id), request.home_community_id
+        elsewhere = found is not None and home in self._house.homes and home != found.home_community_id
+        return None if elsewhere else found
 
     def _learn(self, planned: Planned, exchange: Exchange) -> None:
         exchange.learned.studies = tuple(study_fact([record.study], record.study.patient) for record in planned.records)

@@ -23,6 +23,7 @@ from profiles.model.document import (
     SubmissionSet,
     availability_of,
 )
+from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria, FolderCriteria
 from profiles.wire.ebxml.query import AnyQuery, MultiPatientQuery
 from profiles.xds.iti18 import ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
@@ -54,8 +55,9 @@ class StoredQueries:
             TooManyResults: More than one answer may hold.
             RuleViolation: The answer would span several patients (XDSResultNotSinglePatient).
         """
-        if request.home_community_id not in (None, self._house.home_community_id):
-            raise UnknownCommunity("this registry is of another community", location=request.home_community_id or "")
+        home = request.home_community_id
+        if home is not None and home not in self._house.homes:
+            raise UnknownCommunity("this registry is of another community", location=home)
         exchange.learned.patients = named = tuple(
             dict.fromkeys(
                 (*request.criteria.patient_ids, *request.submission_sets.patient_ids, *request.folders.patient_ids)
@@ -68,6 +70,8 @@ class StoredQueries:
                         "the patient id is not known in this affinity domain", code="XDSUnknownPatientId"
                     )
             response = await _visible(work.registry, await ANSWERS[request.query](work.registry, request))
+            if self._house.further:
+                response = await self._of_home(work.registry, response, home)
         limit = self._limit * (REFERENCES if request.return_type is ReturnType.OBJECT_REF else 1)
         if response.count > limit:
             raise TooManyResults(
@@ -80,6 +84,37 @@ class StoredQueries:
             raise RuleViolation("the result would span several patients", code="XDSResultNotSinglePatient")
         exchange.learned.text = f"{response.count} registry objects found"
         return response.as_references() if request.return_type is ReturnType.OBJECT_REF else response
+
+    async def _of_home(
+        self, registry: Registry, response: StoredQueryResponse, home: Oid | None
+    ) -> StoredQueryResponse:
+        """Every object says of which of our communities it is; only those of `home`, unless it is None.
+
+        An association is of a community if all that it joins is.
+        """
+        entries = tuple(replace(each, home_community_id=self._home_of(each)) for each in response.entries)
+        sets = tuple(replace(each, home_community_id=self._home_of(each)) for each in response.submission_sets)
+        folders = tuple(replace(each, home_community_id=self._home_of(each)) for each in response.folders)
+        told = replace(response, entries=entries, submission_sets=sets, folders=folders)
+        if home is None:
+            return told
+        ends = _unique(end for each in response.associations for end in (each.source, each.target))
+        joined = [each for each in await registry.objects(ends) if not isinstance(each, Association)] if ends else []
+        apart = {each.entry_uuid for each in joined if self._home_of(each) != home}
+        return replace(
+            told,
+            entries=tuple(each for each in entries if each.home_community_id == home),
+            submission_sets=tuple(each for each in sets if each.home_community_id == home),
+            folders=tuple(each for each in folders if each.home_community_id == home),
+            associations=tuple(each for each in response.associations if apart.isdisjoint((each.source, each.target))),
+        )
+
+    def _home_of(self, each: DocumentEntry | SubmissionSet | Folder) -> Oid:
+        """An entry is where its repository is; what brought it is where it was brought."""
+        if isinstance(each, DocumentEntry):
+            return self._house.repository_of(each.repository_unique_id).home_community_id
+        said = each.home_community_id
+        return said if said in self._house.homes and said is not None else self._house.home_community_id
 
 
 def _objects(response: StoredQueryResponse) -> tuple[DocumentEntry | SubmissionSet | Folder, ...]:

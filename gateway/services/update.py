@@ -113,7 +113,7 @@ class Update:
             raise RuleViolation(findings[0].text, code=findings[0].code, findings=findings)
         warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         work = await exchange.begin()
-        await known_in_domain(work, self._house, patient)
+        await known_in_domain(work, self._house.domains, patient)
         versions = [await self._version(work, each, rules) for each in operations if isinstance(each, NewVersion)]
         changes = [each for each in operations if isinstance(each, StatusChange)]
         for change in changes:

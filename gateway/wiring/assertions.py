@@ -36,7 +36,7 @@ def assertions_of(
     }
     return Assertions(
         issuers=issuers,
-        audiences=frozenset(section.audience) or frozenset({house.base_url, house.home_community_id.urn}),
+        audiences=frozenset(section.audience) or frozenset({house.base_url, *(home.urn for home in house.homes)}),
         store=store, compute=compute, clock=clock, skew=timedelta(seconds=section.clock_skew_s),
         lifetime=timedelta(seconds=section.lifetime_s), once=section.once,
     )  # fmt: skip

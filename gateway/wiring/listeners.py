@@ -43,6 +43,7 @@ from gateway.telemetry import registry
 from gateway.wiring.adapters import Adapters, store_ready
 from gateway.wiring.assertions import assertions_of
 from gateway.wiring.services import Services
+from profiles.model.identifiers import Oid
 from profiles.pix.iti8 import ITI_8, iti_8
 from profiles.pix.iti30 import ITI_30, iti_30
 from profiles.wire.dicom.web import refused
@@ -123,6 +124,12 @@ def _soap(
     ingest, queries, federate = services.ingest, services.queries, services.federate
     repository = DocumentRepository(ingest=ingest, retrieve=services.retrieve, removal=services.removal)
     recipient = DocumentRecipient(ingest=ingest)
+    ours = DocumentRepository(ingest=ingest, retrieve=services.retrieve_any, removal=services.removal)
+    doors: dict[Oid, DocumentRecipient] = {house.home_community_id: recipient}
+    for one, keeping in services.further.items():
+        doors.setdefault(one.home_community_id, DocumentRecipient(ingest=keeping.ingest))
+        keeper = DocumentRepository(ingest=keeping.ingest, retrieve=keeping.retrieve, removal=keeping.removal)
+        listener.add(one.path, answers_of(keeper))
     source = ImagingDocumentSource(retrieve=services.retrieve)
     for path, actor in {
         "registry": DocumentRegistry(ingest=ingest, queries=queries, update=services.update, removal=services.removal),
@@ -132,8 +139,9 @@ def _soap(
         "responding-gateway": RespondingGateway(
             house=house,
             queries=queries,
-            repository=repository,
+            repository=ours,
             recipient=recipient,
+            doors=doors,
             forward=services.forward,
             discover=services.discover,
             federate=federate,
@@ -142,8 +150,9 @@ def _soap(
             federate=federate,
             forward=services.forward,
             queries=queries,
-            repository=repository,
+            repository=ours,
             recipient=recipient,
+            doors=doors,
             discover=services.discover,
         ),
         "imaging-responding-gateway": RespondingImagingGateway(house=house, source=source, federate=federate),

@@ -1,12 +1,12 @@
 """Services: the use cases of this house, upon its adapters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.adapters.archive_dicomweb import DicomwebArchive
 from gateway.adapters.code_sets import CodeSets
-from gateway.model.house import House
+from gateway.model.house import House, Repository
 from gateway.ports.store import Work
 from gateway.services.administer import Administer
 from gateway.services.backfill import Asked, Backfill, open_backfill
@@ -47,12 +47,26 @@ from profiles.model.identifiers import Oid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What a further repository does with documents."""
+
+    ingest: Ingest
+    retrieve: Retrieve
+    removal: Removal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What actors, the worker of jobs and operators call; `synchronise` is None where the archive is our own."""
+    """What actors, the worker of jobs and operators call; `synchronise` is None where the archive is our own.
+
+    `retrieve` hands out what our own repository has, `retrieve_any` what any of ours has.
+    """
 
     ingest: Ingest
     push: Push
     retrieve: Retrieve
+    retrieve_any: Retrieve
+    further: Mapping[Repository, Keeping]
     queries: StoredQueries
     federate: Federate
     forward: Forward
@@ -162,6 +176,20 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
             house=house, store=store, archive=archive,
             demand=demand,
         ),
+        retrieve_any=Retrieve(
+            house=house, store=store, archive=archive, demand=demand, repositories=house.repositories
+        ),
+        further={
+            each: Keeping(
+                ingest=Ingest(
+                    house=house, objects=objects, compute=compute, clock=clock, peers=directory.all(), vet=vet,
+                    repository=each,
+                ),
+                retrieve=Retrieve(house=house, store=store, archive=archive, repositories=(each,)),
+                removal=Removal(house=house, compute=compute, repository=each),
+            )
+            for each in house.further
+        },
         queries=StoredQueries(house=house, store=store, limit=settings.limits.results),
         federate=Federate(
             house=house, peers=peers, directory=directory, discover=discover, objects=objects,
@@ -204,6 +232,7 @@ def services_of(settings: Settings, house: House, adapters: Adapters) -> Service
 def domains_of(settings: Settings, house: House) -> frozenset[Oid]:
     """The assigning authorities of patient ids that the settings name."""
     named = {house.patient_authority, house.affinity_authority, *settings.house.hl7_namespaces.values()}
+    named |= house.domains
     named |= set(settings.affinity_domain.shared_authorities)
     for peer in settings.peer:
         named |= {peer.patient_authority, *peer.hl7_namespaces.values()}
