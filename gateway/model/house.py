@@ -95,6 +95,11 @@ class House:
         return frozenset((self.home_community_id, *(each.home_community_id for each in self.further)))
 
     @property
+    def communities(self) -> tuple[tuple[Oid, Oid], ...]:
+        """Our homes, each with the authorities of its patient ids, 1..n pairs; the house's own first."""
+        return tuple(dict.fromkeys((each.home_community_id, each.patient_authority) for each in self.repositories))
+
+    @property
     def domains(self) -> frozenset[Oid]:
         """Whose patient ids may be registered, 1..n."""
         return frozenset((self.domain_authority, *(each.patient_authority for each in self.further)))

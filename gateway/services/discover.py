@@ -20,7 +20,7 @@ shows of the person does not contradict what we know.
 Source: ITI TF-2 3.55.4.1, 3.55.4.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -124,7 +124,7 @@ class Discover:
             return DiscoveryResponse(answer=CandidatesResponse(wanted=wanted)), found
         if len(found) > TOLD:
             raise TooManyResults("more patients fit than are told")
-        candidates = tuple(self._told(each, criteria) for each in found)
+        candidates = tuple(one for each in found for one in self._told(each, criteria))
         code = QueryResponseCode.OK if candidates else QueryResponseCode.NOT_FOUND
         answer = CandidatesResponse(code=code, candidates=candidates)
         return DiscoveryResponse(answer=answer, keep_for=self._keep_for or None), found
@@ -137,16 +137,15 @@ class Discover:
             found = await identity.find(replace(criteria, identifiers=tuple(known), names=(), address=()), LOOKED_AT)
         elif criteria.names:
             found = await identity.find(replace(criteria, identifiers=()), LOOKED_AT)
-        return [each for each in found if each.identifier_of(self._house.domain_authority) is not None]
+        return [each for each in found if any(each.identifier_of(domain) for _, domain in self._house.communities)]
 
-    def _told(self, patient: Patient, criteria: PatientCriteria) -> Candidate:
-        """By our domain's id; of the others those that were named to us."""
-        ours = patient.identifier_of(self._house.domain_authority)
-        assert ours is not None
-        named = tuple(each for each in criteria.identifiers if each in patient.identifiers and each != ours)
-        return Candidate(
-            patient=replace(patient, identifiers=(ours, *named), replaced_by=None), home=self._house.home_community_id
-        )
+    def _told(self, patient: Patient, criteria: PatientCriteria) -> Iterator[Candidate]:
+        """For each community of ours by its domain's id; of the others those that were named to us."""
+        for home, domain in self._house.communities:
+            ours = patient.identifier_of(domain)
+            if ours is not None:
+                named = tuple(each for each in criteria.identifiers if each in patient.identifiers and each != ours)
+                yield Candidate(patient=replace(patient, identifiers=(ours, *named), replaced_by=None), home=home)
 
     def _asker(
         self, request: DiscoveryRequest, found: Sequence[Patient], peer: Peer | None, now: datetime
@@ -285,7 +284,7 @@ class Discover:
         async with self._peers.call(ITI_55, peer, request, exchange_id=exchange_id, user=user) as call:
             response = call.response
             _hold_to(response.acknowledgement, peer, "refused to say whether it knows the patient")
-            matches = _matches(response, patient)
+            matches = _matches(response, patient, home)
             partial = len(matches) > 1 or bool(response.answer.wanted)
             call.learned(text=f"{peer.name} {_knows(matches)}", partial=partial)
         if len(matches) != 1:
@@ -407,7 +406,7 @@ class Discover:
         exchange: Exchange,
     ) -> None:
         now, learned = exchange.now, exchange.learned
-        matches = [] if patient is None else _matches(response, patient)
+        matches = [] if patient is None else _matches(response, patient, question.home)
         learned.text = f"{question.peer} {_knows(matches)}"
         if not response.acknowledgement.accepted:
             learned.text = f"{question.peer} refused to say whether it knows the patient"
@@ -460,8 +459,10 @@ def _said(response: DiscoveryResponse, found: Sequence[Patient]) -> str:
     return f"{len(found)} patients of ours fit" + ("; more was asked for" if response.answer.wanted else "")
 
 
-def _matches(response: DiscoveryResponse, patient: Patient) -> list[Candidate]:
-    return [each for each in response.answer.candidates if not contradicts(patient, each.patient)]
+def _matches(response: DiscoveryResponse, patient: Patient, home: Oid) -> list[Candidate]:
+    """Who may be the patient; a gateway of several communities tells each of them, and one was asked."""
+    fitting = [each for each in response.answer.candidates if not contradicts(patient, each.patient)]
+    return [each for each in fitting if each.home == home] or fitting
 
 
 def _knows(matches: Sequence[Candidate]) -> str:

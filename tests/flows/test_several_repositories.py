@@ -15,15 +15,21 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.app import running
+from profiles.model.content import DICOM, Content
 from profiles.model.document import AvailabilityStatus
 from profiles.model.identifiers import Oid, PatientIdentifier
-from profiles.model.query import DocumentCriteria, SubmissionSetCriteria
+from profiles.model.query import BirthCriteria, DocumentCriteria, PatientCriteria, SubmissionSetCriteria
+from profiles.pdqv3.iti47 import CandidatesQuery
 from profiles.wire.ebxml.retrieve import DocumentRequest
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
+from profiles.xcpd.iti55 import ITI_55, DiscoveryRequest, DiscoveryResponse
 from profiles.xds.iti18 import ITI_18, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
+from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xds.iti86 import ITI_86, RemoveDocumentsRequest
 from tests.support.communities import (
     GATEWAY,
     IMAGING_RESPONDING,
@@ -35,7 +41,7 @@ from tests.support.communities import (
     at_home,
     settings_of,
 )
-from tests.support.identity_v3 import identified
+from tests.support.identity_v3 import identified, question, sent
 from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
@@ -244,3 +250,98 @@ async def test_each_address_describes_itself(tmp_path: Path) -> None:
         assert status == 200
         assert f"{kept.house.url}{CLINIC}".encode() in wsdl
         assert b"RetrieveDocumentSet" in wsdl
+
+
+async def test_a_document_is_removed_at_its_own_address_alone(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept:
+
+        async def removed(path: str, repository: Oid) -> tuple[str, ...]:
+            named = (DocumentRequest(repository_unique_id=repository, document_unique_id=uid(kept.clinics)),)
+            return await (await kept.ask(path, ITI_86, RemoveDocumentsRequest(documents=named))).codes()
+
+        assert await removed(REPOSITORY, CLINIC_REPOSITORY) == (UNKNOWN_REPOSITORY,)
+        assert await removed(CLINIC, OWN) == (UNKNOWN_REPOSITORY,)
+        assert await removed(REPOSITORY, OWN) == ("XDSDocumentUniqueIdError",)
+        still = await kept.fetch(CLINIC, wanted(kept.clinics, CLINIC_REPOSITORY))
+        assert still == ({uid(kept.clinics): kept.clinics.body}, [])
+        assert await removed(CLINIC, CLINIC_REPOSITORY) == ()
+        gone = await kept.fetch(CLINIC, wanted(kept.clinics, CLINIC_REPOSITORY))
+        assert gone == ({}, [("XDSDocumentUniqueIdError", uid(kept.clinics))])
+
+
+@pytest.mark.parametrize("path", [RESPONDING, GATEWAY])
+async def test_what_another_community_brings_for_a_home_is_in_that_home_s_repository(tmp_path: Path, path: str) -> None:
+    async with two_repositories(tmp_path) as kept:
+        brought = offer(tmp_path, 5, CLINIC_ID)
+        request = ProvideAndRegisterRequest(
+            submission=brought.submission,
+            documents={brought.submission.entries[0].entry_uuid: Content.of(brought.body, DICOM)},
+            home_community_id=CLINIC_HOME,
+        )
+        assert await (await kept.ask(path, ITI_80 if path == RESPONDING else ITI_41, request)).codes() == ()
+        told = places(await kept.find("/soap/registry", documents_of(CLINIC_ID)))
+        assert told[uid(brought)] == (CLINIC_REPOSITORY, CLINIC_HOME)
+        assert (await kept.fetch(CLINIC, wanted(brought, CLINIC_REPOSITORY)))[0] == {uid(brought): brought.body}
+
+
+async def test_a_patient_is_told_once_for_each_home_by_the_id_that_counts_there(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept:
+        criteria = PatientCriteria(
+            identifiers=(CLINIC_ID,), birth=BirthCriteria(low=ZEBEDIAH.birth_date, high=ZEBEDIAH.birth_date)
+        )
+        query = CandidatesQuery(criteria=criteria, question=question(), transmission=sent())
+        reply = await kept.ask(RESPONDING, ITI_55, DiscoveryRequest(query=query))
+        message = await read_soap(reply.content_type, reply.body)
+        assert message.fault is None, reply.body
+        answer: DiscoveryResponse = ITI_55.decode_response(message.to_codec()).value
+        assert [(each.home, each.patient.identifiers[0]) for each in answer.answer.candidates] == [
+            (VALLEY_HOME, DOMAIN_ID), (CLINIC_HOME, CLINIC_ID)
+        ]  # fmt: skip
+
+
+async def test_another_house_finds_and_fetches_from_both_homes_at_one_gateway(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept, ClientSession(auto_decompress=False) as http:
+        gateway = f"{kept.house.url}{RESPONDING}"
+        peer = {
+            "name": "Valley", "home_community_id": VALLEY_HOME, "homes": [CLINIC_HOME],
+            "endpoint": {"ITI-38": gateway, "ITI-39": gateway},
+        }  # fmt: skip
+        settings = settings_of(tmp_path / "Region", "Region", peer=[peer])
+        async with running(settings) as addresses:
+            house = Valley(data=settings.house.data, addresses=addresses, http=http, log=kept.house.log)
+            await house.tell(replace(ZEBEDIAH, identifiers=(VALLEY_ID, DOMAIN_ID, CLINIC_ID)))
+            region = replace(kept, house=house)
+            found: dict[str, tuple[str | None, Oid | None]] = {}
+            for patient_id in (DOMAIN_ID, CLINIC_ID):
+                answer = await region.find(GATEWAY, documents_of(patient_id))
+                assert answer.errors == ()
+                found |= places(answer)
+            assert found == {
+                uid(kept.own): (OWN, VALLEY_HOME), uid(kept.clinics): (CLINIC_REPOSITORY, CLINIC_HOME)
+            }  # fmt: skip
+            assert places(await region.find(GATEWAY, documents_of(CLINIC_ID, CLINIC_HOME))).keys() == {
+                uid(kept.clinics)
+            }
+            bodies, errors = await region.fetch(
+                GATEWAY, wanted(kept.own, OWN, VALLEY_HOME), wanted(kept.clinics, CLINIC_REPOSITORY, CLINIC_HOME)
+            )
+            assert (bodies, errors) == (
+                {uid(kept.own): kept.own.body, uid(kept.clinics): kept.clinics.body}, []
+            )  # fmt: skip
+
+
+async def test_another_house_finds_one_patient_by_the_id_that_each_home_tells(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept, ClientSession(auto_decompress=False) as http:
+        gateway = f"{kept.house.url}{RESPONDING}"
+        peers = [
+            {"name": name, "home_community_id": home, "endpoint": dict.fromkeys(("ITI-38", "ITI-55"), gateway)}
+            for name, home in (("Valley", VALLEY_HOME), ("Clinic", CLINIC_HOME))
+        ]
+        async with running(settings_of(tmp_path / "Region", "Region", peer=peers)) as addresses:
+            house = Valley(data=tmp_path / "Region", addresses=addresses, http=http, log=kept.house.log)
+            await house.tell(ZEBEDIAH)
+            answer = await replace(kept, house=house).find(GATEWAY, documents_of(DOMAIN_ID))
+            assert answer.errors == ()
+            assert places(answer) == {
+                uid(kept.own): (OWN, VALLEY_HOME), uid(kept.clinics): (CLINIC_REPOSITORY, CLINIC_HOME)
+            }  # fmt: skip

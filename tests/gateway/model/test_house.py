@@ -24,6 +24,13 @@ def test_a_further_repository_s_home_and_authority_are_the_house_s_too() -> None
     assert BOTH.repositories == (HOUSE.own, CLINIC)
     assert BOTH.homes == {HOUSE.home_community_id, "1.2.8.1"}
     assert BOTH.domains == {HOUSE.domain_authority, "1.2.8.9"}
+    assert BOTH.communities == ((HOUSE.home_community_id, HOUSE.domain_authority), ("1.2.8.1", "1.2.8.9"))
+
+
+def test_two_repositories_of_one_home_and_authority_are_one_community() -> None:
+    twice = replace(HOUSE, further=(CLINIC, replace(CLINIC, name="annex", unique_id=Oid("1.2.8.3"))))
+    assert len(twice.repositories) == 3
+    assert twice.communities == BOTH.communities
 
 
 @pytest.mark.parametrize(
