@@ -14,6 +14,7 @@ from gateway.adapters.store_sql import examine_database
 from gateway.adapters.tls import expiry_of_file
 from gateway.settings import Settings, SettingsError
 from gateway.wiring.adapters import SYSLOG_TLS_PORT, database_of, not_common, objects_folder
+from gateway.wiring.identity import not_their_own
 from gateway.wiring.premises import LOCK_FILE, bound, is_running
 from profiles.errors import HouseError
 
@@ -34,7 +35,7 @@ class Examined:
 
 
 async def examine(settings: Settings) -> list[Examined]:
-    """What a house needs: folder, disk, database, archive, ports, certificates, collector of audit, peers."""
+    """What a house needs: folder, disk, database, archive, ports, certificates, collector of audit, repositories, peers."""
     database, name = await _database(settings)
     found = [_folder("data folder", settings.house.data), _disk(settings), database]
     if settings.store.objects is not None or name:
@@ -50,6 +51,7 @@ async def examine(settings: Settings) -> list[Examined]:
         found.append(_port(settings, "mllp_port", listen.mllp_port))
     if settings.audit.syslog:
         found.append(await _reachable(f"audit collector {settings.audit.syslog}", settings.audit.syslog))
+    found += _repositories(settings)
     for peer in settings.peer:
         for service, address in peer.endpoint.items():
             found.append(await _reachable(f"{peer.name}, {service}", address))
@@ -131,6 +133,19 @@ def _certificate(what: str, path: Path, now: datetime) -> Examined:
         left = (ends - now).days
         return Examined(what=what, good=False, state=f"ends on {ends:%Y-%m-%d}, in {left} days", cure="Renew it")
     return Examined(what=what, good=True, state=f"until {ends:%Y-%m-%d}")
+
+
+def _repositories(settings: Settings) -> Iterator[Examined]:
+    """Further ones: where each is asked, and that its id is not the one that this data folder has for our own."""
+    faults = {problem.key: problem for problem in not_their_own(settings)}
+    for index, each in enumerate(settings.repository):
+        problem = faults.get(f"repository.{index}.unique_id")
+        yield Examined(
+            what=f"repository {each.name}",
+            good=problem is None,
+            state=f"{each.unique_id}, at /soap/repository/{each.name}" if problem is None else problem.reason,
+            cure="" if problem is None else problem.cure,
+        )
 
 
 def _port(settings: Settings, key: str, port: int) -> Examined:

@@ -14,7 +14,7 @@ from gateway.adapters.durable import write_whole
 from gateway.adapters.tls import fingerprint_of_file
 from gateway.model.house import House, Repository
 from gateway.model.peer import Peer
-from gateway.settings import PeerSection, RepositorySection, Settings
+from gateway.settings import PeerSection, Problem, RepositorySection, Settings, SettingsError
 from profiles.model.identifiers import Oid
 from profiles.wire.hl7v2.address import Hl7Address
 
@@ -22,7 +22,13 @@ IDS_FILE = "house.json"
 
 
 def house_of(settings: Settings, http_port: int) -> House:
-    """Who we are; ids that the settings do not give are made at the first start and kept."""
+    """Who we are; ids that the settings do not give are made at the first start and kept.
+
+    Raises:
+        SettingsError: A further repository has the id that was made for our own.
+    """
+    if problems := not_their_own(settings):
+        raise SettingsError(problems)
     section, listen = settings.house, settings.listen
     made = _made_ids(section.data)
     scheme = "https" if settings.tls.enabled else "http"
@@ -48,6 +54,18 @@ def house_of(settings: Settings, http_port: int) -> House:
     return replace(house, further=tuple(_repository_of(each, house) for each in settings.repository))
 
 
+def not_their_own(settings: Settings) -> tuple[Problem, ...]:
+    """Further repositories with the id that was made for our own; what the settings say themselves was checked before."""
+    own = None if settings.house.repository_unique_id else _kept_ids(settings.house.data).get("repository_unique_id")
+    return tuple(
+        Problem(
+            f"repository.{index}.unique_id", "was made for the house's own repository", "Give it an id of its own"
+        )
+        for index, each in enumerate(settings.repository)
+        if each.unique_id == own
+    )  # fmt: skip
+
+
 def _repository_of(section: RepositorySection, house: House) -> Repository:
     return Repository(
         name=section.name,
@@ -57,10 +75,15 @@ def _repository_of(section: RepositorySection, house: House) -> Repository:
     )
 
 
-def _made_ids(data: Path) -> Callable[[str], Oid]:
-    """Ids of our own making: looked up, and made and written when they are asked for the first time."""
+def _kept_ids(data: Path) -> dict[str, str]:
     path = data / IDS_FILE
     kept: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
+    return kept
+
+
+def _made_ids(data: Path) -> Callable[[str], Oid]:
+    """Ids of our own making: looked up, and made and written when they are asked for the first time."""
+    path, kept = data / IDS_FILE, _kept_ids(data)
     clock = SystemClock()
 
     def made(name: str) -> Oid:

@@ -269,6 +269,20 @@ async def test_a_document_is_removed_at_its_own_address_alone(tmp_path: Path) ->
         assert gone == ({}, [("XDSDocumentUniqueIdError", uid(kept.clinics))])
 
 
+async def test_a_document_that_two_repositories_have_is_not_removed_at_one(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept:
+        entry = replace(kept.clinics.submission.entries[0], patient_id=DOMAIN_ID)
+        whole = replace(kept.clinics.again().submission, entries=(entry,))
+        whole = replace(whole, submission_set=replace(whole.submission_set, patient_id=DOMAIN_ID))
+        twice = replace(kept.clinics, submission=whole)
+        assert await (await kept.house.post(REPOSITORY, await rad68(twice), peer="")).codes() == ()
+        for path, repository in ((CLINIC, CLINIC_REPOSITORY), (REPOSITORY, OWN)):
+            named = (DocumentRequest(repository_unique_id=repository, document_unique_id=uid(twice)),)
+            reply = await kept.ask(path, ITI_86, RemoveDocumentsRequest(documents=named))
+            assert await reply.codes() == ("XDSRemoveDocumentsError",)
+            assert (await kept.fetch(path, wanted(twice, repository)))[0] == {uid(twice): twice.body}
+
+
 @pytest.mark.parametrize("path", [RESPONDING, GATEWAY])
 async def test_what_another_community_brings_for_a_home_is_in_that_home_s_repository(tmp_path: Path, path: str) -> None:
     async with two_repositories(tmp_path) as kept:

@@ -5,10 +5,13 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.adapters.migrations import heads
 from gateway.adapters.store_sql import SqlStore
 from gateway.doctor import Examined, examine
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
+from gateway.wiring.identity import house_of
 from tests.gateway.adapters.stores import no_audit
 
 
@@ -113,3 +116,19 @@ async def test_a_listener_that_is_off_needs_no_port(tmp_path: Path) -> None:
     found = await examined(tmp_path, listen={"http_port": 0, "mllp": False})
     assert "listen.http_port 0" in found
     assert not any(what.startswith("listen.mllp_port") for what in found)
+
+
+async def test_a_further_repository_is_told_with_its_address(tmp_path: Path) -> None:
+    clinic = {"name": "clinic", "unique_id": "1.2.8.2"}
+    found = (await examined(tmp_path, repository=[clinic]))["repository clinic"]  # type: ignore[arg-type]
+    assert (found.good, found.state) == (True, "1.2.8.2, at /soap/repository/clinic")
+
+
+async def test_a_further_repository_with_the_id_that_was_made_for_our_own_is_told(tmp_path: Path) -> None:
+    own = house_of(Settings.model_validate({"house": {"data": tmp_path}}), 8080).repository_unique_id
+    clinic = {"name": "clinic", "unique_id": own}
+    found = (await examined(tmp_path, repository=[clinic]))["repository clinic"]  # type: ignore[arg-type]
+    assert not found.good
+    assert found.cure
+    with pytest.raises(SettingsError, match=r"repository\.0\.unique_id"):
+        house_of(Settings.model_validate({"house": {"data": tmp_path}, "repository": [clinic]}), 8080)
