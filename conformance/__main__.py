@@ -36,6 +36,7 @@ Ends with 0 if nothing failed, broke or, being claimed, was skipped; else with 1
 RUN_EXAMPLES = (
     "radgate conformance run --self --case RAD69-partial",
     "radgate conformance run --target theirs.toml --evidence evidence --json result.json",
+    "radgate conformance run --target theirs.toml --provoke './ask.sh theirs'  # what makes it ask, with RADGATE_WHAT ...",
     "radgate conformance run --self --fault partial-as-success  # cases must fail",
 )
 COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
@@ -109,6 +110,11 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--fault", default="", metavar="NAME", help="with --self: edit its messages so, on purpose: cases must fail"
     )
+    run.add_argument(
+        "--provoke", default="", metavar="CMD",
+        help="with --target: run this to make the system do RADGATE_WHAT (fetch, share) with RADGATE_STUDY of "
+        "RADGATE_PATIENT and RADGATE_PEER; without it, you are told what to do and waited for",
+    )  # fmt: skip
     run.add_argument("--strict", action="store_true", help="what a tolerant reader warns of fails a case too")
     run.add_argument("--evidence", type=Path, metavar="DIR", help="where every exchange is kept (a new folder)")
     run.add_argument("--json", type=Path, dest="json_file", metavar="FILE", help="write the results as JSON")
@@ -141,7 +147,17 @@ def _do(asked: argparse.Namespace) -> int:
     print(f"Evidence: {evidence}")
     files = Files(evidence=evidence, json=asked.json_file, junit=asked.junit, html=asked.html)
     return _code(
-        asyncio.run(judged(asked.target, wanted, files, strict=asked.strict, store_url=asked.store, fault=asked.fault))
+        asyncio.run(
+            judged(
+                asked.target,
+                wanted,
+                files,
+                strict=asked.strict,
+                store_url=asked.store,
+                fault=asked.fault,
+                provoke=asked.provoke,
+            )
+        )
     )
 
 

@@ -16,12 +16,16 @@ Raises:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """Each None where there is none. `peer` is what the system calls `community`."""
+    """Each None where there is none. `peer` is what the system calls `community`.
+
+    `wait_s` is how long a case waits for what the system does by itself: 15 s are many for a program, few for a person.
+    """
 
     audit: AuditRepository | None = None
     community: ImagingCommunity | None = None
     provoke: Provoke | None = None
     peer: str = "Simulator"
+    wait_s: float = 15.0
 
 
 NOTHING = Around()

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterable
+import shlex
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from rich.console import Console
 from conformance import report
 from conformance.around import NOTHING, Around
 from conformance.case import Case
+from conformance.counterparts import by_command, by_hand, standing
 from conformance.faults import FAULTS, Sabotage
 from conformance.house import HouseFailed
 from conformance.own import own_house
@@ -121,7 +124,14 @@ def covered(*, as_json: bool) -> None:
 
 
 async def judged(
-    target: str | None, asked: Asked, files: Files, *, strict: bool, store_url: str = "", fault: str = ""
+    target: str | None,
+    asked: Asked,
+    files: Files,
+    *,
+    strict: bool,
+    store_url: str = "",
+    fault: str = "",
+    provoke: str = "",
 ) -> bool:
     """Try the cases on a system, telling of each; whether all is good.
 
@@ -132,24 +142,50 @@ async def judged(
         strict: Whether warnings fail.
         store_url: The database of our own house.
         fault: What is done to its messages, so that cases must fail; "": nothing.
+        provoke: What is run to make a target speak, with its arguments; "": a person is told what to do.
     """
     if fault and fault not in FAULTS:
         raise SystemExit(f"there is no fault {fault}; there are {', '.join(FAULTS)}")
     console = Console(highlight=False, soft_wrap=True)
     chosen = asked.of(cases())
+    if target is None and provoke:
+        raise SystemExit("--provoke is for systems of others; our own house is told by its command line")
     try:
         if target is None:
             console.print("Starting a house on scratch data.", style="dim")
             async with own_house(store_url=store_url) as own:
                 done = await _run(console, chosen, own.system, files, strict=strict, fault=fault, around=own.around)
         else:
-            done = await _run(console, chosen, read_system(_described(target)), files, strict=strict)
+            system = read_system(_described(target))
+            async with _around(system, provoke, console) as around:
+                done = await _run(console, chosen, system, files, strict=strict, around=around)
     except (BadDescription, HouseFailed, NotTaken) as error:
         raise SystemExit(str(error)) from error
     await asyncio.to_thread(_write, done, files)
     counts = ", ".join(f"{done.count(verdict)} {verdict}" for verdict in report.ORDER if done.count(verdict))
     console.print(f"{done.system}: {counts} in {done.seconds:.1f} s", style="bold green" if done.good else "bold red")
     return done.good
+
+
+@asynccontextmanager
+async def _around(system: System, provoke: str, console: Console) -> AsyncIterator[Around]:
+    """Whom a system of others speaks to."""
+    if system.counterpart is None:
+        if provoke:
+            raise BadDescription("--provoke: nobody listens for what it would do: say where, below [counterpart]")
+        yield NOTHING
+        return
+    try:
+        words = shlex.split(provoke)
+    except ValueError as error:
+        raise BadDescription(f"--provoke cannot be read: {error}") from error
+    wait_s = system.counterpart.wait_s
+
+    def say(sentence: str) -> None:
+        console.print(f"{sentence} Waiting {wait_s:.0f} s for it.", style="bold", markup=False)
+
+    async with standing(system.counterpart, by_command(words, wait_s) if words else by_hand(say)) as around:
+        yield around
 
 
 def _described(target: str) -> Path:

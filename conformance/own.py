@@ -2,11 +2,10 @@
 
 import asyncio
 import shutil
-import ssl
 import tempfile
 import tomllib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +13,16 @@ import aiohttp
 
 from conformance.around import Around, Provoke
 from conformance.certificates import Authority, Identity
-from conformance.house import ROOT, CommandFailed, House, HouseFailed, free_ports
+from conformance.counterparts import standing
+from conformance.house import CommandFailed, House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
-from conformance.simulators.audit_repository import AuditRepository
-from conformance.simulators.imaging_community import ImagingCommunity
-from conformance.simulators.soap_server import SoapCounterpart
-from conformance.system import KnownStudy, System, claims_of, tls_of
+from conformance.system import Counterpart, KnownStudy, System, claims_of, door_of, tls_of
 from conformance.verdict import Failed
-from profiles.model.identifiers import Oid
 
 CLAIMS = Path(__file__).parent / "claims.toml"
 STORED_S = 60.0
-PEER = "Simulator"
-COMMUNITY = tuple(Oid(f"{ROOT}.10.{leaf}") for leaf in (1, 2, 3))  # home, repository, retrieve location
+WAIT_S = 15.0  # a house on a busy machine that was told to do something
 SOAP = {
     "RAD-69": "imaging-source",
     "ITI-18": "registry",
@@ -57,35 +52,56 @@ async def own_house(*, store_url: str = "", folder: Path | None = None) -> Async
     """
     place = folder or Path(tempfile.mkdtemp(prefix="radgate-conformance-"))
     try:
-        certificates = Authority(place / "certificates", "radgate conformance root")
-        http_port, mllp_port = free_ports(2)
-        house = House(
-            name="House", folder=place / "house", identity=certificates.issue("House"), number=9,
-            http_port=http_port, mllp_port=mllp_port,
-        )  # fmt: skip
-        tester = certificates.issue("Tester")
-        async with AsyncExitStack() as stack:
-            audit = AuditRepository("127.0.0.1", 0, ssl=_door(certificates.issue("Collector")))
-            counterpart = SoapCounterpart("127.0.0.1", 0, ssl=_door(certificates.issue(PEER)))
-            for each in (audit, counterpart):
-                await each.start()
-                stack.push_async_callback(each.stop)
-            community = ImagingCommunity(counterpart, repository=COMMUNITY[1], retrieve_location=COMMUNITY[2])
-            _settings(house, tester, store_url, audit, counterpart)
-            await house.start()
-            stack.push_async_callback(house.stop)
-            around = Around(audit=audit, community=community, provoke=_provoking(house), peer=PEER)
-            yield Own(system=await _provided(house, tester, place), around=around)
+        made = scratch(place, store_url=store_url)
+        async with (
+            standing(made.counterpart, _provoking(made.house)) as around,
+            serving(made) as system,
+        ):
+            yield Own(system=system, around=around)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _door(identity: Identity) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(identity.authority))
-    context.load_cert_chain(identity.certificate, identity.key)
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """A house that has its settings and is not started, who asks it, and the counterpart that it knows."""
+
+    house: House
+    folder: Path
+    tester: Identity
+    simulator: Identity
+    counterpart: Counterpart
+
+
+def scratch(folder: Path, *, store_url: str = "") -> Scratch:
+    """Certificates, ports and settings, below a folder."""
+    certificates = Authority(folder / "certificates", "radgate conformance root")
+    http_port, mllp_port, soap_port, audit_port = free_ports(4)
+    house = House(
+        name="House", folder=folder / "house", identity=certificates.issue("House"), number=9, http_port=http_port,
+        mllp_port=mllp_port,
+    )  # fmt: skip
+    tester, simulator = certificates.issue("Tester"), certificates.issue("Simulator")
+    door = door_of(certificate=simulator.certificate, key=simulator.key, trust=simulator.authority)
+    counterpart = Counterpart(soap_port=soap_port, audit_port=audit_port, wait_s=WAIT_S, tls=door)
+    made = Scratch(house=house, folder=folder, tester=tester, simulator=simulator, counterpart=counterpart)
+    _settings(made, store_url)
+    return made
+
+
+@asynccontextmanager
+async def serving(made: Scratch) -> AsyncIterator[System]:
+    """It serves, and holds two studies of one patient; its counterpart is somebody else's to start.
+
+    Raises:
+        HouseFailed: It does not start, or does not say that it holds the studies.
+    """
+    await made.house.start()
+    try:
+        yield await _provided(made.house, made.tester, made.folder)
+    finally:
+        await made.house.stop()
 
 
 def _provoking(house: House) -> Provoke:
@@ -104,12 +120,12 @@ def _provoking(house: House) -> Provoke:
     return provoke
 
 
-def _settings(
-    house: House, tester: Identity, store_url: str, audit: AuditRepository, counterpart: SoapCounterpart
-) -> None:
+def _settings(made: Scratch, store_url: str) -> None:
+    house, there = made.house, made.counterpart
     house.folder.mkdir(parents=True, exist_ok=True)
     endpoints = "\n".join(
-        f'"{name}" = "{counterpart.address(name)}"' for name in ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
+        f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"'
+        for name in ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
     )
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
     house.config.write_text(
@@ -131,23 +147,23 @@ key = "{house.identity.key}"
 trust = ["{house.identity.authority}"]
 
 [audit]
-syslog = "tls://127.0.0.1:{audit.port}"
+syslog = "tls://127.0.0.1:{there.audit_port}"
 syslog_trust = ["{house.identity.authority}"]
 
 [[peer]]
 name = "Tester"
-certificate = "{tester.certificate}"
+certificate = "{made.tester.certificate}"
 hl7_application = "EHR"
 hl7_facility = "VALLEY"
 unknown_patient = "reject"
 
 [[peer]]
-name = "{PEER}"
-home_community_id = "{COMMUNITY[0].urn}"
-repository_unique_ids = ["{COMMUNITY[1]}"]
-retrieve_location_uids = ["{COMMUNITY[2]}"]
+name = "{there.peer}"
+home_community_id = "{there.home_community_id.urn}"
+repository_unique_ids = ["{there.repository_unique_id}"]
+retrieve_location_uids = ["{there.retrieve_location_uid}"]
 patient_authority = "{house.patient_authority}"
-certificate = "{house.identity.certificate.with_name(f"{PEER.lower()}.pem")}"
+certificate = "{made.simulator.certificate}"
 [peer.endpoint]
 {endpoints}
 """,

@@ -26,6 +26,7 @@ from profiles.errors import ExchangeError
 from profiles.findings import Finding, Severity
 
 CASE_S = 120.0
+WAITS = 3  # of a case, at most: that it is provoked, that it asks, that it has what it asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +103,13 @@ async def run(
 
 async def _tried(case: Case, target: Target, evidence: Evidence, place: str, *, strict: bool) -> Result:
     began = time.perf_counter()
+    limit_s = CASE_S + WAITS * target.wait_s
     verdict, detail = Verdict.PASS, ""
     if not target.system.claims_to(case.actor, case.transaction):
         verdict, detail = Verdict.OMIT, f"{case.transaction} as {case.actor} is not claimed"
     else:
         try:
-            async with asyncio.timeout(CASE_S):
+            async with asyncio.timeout(limit_s):
                 await case.body(target)
         except Failed as failed:
             verdict, detail = Verdict.FAIL, str(failed)
@@ -116,7 +118,7 @@ async def _tried(case: Case, target: Target, evidence: Evidence, place: str, *, 
         except ExchangeError as error:
             verdict, detail = Verdict.FAIL, error.detail
         except TimeoutError:
-            verdict, detail = Verdict.FAIL, f"nothing ended it within {CASE_S:.0f} s"
+            verdict, detail = Verdict.FAIL, f"nothing ended it within {limit_s:.0f} s"
         except Exception as error:  # the tester broke: said of it, not of the target
             verdict, detail = Verdict.ERROR, "".join(traceback.format_exception_only(error)).strip()
     findings = tuple(dict.fromkeys(target.findings))

@@ -13,6 +13,15 @@ trust = "root.pem"                           # whom we believe
 [known]
 retrieve_location_uid = "1.2.3"
 patients = ["P1^^^&1.2.3.9&ISO"]             # whom its registry knows
+[counterpart]                                # where we listen, for a system that asks or audits
+host = "127.0.0.1"
+soap_port = 18443                            # it asks https://host:18443/ITI-18, ITI-43, RAD-69, RAD-68
+audit_port = 16514                           # its audit comes here, by syslog over TLS
+certificate = "simulator.pem"                # who we are there; without these three nothing is encrypted
+key = "simulator.key"
+trust = "root.pem"                           # who vouches for the system
+peer = "Simulator"                           # what the system calls us
+wait_s = 60                                  # how long a case waits for it
 [[study]]                                    # a study that it holds, as DICOM files that we can read too
 folder = "studies/ct"
 patient = "P1^^^&1.2.3.9&ISO"                # by the id that it knows the patient by
@@ -33,6 +42,8 @@ from profiles.catalogue import transaction
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.transaction import Actor
 
+MAX_WAIT_S = 3600
+COMMUNITY = tuple(Oid(f"2.25.71190522.10.{leaf}") for leaf in (1, 2, 3))  # its home, its repository, its source
 SERVICES = frozenset({"FHIR", "DICOMWEB", "MLLP"})
 
 
@@ -49,6 +60,25 @@ class KnownStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counterpart:
+    """Whom a system asks and where its audit goes: a port is None where nobody is to listen, 0 for any that is free.
+
+    `peer` is what the system calls it, `wait_s` how long a case waits for what the system does. The ids are those of its
+    community, of its repository (manifests) and of its source of images.
+    """
+
+    host: str = "127.0.0.1"
+    soap_port: int | None = None
+    audit_port: int | None = None
+    peer: str = "Simulator"
+    wait_s: float = 60.0
+    home_community_id: Oid = COMMUNITY[0]
+    repository_unique_id: Oid = COMMUNITY[1]
+    retrieve_location_uid: Oid = COMMUNITY[2]
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class System:
     """`endpoints` are by transaction id, or FHIR, DICOMWEB and MLLP; `claims` are (actor, transaction id)."""
 
@@ -61,6 +91,7 @@ class System:
     patient_authority: Oid | None = None
     studies: tuple[KnownStudy, ...] = ()
     known_patients: tuple[PatientIdentifier, ...] = ()
+    counterpart: Counterpart | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
@@ -83,7 +114,7 @@ def read_system(path: Path) -> System:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadDescription(f"{path} cannot be read: {error}") from error
-    extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "study"}
+    extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "counterpart", "study"}
     if extra:
         raise BadDescription(f"{path}: nothing is called {sorted(extra)[0]}")
     known = dict(_table(told, "known"))
@@ -101,6 +132,7 @@ def read_system(path: Path) -> System:
         claims=claims_of(_table(told, "claims"), path),
         known_patients=patients,
         studies=tuple(_study(each, path) for each in told.get("study", ())),
+        counterpart=_counterpart(_table(told, "counterpart"), path),
         tls=_tls(_table(told, "tls"), path),
         **oids,
     )
@@ -145,6 +177,39 @@ def _endpoints(told: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     return {key: str(value).rstrip("/") if key in SERVICES else str(value) for key, value in told.items()}
 
 
+def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
+    if not told:
+        return None
+    rest: dict[str, Any] = dict(told)
+    files = {key: rest.pop(key) for key in ("certificate", "key", "trust") if key in rest}
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "host": str, "peer": str, "soap_port": int, "audit_port": int, "wait_s": (int, float),
+        "home_community_id": str, "repository_unique_id": str, "retrieve_location_uid": str,
+    }  # fmt: skip
+    for key, value in rest.items():
+        if key not in kinds:
+            raise BadDescription(f"{path}: [counterpart] takes certificate, key, trust, {', '.join(kinds)}")
+        fits = isinstance(value, kinds[key]) and not isinstance(value, bool)
+        if not fits:
+            raise BadDescription(f"{path}: [counterpart] {key} is no {'text' if kinds[key] is str else 'number'}")
+        if key.endswith("_port") and not 0 < value < 65_536:
+            raise BadDescription(f"{path}: [counterpart] {key} is a port, from 1 to 65535")
+        if key == "wait_s" and not 0 < value <= MAX_WAIT_S:
+            raise BadDescription(f"{path}: [counterpart] wait_s is above 0 and at most {MAX_WAIT_S}")
+        if key.endswith(("_id", "_uid")):
+            try:
+                rest[key] = Oid.from_urn(value)
+            except ValueError as error:
+                raise BadDescription(f"{path}: [counterpart] {key} is no OID") from error
+    if files and len(files) != 3:
+        raise BadDescription(f"{path}: [counterpart] certificate, key and trust go together")
+    try:
+        tls = door_of(**{key: path.parent / str(value) for key, value in files.items()}) if files else None
+    except (OSError, ssl.SSLError) as error:
+        raise BadDescription(f"{path}: [counterpart] {error}") from error
+    return Counterpart(**rest, tls=tls)
+
+
 def _study(told: Mapping[str, Any], path: Path) -> KnownStudy:
     folder = path.parent / str(told.get("folder", ""))
     studies = read_study(folder)
@@ -181,6 +246,14 @@ def tls_of(*, trust: Path | None = None, certificate: Path | None = None, key: P
     context = ssl.create_default_context(cafile=str(trust) if trust is not None else None)
     if certificate is not None:
         context.load_cert_chain(certificate, key)
+    return context
+
+
+def door_of(*, certificate: Path, key: Path, trust: Path) -> ssl.SSLContext:
+    """Where somebody comes in: who we are, and who vouches for whoever comes; without a certificate nobody does."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(trust))
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

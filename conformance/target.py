@@ -48,8 +48,6 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 IDLE_S = 30.0
-AUDIT_S = 15.0
-ASKED_S = 15.0
 UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
 MAX_INSTANCE_BYTES = 64 * 1024 * 1024
 LIMITS = SoapLimits(parts=100_000)
@@ -351,6 +349,13 @@ class Target:
         response.close()
         return came if self._in_flight is None else self._in_flight.answer(transaction, Incoming(body=came)).body
 
+    # --- what comes by itself -----------------------------------------------------------------------------------------
+
+    @property
+    def wait_s(self) -> float:
+        """How long a case waits for what the system does by itself."""
+        return self._around.wait_s
+
     # --- audit --------------------------------------------------------------------------------------------------------
 
     @property
@@ -371,14 +376,14 @@ class Target:
             Failed: None came in time.
         """
         found = await self.audit.awaited(
-            lambda message: message.record is not None and wanted(message.record), self._audited, AUDIT_S
+            lambda message: message.record is not None and wanted(message.record), self._audited, self.wait_s
         )
         if found is None:
             came = [each.record for each in self.audit.messages[self._audited :] if each.record is not None]
             told = (
                 ", ".join(f"{each.event.code} {'/'.join(type.code for type in each.types)}" for each in came) or "none"
             )
-            raise Failed(f"expected an audit message of {what} within {AUDIT_S:.0f} s; of this case came: {told}")
+            raise Failed(f"expected an audit message of {what} within {self.wait_s:.0f} s; of this case came: {told}")
         self._evidence.kept(f"audit of {what}", found.raw)
         return found
 
@@ -417,11 +422,13 @@ class Target:
         """
         counterpart = self.community.counterpart
         found = await counterpart.awaited(
-            lambda each: each.transaction == transaction.id and (each.request is None or wanted(each)), before, ASKED_S
+            lambda each: each.transaction == transaction.id and (each.request is None or wanted(each)),
+            before,
+            self.wait_s,
         )
         if found is None:
             came = ", ".join(dict.fromkeys(each.transaction for each in counterpart.asked[before:])) or "nothing"
-            raise Failed(f"expected to be asked by {transaction.id} within {ASKED_S:.0f} s; {came} came")
+            raise Failed(f"expected to be asked by {transaction.id} within {self.wait_s:.0f} s; {came} came")
         self._evidence.kept(f"{transaction.id} of the system", found.body)
         self.findings += found.findings
         if found.request is None:

@@ -79,15 +79,12 @@ async def test_a_door_that_speaks_old_tls_is_found_out(tmp_path: Path) -> None:
     assert [result.verdict for result in done.results] == [Verdict.FAIL]
 
 
-async def test_a_node_that_keeps_failures_to_itself_is_found_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("conformance.target.AUDIT_S", 0.2)
+async def test_a_node_that_keeps_failures_to_itself_is_found_out(tmp_path: Path) -> None:
     audit = AuditRepository("127.0.0.1", 0, ssl=None)
     await audit.start()
     try:
         async with unlocked(tmp_path, lax(tmp_path)) as system:
-            done = await run([CASES["alerted"]], system, tmp_path / "evidence", around=Around(audit=audit))
+            done = await run([CASES["alerted"]], system, tmp_path / "evidence", around=Around(audit=audit, wait_s=0.2))
     finally:
         await audit.stop()
     assert [result.verdict for result in done.results] == [Verdict.FAIL]

@@ -14,7 +14,6 @@ from profiles.transaction import Actor
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 
 CONSUMER = Actor.IMAGING_DOCUMENT_CONSUMER
-ARRIVED_S = 20.0
 
 
 @case(
@@ -42,15 +41,18 @@ async def everything(target: Target) -> None:
     offer = await offered(target)
     before = await fetching(target, offer)
     await target.asked(RAD_69, before)
-    asked = [each.request for each in target.community.counterpart.asked[before:] if each.transaction == RAD_69.id]
-    expect(
-        [
+    counterpart = target.community.counterpart
+
+    def named() -> list[tuple[str, str, str]]:
+        return [
             (each.study_instance_uid, each.series_instance_uid, each.document.document_unique_id)
-            for request in asked
-            for each in request.instances()
-        ],
-        "what is asked for",
-    ).has_same(
+            for asked in counterpart.asked[before:]
+            if asked.transaction == RAD_69.id and asked.request is not None
+            for each in asked.request.instances()
+        ]
+
+    await counterpart.awaited(lambda _: len(named()) >= len(offer.study.instances), before, target.wait_s)
+    expect(named(), "what is asked for").has_same(
         [
             (str(offer.study.study_instance_uid), str(series.series_instance_uid), str(each.sop_instance_uid))
             for series in offer.study.series
@@ -100,8 +102,9 @@ async def kept(target: Target) -> None:
     expected = {str(each.sop_instance_uid): each.pixels_sha256 for each in offer.study.instances}
     came: dict[str, str] = {}
     try:
-        async with asyncio.timeout(ARRIVED_S):
+        async with asyncio.timeout(target.wait_s):
             while came.keys() != expected.keys():
+                await asyncio.sleep(0.1)
                 answer = await retrieved(target, f"/studies/{offer.study.study_instance_uid}", ANY_SYNTAX)
                 came = {each.sop_instance_uid: each.pixels_sha256 for each in answer.parts}
     except TimeoutError:

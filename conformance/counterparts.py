@@ -1,0 +1,93 @@
+"""Counterparts of a system that speaks itself: whom it asks, where its audit goes, and what makes it speak.
+
+They stand at addresses that the system was told before, and so they are described beside it.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from conformance.around import Around, Provoke
+from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.imaging_community import ImagingCommunity
+from conformance.simulators.soap_server import SoapCounterpart
+from conformance.system import BadDescription, Counterpart
+from conformance.verdict import Unreachable
+
+SENTENCES = {
+    "fetch": "Make it fetch study {study} of patient {patient} from {peer}.",
+    "share": "Make it share study {study} with {peer}.",
+}
+
+
+@asynccontextmanager
+async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[Around]:
+    """What is described, listening: a community where there is a port for SOAP, a repository where there is one for audit.
+
+    Raises:
+        BadDescription: It cannot listen there.
+    """
+    async with AsyncExitStack() as stack:
+        audit, community = None, None
+        try:
+            if counterpart.audit_port is not None:
+                audit = AuditRepository(counterpart.host, counterpart.audit_port, ssl=counterpart.tls)
+                await audit.start()
+                stack.push_async_callback(audit.stop)
+            if counterpart.soap_port is not None:
+                soap = SoapCounterpart(counterpart.host, counterpart.soap_port, ssl=counterpart.tls)
+                await soap.start()
+                stack.push_async_callback(soap.stop)
+                community = ImagingCommunity(
+                    soap, repository=counterpart.repository_unique_id,
+                    retrieve_location=counterpart.retrieve_location_uid,
+                )  # fmt: skip
+        except OSError as error:
+            raise BadDescription(f"[counterpart] cannot listen: {error.strerror or error}") from error
+        yield Around(
+            audit=audit, community=community, provoke=provoke, peer=counterpart.peer, wait_s=counterpart.wait_s
+        )
+
+
+def by_command(words: Sequence[str], wait_s: float) -> Provoke:
+    """A program makes it do so; it is told by RADGATE_WHAT, RADGATE_PEER, RADGATE_STUDY and RADGATE_PATIENT.
+
+    It is run without a shell, and ended after `wait_s`. What has no value is "".
+    """
+
+    async def provoke(what: str, facts: Mapping[str, str]) -> None:
+        told = {f"RADGATE_{key.upper()}": facts.get(key, "") for key in ("peer", "study", "patient")}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, env={**os.environ, **told, "RADGATE_WHAT": what}, stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+        except OSError as error:
+            raise Unreachable(f"{words[0]} cannot be run: {error.strerror or error}") from error
+        try:
+            async with asyncio.timeout(wait_s):
+                said, _ = await process.communicate()
+        except TimeoutError:
+            raise Unreachable(f"{words[0]} did not {what} within {wait_s:.0f} s") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+            raise Unreachable(
+                f"{words[0]} ended with {process.returncode}: {lines[-1] if lines else 'it said nothing'}"
+            )
+
+    return provoke
+
+
+def by_hand(say: Callable[[str], None]) -> Provoke:
+    """A person makes it do so: what is wanted is said, and the case waits for what comes."""
+
+    async def provoke(what: str, facts: Mapping[str, str]) -> None:
+        say(SENTENCES[what].format_map(facts))
+
+    return provoke
