@@ -28,6 +28,7 @@ from profiles.xcdr.iti80 import ITI_80, ProvideAndRegisterRequest
 from profiles.xcpd.iti55 import ITI_55, DiscoveryRequest, DiscoveryResponse
 from profiles.xds.iti18 import ITI_18, ReturnType, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti41 import ITI_41
+from profiles.xds.iti42 import ITI_42, RegisterRequest
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xds.iti86 import ITI_86, RemoveDocumentsRequest
 from tests.support.communities import (
@@ -42,6 +43,7 @@ from tests.support.communities import (
     settings_of,
 )
 from tests.support.identity_v3 import identified, question, sent
+from tests.support.registry import brought, registrable
 from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
@@ -359,3 +361,27 @@ async def test_another_house_finds_one_patient_by_the_id_that_each_home_tells(tm
             assert places(answer) == {
                 uid(kept.own): (OWN, VALLEY_HOME), uid(kept.clinics): (CLINIC_REPOSITORY, CLINIC_HOME)
             }  # fmt: skip
+
+
+async def test_the_registry_takes_entries_of_every_authority_of_ours_and_of_no_other(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept:
+        for patient_id, refused in (
+            (CLINIC_ID, ()),
+            (DOMAIN_ID, ()),
+            (VALLEY_ID, ("XDSUnknownPatientId",)),  # known here, and no id of a domain
+            (replace(CLINIC_ID, value="X"), ("XDSUnknownPatientId",)),
+        ):
+            entry = registrable(patient_id, repository_unique_id=CLINIC_REPOSITORY)
+            request = RegisterRequest(submission=brought(entry, of=patient_id))
+            assert await (await kept.ask("/soap/registry", ITI_42, request)).codes() == refused
+            told = places(await kept.find("/soap/registry", documents_of(patient_id))) if not refused else {}
+            assert refused or told[entry.unique_id] == (CLINIC_REPOSITORY, CLINIC_HOME)
+
+
+async def test_a_person_removes_a_document_wherever_in_the_house_it_is(tmp_path: Path) -> None:
+    async with two_repositories(tmp_path) as kept:
+        assert (await kept.house.ask("DELETE", f"/documents/{uid(kept.clinics)}"))["objects"] > 0
+        assert not (await kept.find("/soap/registry", documents_of(CLINIC_ID))).count
+        bodies, ((code, _),) = await kept.fetch(CLINIC, wanted(kept.clinics, CLINIC_REPOSITORY))
+        assert (bodies, code) == ({}, "XDSDocumentUniqueIdError")
+        assert (await kept.fetch(REPOSITORY, wanted(kept.own, OWN)))[1] == []
