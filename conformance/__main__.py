@@ -39,6 +39,15 @@ RUN_EXAMPLES = (
     "radgate conformance run --target theirs.toml --provoke './ask.sh theirs'  # what makes it ask, with RADGATE_WHAT ...",
     "radgate conformance run --self --fault partial-as-success  # cases must fail",
 )
+SIMULATE = """\
+A community that has studies (ITI-18, ITI-43, RAD-69) and takes submissions (RAD-68), a receiver of HL7 v2 and an
+audit repository, on this machine. Each message is told as it comes, with what is odd about it.
+
+Runs until Ctrl-C."""
+SIMULATE_EXAMPLES = (
+    "radgate conformance simulate  # a synthetic study, free ports, no TLS",
+    "radgate conformance simulate --port-base 18443 --studies ~/ct --tls certificates",
+)
 COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
 COVERAGE_EXAMPLES = ("radgate conformance coverage", "radgate conformance coverage --json")
 
@@ -52,6 +61,7 @@ def command_line() -> argparse.ArgumentParser:
     suite = proofs.add_subparsers(dest="noun", required=True)
     _list(_verb(suite, "list", "the cases", LIST, LIST_EXAMPLES))
     _run(_verb(suite, "run", "try cases on a system", RUN, RUN_EXAMPLES))
+    _simulate(_verb(suite, "simulate", "counterparts to ask and to tell", SIMULATE, SIMULATE_EXAMPLES))
     _verb(suite, "coverage", "each requirement, and what proves it", COVERAGE, COVERAGE_EXAMPLES).add_argument(
         "--json", action="store_true", dest="as_json", help="as JSON"
     )
@@ -69,7 +79,7 @@ def main() -> int:
         print(json.dumps({"error": {"code": 1, "detail": refused.code, "cure": ""}}))
         return 1
     except KeyboardInterrupt:
-        return 0 if asked.verb == "demo" else 130
+        return 0 if asked.verb == "demo" or asked.noun == "simulate" else 130
 
 
 def _verb(among: Any, name: str, short: str, says: str, examples: tuple[str, ...]) -> argparse.ArgumentParser:
@@ -122,6 +132,23 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--html", type=Path, metavar="FILE", help="write them as a page, with links to the evidence")
 
 
+def _simulate(simulators: argparse.ArgumentParser) -> None:
+    simulators.add_argument(
+        "--port-base", type=_port_base, default=0, metavar="N", help="SOAP there, audit and MLLP at the next two ports"
+    )
+    simulators.add_argument("--studies", type=Path, metavar="DIR", help="DICOM files instead of a synthetic study")
+    simulators.add_argument(
+        "--tls", type=Path, metavar="DIR", help="speak TLS, with certificates made new into this folder, for you too"
+    )
+
+
+def _port_base(text: str) -> int:
+    base = int(text)
+    if not 0 < base <= 65_533:
+        raise argparse.ArgumentTypeError("three ports begin from 1 to 65533")
+    return base
+
+
 def _do(asked: argparse.Namespace) -> int:
     if asked.verb == "demo":
         from conformance.demo.show import show
@@ -134,6 +161,22 @@ def _do(asked: argparse.Namespace) -> int:
                 )
             )
         )  # fmt: skip
+    if asked.noun == "simulate":
+        from conformance.simulate import simulate
+        from conformance.system import BadDescription
+
+        try:
+            asyncio.run(
+                simulate(
+                    lambda line: print(line, flush=True),
+                    port_base=asked.port_base,
+                    studies=asked.studies,
+                    tls=asked.tls,
+                )
+            )
+        except BadDescription as error:
+            raise SystemExit(str(error)) from error
+        return 0
     from conformance.judge import Asked, Files, covered, judged, listed
 
     if asked.noun == "coverage":

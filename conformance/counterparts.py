@@ -44,7 +44,7 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
                     retrieve_location=counterpart.retrieve_location_uid,
                 )  # fmt: skip
         except OSError as error:
-            raise BadDescription(f"[counterpart] cannot listen: {error.strerror or error}") from error
+            raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
             audit=audit, community=community, provoke=provoke, peer=counterpart.peer, wait_s=counterpart.wait_s
         )

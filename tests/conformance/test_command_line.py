@@ -9,7 +9,10 @@ import pytest
 from conformance.__main__ import command_line, main
 
 
-@pytest.mark.parametrize("name", ["demo", "conformance", "conformance list", "conformance run", "conformance coverage"])
+@pytest.mark.parametrize(
+    "name",
+    ["demo", "conformance", "conformance list", "conformance run", "conformance simulate", "conformance coverage"],
+)
 def test_every_verb_says_what_it_does_and_shows_what_one_types(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command_line().parse_args([*name.split(), "--help"])

@@ -1,0 +1,206 @@
+"""`simulate`: the simulators by themselves, for whoever builds or tries a system that asks, tells or audits.
+
+A community (ITI-18, ITI-43, RAD-69, RAD-68), a receiver of HL7 v2 and an audit repository stand on this machine until they
+are stopped, and say of each message what came and what is odd about it: of a person no more than ids are printed.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from ssl import SSLContext
+
+from conformance.around import Around
+from conformance.certificates import Authority
+from conformance.counterparts import by_hand, standing
+from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
+from conformance.simulators.audit_repository import AuditMessage, AuditRepository
+from conformance.simulators.hl7_listener import Hl7Receiver
+from conformance.simulators.imaging_community import ImagingCommunity
+from conformance.simulators.soap_server import Asked
+from conformance.system import BadDescription, Counterpart, door_of
+from profiles.catalogue import by_trigger_event
+from profiles.errors import ExchangeError
+from profiles.findings import Finding
+from profiles.model.identifiers import Oid
+from profiles.wire.hl7v2.message import read_message
+from profiles.wire.hl7v2.segments import read_header
+
+LOOK_S = 1.0  # how often what is no message, such as a broken frame, is looked for
+AUTHORITY = Oid("2.25.71190522.10.4")  # of the synthetic patient
+SOAP = ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
+
+Say = Callable[[str], None]
+
+
+async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None, tls: Path | None = None) -> None:
+    """Listen until cancelled, and tell of whatever comes.
+
+    Args:
+        say: Takes a line.
+        port_base: SOAP listens there, audit at the next port and MLLP at the one after; 0: at any that are free.
+        studies: DICOM files that the community has; None: a synthetic study.
+        tls: A new folder, into which certificates go: of the simulators, and one for whoever comes; None: without TLS.
+
+    Raises:
+        BadDescription: Nobody can listen there, there is no study, or the folder has something in it already.
+    """
+    door = _door(tls, say) if tls is not None else None
+    async with AsyncExitStack() as stack:
+        ports = [port_base + place if port_base else 0 for place in range(3)]
+        counterpart = Counterpart(soap_port=ports[0], audit_port=ports[1], tls=door)
+        around = await stack.enter_async_context(standing(counterpart, by_hand(say)))
+        receiver = Hl7Receiver(counterpart.host, ports[2], ssl=door)
+        try:
+            await receiver.start()
+        except OSError as error:
+            raise BadDescription(f"cannot listen: {error.strerror or error}") from error
+        stack.push_async_callback(receiver.stop)
+        assert around.community is not None
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radgate-simulate-")))
+        offered = await asyncio.to_thread(_studies, studies, scratch)
+        for line in (*_addresses(around, receiver, tls=tls is not None), *_offer(around.community, offered)):
+            say(line)
+        say("Listening; Ctrl-C stops.")
+        await _watch(around, receiver, say)
+
+
+def _door(folder: Path, say: Say) -> SSLContext:
+    if folder.exists() and any(folder.iterdir()):
+        raise BadDescription(f"--tls {folder} has something in it: certificates are made new, into a new folder")
+    authority = Authority(folder, "radgate simulators root")
+    ours, theirs = authority.issue("Simulator"), authority.issue("Client")
+    say(f"trust     {authority.path}")
+    say(f"yours     {theirs.certificate}, {theirs.key}")
+    return door_of(certificate=ours.certificate, key=ours.key, trust=ours.authority)
+
+
+def _studies(folder: Path | None, scratch: Path) -> tuple[SampleStudy, ...]:
+    if folder is None:
+        patient = sample_patient(3, AUTHORITY, prefix="S")
+        return (write_ct_study(scratch, seed=61, patient=patient, series=2, instances=3, rows=128),)
+    found = read_study(folder)
+    if not found:
+        raise BadDescription(f"--studies {folder}: no DICOM file is there")
+    return found
+
+
+def _addresses(around: Around, receiver: Hl7Receiver, *, tls: bool) -> Iterator[str]:
+    assert around.community is not None
+    assert around.audit is not None
+    soap = around.community.counterpart
+    for name in SOAP:
+        yield f"{name:<9} {soap.address(name)}"
+    yield f"{'audit':<9} {'tls' if tls else 'tcp'}://{around.audit.host}:{around.audit.port} (syslog, RFC 5425 frames)"
+    yield f"{'MLLP':<9} {'mllps' if tls else 'mllp'}://{receiver.host}:{receiver.port}"
+
+
+def _offer(community: ImagingCommunity, studies: Iterable[SampleStudy]) -> Iterator[str]:
+    yield f"repository {community.repository}, retrieve location {community.retrieve_location}"
+    for study in studies:
+        patient = study.patient.identifiers[0]
+        community.offer(study, patient)
+        yield (
+            f"study     {study.study_instance_uid}, {len(study.instances)} instances, "
+            f"of {patient.value}^^^&{patient.authority}&ISO"
+        )
+
+
+async def _watch(around: Around, receiver: Hl7Receiver, say: Say) -> None:
+    """Tell of messages in the order in which each simulator got them."""
+    assert around.community is not None
+    assert around.audit is not None
+    counterpart, audit = around.community.counterpart, around.audit
+
+    async def of_soap(seen: int) -> Iterable[str]:
+        asked = await counterpart.awaited(lambda _: True, seen, LOOK_S)
+        return () if asked is None else told_of_request(asked)
+
+    async def of_audit(seen: int) -> Iterable[str]:
+        message = await audit.awaited(lambda _: True, seen, LOOK_S)
+        return () if message is None else told_of_audit(message)
+
+    async def of_hl7(seen: int) -> Iterable[str]:
+        try:
+            return told_of_hl7((await receiver.received(seen + 1, LOOK_S))[seen])
+        except TimeoutError:
+            return ()
+
+    async with asyncio.TaskGroup() as group:
+        for next_of in (of_soap, of_audit, of_hl7):
+            group.create_task(_follow(next_of, say))
+        group.create_task(_frames(audit, say))
+
+
+async def _follow(next_of: Callable[[int], Awaitable[Iterable[str]]], say: Say) -> None:
+    seen = 0
+    while True:
+        lines = tuple(await next_of(seen))
+        if lines:
+            seen += 1
+            say(f"{time.strftime('%H:%M:%S')}  {lines[0]}")
+            for line in lines[1:]:
+                say(f"          {line}")
+
+
+async def _frames(audit: AuditRepository, say: Say) -> None:
+    seen = 0
+    while True:
+        await asyncio.sleep(LOOK_S)
+        for problem in audit.problems[seen:]:
+            say(f"{time.strftime('%H:%M:%S')}  audit: {problem}")
+        seen = len(audit.problems)
+
+
+# --- what is said of a message ----------------------------------------------------------------------------------------
+
+
+def told_of_request(asked: Asked) -> Iterator[str]:
+    """A line of what came by SOAP, then one for each thing that is odd."""
+    how = f", {asked.packaging.value}" if asked.packaging is not None else ""
+    yield f"{asked.transaction}, {len(asked.body):,} bytes{how}"
+    yield from _odd(asked.problem, asked.findings)
+
+
+def told_of_audit(message: AuditMessage) -> Iterator[str]:
+    """The event, its transactions and its outcome, then what is odd."""
+    if message.record is None:
+        yield f"audit, {len(message.raw):,} bytes"
+    else:
+        record = message.record
+        types = "/".join(each.code for each in record.types)
+        yield f"audit of {record.event.code} {types}: {record.action.value}, outcome {int(record.outcome)}"
+    yield from _odd(message.problem, message.findings)
+
+
+def told_of_hl7(message: bytes) -> Iterator[str]:
+    """Message type and control id, then what is odd to the transactions that it can be."""
+    try:
+        header = read_header(read_message(message).segments[0])
+    except ExchangeError as error:
+        yield f"HL7 v2, {len(message):,} bytes"
+        yield f"cannot be read: {error.detail}"
+        return
+    kinds = by_trigger_event(header.message_code, header.trigger_event, header.version)
+    names = "/".join(each.id for each in kinds) or "no transaction that is known here"
+    yield (
+        f"{header.message_code}^{header.trigger_event} {header.version}, {names}, "
+        f"{len(message):,} bytes, control id {header.control_id or 'missing'}"
+    )
+    for kind in kinds:
+        try:
+            decoded = kind.decode_request(message)
+        except ExchangeError as error:
+            yield f"{kind.id} cannot be read: {error.detail}"
+            continue
+        noticed = (*decoded.findings, *(each for check in kind.checks for each in check(decoded.value)))
+        yield from (f"{kind.id} {line}" for line in _odd("", noticed))
+
+
+def _odd(problem: str, findings: Iterable[Finding]) -> Iterator[str]:
+    if problem:
+        yield f"cannot be read: {problem}"
+    for each in findings:
+        yield f"{each.severity.value}: {each.rule}: {each.text} ({each.location or 'as a whole'})"
