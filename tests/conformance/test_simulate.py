@@ -87,7 +87,7 @@ async def test_a_study_of_a_folder_is_found_over_tls_and_the_query_is_told(tmp_p
         )  # fmt: skip
         done = await run([querying(patient.identifiers[0])], system, tmp_path / "evidence")
         assert [result.verdict for result in done.results] == [Verdict.PASS], done.results[0].detail
-        assert (await until(said, "  ITI-18, ")).endswith(" bytes, simple SOAP")
+        assert (await until(said, "  ITI-18, ")).endswith(" bytes, SIMPLE SOAP")
         anybody = System(
             name="nobody", endpoints=system.endpoints, claims=system.claims, tls=tls_of(trust=certificates[0])
         )
