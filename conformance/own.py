@@ -13,6 +13,7 @@ import aiohttp
 
 from conformance.around import Around, Provoke
 from conformance.certificates import Authority, Identity
+from conformance.claims import CLAIMS
 from conformance.counterparts import standing
 from conformance.house import CommandFailed, House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
@@ -20,7 +21,6 @@ from conformance.samples import SampleStudy, sample_patient, write_ct_study, wri
 from conformance.system import Counterpart, KnownStudy, System, claims_of, door_of, tls_of
 from conformance.verdict import Failed
 
-CLAIMS = Path(__file__).parent / "claims.toml"
 STORED_S = 60.0
 WAIT_S = 15.0  # a house on a busy machine that was told to do something
 SOAP = {
