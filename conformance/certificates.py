@@ -1,6 +1,7 @@
 """Certificates for trying things out: a root, and a leaf for each system. Keys are made new each time, never shipped."""
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ class Identity:
 
 
 class Authority:
-    """A root that signs leaves for loopback names."""
+    """A root that signs leaves for loopback, and for names that are given."""
 
     def __init__(self, folder: Path, name: str = "radgate demonstration root") -> None:
         """Make the root and write its certificate."""
@@ -46,12 +47,12 @@ class Authority:
         self.path = folder / "root.pem"
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> Identity:
-        """A leaf for a system on loopback, good for both ends of a connection."""
+    def issue(self, name: str, *, hosts: Sequence[str] = ("localhost",)) -> Identity:
+        """A leaf for a system on loopback and by its host names, good for both ends of a connection."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            [*map(x509.DNSName, hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         )
         usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         certificate = (
