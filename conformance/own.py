@@ -28,15 +28,19 @@ SOAP = {
     "ITI-18": "registry",
     "ITI-41": "repository",
     "ITI-43": "repository",
+    "RAD-68": "repository",
+    "ITI-38": "responding-gateway",
+    "ITI-39": "responding-gateway",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Own:
-    """Our house as a system, and what stands around it."""
+    """Our house as a system, what stands around it, and the id of its process."""
 
     system: System
     around: Around
+    process: int
 
 
 @asynccontextmanager
@@ -57,7 +61,8 @@ async def own_house(*, store_url: str = "", folder: Path | None = None) -> Async
             standing(made.counterpart, _provoking(made.house)) as around,
             serving(made) as system,
         ):
-            yield Own(system=system, around=around)
+            assert made.house.process is not None
+            yield Own(system=system, around=around, process=made.house.process.pid)
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)

@@ -12,8 +12,11 @@ from conformance.faults.edits import Fault, Sabotage
 from conformance.faults.envelope import envelope_faults
 from conformance.faults.feed import FAULTS as FEED
 from conformance.faults.fhir import FAULTS as FHIR
+from conformance.faults.gateways import FAULTS as GATEWAYS
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.web import FAULTS as WEB
+from profiles.xca.iti38 import ITI_38
+from profiles.xca.iti39 import ITI_39
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti43 import ITI_43
@@ -24,6 +27,8 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_41, "xds.repository_provide"),
     **envelope_faults(ITI_43, "xds.repository_retrieve"),
     **envelope_faults(RAD_69, "xdsi.source_retrieve"),
+    **envelope_faults(ITI_38, "xca.responding_query"),
+    **envelope_faults(ITI_39, "xca.responding_retrieve"),
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,
@@ -31,6 +36,7 @@ FAULTS: Mapping[str, Fault] = {
     **FEED,
     **AUDIT,
     **ASKING,
+    **GATEWAYS,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from conformance.faults.edits import Fault, RequestEdit, answers, inline, mtom, requests, with_status
 from conformance.in_flight import Outgoing
-from conformance.suites.envelope import ANOTHER_ACTION, DOCTYPE, NOBODYS_ACTION, ODD_HEADER
+from conformance.suites.envelope import DOCTYPE, NOBODYS_ACTION, ODD_HEADER, another_action_than
 from conformance.system import System
 from profiles.transaction import SoapTransaction
 from profiles.wire.soap.message import Packaging
@@ -21,7 +21,7 @@ def envelope_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mappi
     """What can be wrong with the envelopes of one transaction, each caught by the cases of its suite."""
     id, action = transaction.id, transaction.request_action
     asked = re.escape(action.encode())
-    another = ANOTHER_ACTION[action != ANOTHER_ACTION[True]]
+    another = another_action_than(transaction)
 
     def fault(text: str, *caught_by: str, **edits: Any) -> Fault:
         return Fault(text=text, transactions=(id,), caught_by=tuple(f"{suite}/{name}" for name in caught_by), **edits)

@@ -1,0 +1,137 @@
+"""Wrong gateways: what of ITI-38 and ITI-39 they overlook, forget or say otherwise.
+
+Source: ITI TF-2 3.38, 3.39; ITI TF-3 4.2.4.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from conformance.faults.documents import ERROR_LIST, FAILURE, PARTIAL, SUCCESS
+from conformance.faults.edits import Fault, answers, last_byte_changed, requests
+from conformance.system import System
+
+QUERY, FETCH = "xca.responding_query/", "xca.responding_retrieve/"
+_ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
+_DOCUMENT = rb"<xds:DocumentResponse>(?:(?!</xds:DocumentResponse>).)*</xds:DocumentResponse>"
+_NO_STATUS = rb'<rim:Slot name="\$NoSuchParameter">'
+
+
+def _query(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return Fault(text=text, transactions=("ITI-38",), caught_by=tuple(QUERY + name for name in caught_by), **edits)
+
+
+def _fetch(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return Fault(text=text, transactions=("ITI-39",), caught_by=tuple(FETCH + name for name in caught_by), **edits)
+
+
+def _home(written: str) -> Callable[[System], bytes]:
+    """The system's home, written so."""
+    return lambda system: written.format(system.home_community_id).encode()
+
+
+FAULTS: Mapping[str, Fault] = {
+    # --- ITI-38 ---
+    "ITI-38/forgets-entries": _query(
+        "finds nothing, and says so with success", "finds", "by_unique_id", "home_on_objects", answer=answers(_ENTRY, b"")
+    ),
+    "ITI-38/forgets-references": _query(
+        "answers no references", "home_on_references", answer=answers(rb"<rim:ObjectRef [^>]*/>", b"")
+    ),
+    "ITI-38/forgets-home": _query(
+        "does not say whose the objects are", "home_on_objects", "home_on_references",
+        answer=answers(rb' home="[^"]*"', b""),
+    ),
+    "ITI-38/bare-home": _query(
+        "writes its home as an OID", "home_on_objects", "home_on_references",
+        answer=answers(rb' home="urn:oid:', b' home="'),
+    ),
+    "ITI-38/forgets-home-of-sets": _query(
+        "says the home of documents only", "home_on_objects",
+        answer=answers(rb'(<rim:RegistryPackage [^>]*?) home="[^"]*"', rb"\1"),
+    ),
+    "ITI-38/foreign-home": _query(
+        "says that the objects are another community's", "home_on_objects",
+        answer=answers(rb' home="urn:oid:[^"]*"', b' home="urn:oid:1.2.3"'),
+    ),
+    "ITI-38/home-for-granted": _query(
+        "takes itself to be meant where no home is named", "missing_home",
+        request=requests(rb"(?<=<rim:AdhocQuery )(?!home=)(?![^>]* home=)", _home('home="urn:oid:{}" ')),
+    ),
+    "ITI-38/any-home": _query(
+        "answers for whatever home", "unknown_home", request=requests(rb'(?<=home=")urn:oid:[^"]*', _home("urn:oid:{}"))
+    ),
+    "ITI-38/no-home-known": _query(
+        "does not read the home", "by_unique_id", request=requests(rb' home="[^"]*"', b"")
+    ),
+    "ITI-38/no-location": _query(
+        "does not say who refuses", "missing_home", "unknown_home", "error_located", "unknown_query",
+        answer=answers(rb'(?<= location=")[^"]*', b""),
+    ),
+    "ITI-38/another-code": _query(
+        "gives codes of its own", "missing_home", "unknown_home", "unknown_query",
+        answer=answers(rb"XDS(?:MissingHomeCommunityId|UnknownCommunity|UnknownStoredQuery)", b"XDSRegistryError"),
+    ),
+    "ITI-38/failure-as-success": _query(
+        "reports a failure as success", "error_located", "unknown_query",
+        answer=answers(re.escape(FAILURE), SUCCESS),
+    ),
+    "ITI-38/status-for-granted": _query(
+        "does not ask for what a query needs", "error_located",
+        request=requests(_NO_STATUS, b'<rim:Slot name="$XDSDocumentEntryStatus">'),
+    ),
+    # --- ITI-39 ---
+    "ITI-39/altered": _fetch("hands out other bytes", "comes", answer=last_byte_changed),
+    "ITI-39/media-type": _fetch(
+        "says that a document is something else", "comes",
+        answer=answers(rb"<xds:mimeType>text/plain<", b"<xds:mimeType>text/xml<"),
+    ),
+    "ITI-39/forgets-home": _fetch(
+        "does not say whose the documents are", "home_on_documents",
+        answer=answers(rb"<xds:HomeCommunityId>.*?</xds:HomeCommunityId>", b""),
+    ),
+    "ITI-39/bare-home": _fetch(
+        "writes its home as an OID", "home_on_documents",
+        answer=answers(rb"(?<=<xds:HomeCommunityId>)urn:oid:", b""),
+    ),
+    "ITI-39/forgets-one": _fetch(
+        "leaves a document out without a word", "home_on_documents",
+        answer=answers(_DOCUMENT + rb"(?=<xds:DocumentResponse>)", b"", 1),
+    ),
+    "ITI-39/partial-as-success": _fetch(
+        "reports a partial success as success", "partly", "partly_of_strangers", answer=answers(re.escape(PARTIAL), SUCCESS)
+    ),
+    "ITI-39/failure-as-success": _fetch(
+        "reports a failure as success", "nothing", "another_repository", "missing_home", "unknown_home",
+        answer=answers(re.escape(FAILURE), SUCCESS),
+    ),
+    "ITI-39/silent-failure": _fetch("fails without saying why", "nothing", answer=answers(ERROR_LIST, b"")),
+    "ITI-39/no-home-in-errors": _fetch(
+        "names only the document where it fails", "partly", "nothing", "another_repository",
+        answer=answers(rb'(location="[^" ]*) [^"]*', rb"\1"),
+    ),
+    "ITI-39/no-document-in-errors": _fetch(
+        "names only its home where it fails", "partly", "nothing", answer=answers(rb'(location=")[^" ]* ', rb"\1")
+    ),
+    "ITI-39/any-repository": _fetch(
+        "answers for whatever repository", "another_repository",
+        request=requests(
+            rb"(?<=<xds:RepositoryUniqueId>)[^<]*", lambda system: str(system.repository_unique_id).encode()
+        ),
+    ),
+    "ITI-39/home-for-granted": _fetch(
+        "takes itself to be meant where no home is named", "missing_home",
+        request=requests(
+            rb"(?<=<xds:DocumentRequest>)(?=<xds:RepositoryUniqueId>)",
+            _home("<xds:HomeCommunityId>urn:oid:{}</xds:HomeCommunityId>"),
+        ),
+    ),
+    "ITI-39/any-home": _fetch(
+        "answers for whatever home", "unknown_home", "partly_of_strangers",
+        request=requests(rb"(?<=<xds:HomeCommunityId>)[^<]*", _home("urn:oid:{}")),
+    ),
+    "ITI-39/element-order": _fetch(
+        "writes mimeType behind Document", "element_order",
+        answer=answers(rb"(<xds:mimeType>.*?</xds:mimeType>)(<xds:Document>.*?</xds:Document>)", rb"\2\1"),
+    ),
+}  # fmt: skip

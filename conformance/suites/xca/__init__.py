@@ -1,0 +1,1 @@
+"""XCA: what a community answers to others."""
