@@ -48,6 +48,15 @@ SIMULATE_EXAMPLES = (
     "radgate conformance simulate  # a synthetic study, free ports, no TLS",
     "radgate conformance simulate --port-base 18443 --studies ~/ct --tls certificates",
 )
+STATEMENT = """\
+What radgate claims beside what the suite saw: IHE integration statement, DICOM conformance statement, FHIR capabilities.
+Each claim is claimed and verified, or claimed, not verified, or not claimed. Of several results the worst verdict counts.
+
+With --check ends with 0 if every case of what is claimed has passed; else with 1."""
+STATEMENT_EXAMPLES = (
+    "radgate conformance statement --result result.json --format html --output statement.html",
+    "radgate conformance statement --result sqlite.json --result postgresql.json --check --output statement.md",
+)
 COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
 COVERAGE_EXAMPLES = ("radgate conformance coverage", "radgate conformance coverage --json")
 
@@ -62,6 +71,7 @@ def command_line() -> argparse.ArgumentParser:
     _list(_verb(suite, "list", "the cases", LIST, LIST_EXAMPLES))
     _run(_verb(suite, "run", "try cases on a system", RUN, RUN_EXAMPLES))
     _simulate(_verb(suite, "simulate", "counterparts to ask and to tell", SIMULATE, SIMULATE_EXAMPLES))
+    _statement(_verb(suite, "statement", "what is claimed, and what of it was verified", STATEMENT, STATEMENT_EXAMPLES))
     _verb(suite, "coverage", "each requirement, and what proves it", COVERAGE, COVERAGE_EXAMPLES).add_argument(
         "--json", action="store_true", dest="as_json", help="as JSON"
     )
@@ -149,6 +159,20 @@ def _port_base(text: str) -> int:
     return base
 
 
+def _statement(statement: argparse.ArgumentParser) -> None:
+    statement.add_argument(
+        "--result",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what `run --json` wrote; more than once",
+    )
+    statement.add_argument("--format", choices=("markdown", "html"), default="markdown", help="as what; else Markdown")
+    statement.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+    statement.add_argument("--check", action="store_true", help="fail where a case of what is claimed did not pass")
+
+
 def _do(asked: argparse.Namespace) -> int:
     if asked.verb == "demo":
         from conformance.demo.show import show
@@ -182,6 +206,13 @@ def _do(asked: argparse.Namespace) -> int:
     if asked.noun == "coverage":
         covered(as_json=asked.as_json)
         return 0
+    if asked.noun == "statement":
+        from conformance.statement import stated
+
+        wrong = stated(asked.result, as_page=asked.format == "html", output=asked.output, check=asked.check)
+        for each in wrong:
+            print(each, file=sys.stderr)
+        return _code(not wrong)
     wanted = Asked(actor=asked.actor, transaction=asked.transaction, case=asked.case)
     if asked.noun == "list":
         listed(wanted, as_json=asked.as_json)

@@ -7,6 +7,7 @@ import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from conformance.rows import Requirement
 from conformance.runner import Result, Run
 from conformance.verdict import Verdict
 
+VERSION = version("radgate")  # the tester's; of `run --self` the system's too
 ORDER = (Verdict.FAIL, Verdict.ERROR, Verdict.SKIP, Verdict.OMIT, Verdict.PASS)
 
 
@@ -55,6 +57,7 @@ def as_json(run: Run, rows: Mapping[str, Requirement]) -> str:
     return json.dumps(
         {
             "system": run.system,
+            "tester": VERSION,
             "at": run.at.isoformat(timespec="seconds"),
             "strict": run.strict,
             "seconds": round(run.seconds, 3),
@@ -113,7 +116,7 @@ def _xml(text: str) -> str:
 
 # --- HTML -------------------------------------------------------------------------------------------------------------
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;--pass:#1a7f37;--fail:#cf222e;--skip:#9a6700;--line:#8884}
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.3rem .5rem;text-align:left;
@@ -131,7 +134,7 @@ def as_html(run: Run, rows: Mapping[str, Requirement], evidence: str) -> str:
 
 def _page(run: Run, rows: Mapping[str, Requirement], evidence: str) -> Iterator[str]:
     title = f"{html.escape(run.system)}: {'good' if run.good else 'not good'}"
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     counts = ", ".join(f"{run.count(verdict)} {verdict}" for verdict in ORDER if run.count(verdict))
     yield f"<h1>{title}</h1><p>{run.at:%Y-%m-%d %H:%M} UTC, {run.seconds:.0f} s: {counts}.</p>"

@@ -11,7 +11,15 @@ from conformance.__main__ import command_line, main
 
 @pytest.mark.parametrize(
     "name",
-    ["demo", "conformance", "conformance list", "conformance run", "conformance simulate", "conformance coverage"],
+    [
+        "demo",
+        "conformance",
+        "conformance list",
+        "conformance run",
+        "conformance simulate",
+        "conformance coverage",
+        "conformance statement",
+    ],
 )
 def test_every_verb_says_what_it_does_and_shows_what_one_types(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

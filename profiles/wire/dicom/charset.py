@@ -33,6 +33,9 @@ _PLAIN = {
     b"GB18030": "gb18030",
     b"GBK": "gbk",
 }
+DEFINED_TERMS = tuple(name.decode() for name in _PLAIN if name)
+"""What (0008,0005) may name alone and is read and written here; code extensions (ISO 2022) are read."""
+
 _ASCII_ONLY = frozenset((b"", b"ISO_IR 6", b"ISO 2022 IR 6"))
 
 
