@@ -1,0 +1,278 @@
+"""The container and the stack: what can be said of them without an engine, and the proof where there is one."""
+
+import http.server
+import re
+import shlex
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from typer.testing import CliRunner
+
+from conformance.__main__ import command_line
+from conformance.samples import sample_patient, write_ct_study, write_us_study
+from conformance.system import read_system
+from docker.certificates import LEAVES, made
+from docker.health import reason
+from gateway.cli import cli
+from profiles.model.identifiers import Oid
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKER = ROOT / "docker"
+NOW = datetime.now(UTC)
+DOCKERFILES = sorted(DOCKER.rglob("Dockerfile"))
+COMPOSE = (DOCKER / "compose.yaml").read_text()
+CONFORMANCE = (DOCKER / "compose.conformance.yaml").read_text()
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def _instructions(file: Path) -> list[tuple[str, str]]:
+    """Word and rest, with continued lines joined and comments left out."""
+    lines = [line for line in file.read_text().splitlines() if not line.lstrip().startswith("#")]
+    whole = "\n".join(lines).replace("\\\n", " ")
+    return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in whole.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda each: str(each.relative_to(DOCKER)))
+def test_every_image_runs_as_nobody_by_a_program_that_gets_the_signal(file: Path) -> None:
+    last = _instructions(file)
+    last = last[max(place for place, (word, _) in enumerate(last) if word == "FROM") :]
+    words = dict(last)
+    assert words["USER"] == "10001:10001"
+    assert words["ENTRYPOINT"].startswith('["')  # a shell would be the first process, and would not pass SIGTERM on
+
+
+def test_the_image_says_how_it_is_and_how_it_is_stopped() -> None:
+    words = dict(_instructions(DOCKER / "Dockerfile"))
+    assert "/opt/radgate/tools/health.py" in words["HEALTHCHECK"]
+    assert words["STOPSIGNAL"] == "SIGTERM"
+    assert len([word for word, _ in _instructions(DOCKER / "Dockerfile") if word == "FROM"]) == 2
+
+
+def test_what_is_copied_is_there_and_let_in() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [
+        source
+        for word, rest in _instructions(DOCKER / "Dockerfile")
+        if word == "COPY" and not rest.startswith("--from")
+        for source in rest.split()[:-1]
+    ]
+    assert copied
+    for source in copied:
+        assert (ROOT / source).exists(), source
+        assert source.partition("/")[0] in let_in, source
+
+
+def test_the_versions_of_the_lock_are_taken_whole() -> None:
+    (command,) = re.findall(r"^RUN (sed -n .*?) > versions.txt", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    taken = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lock = (ROOT / "requirements-dev.lock").read_text()
+    assert len(taken.splitlines()) == len(re.findall(r"^[A-Za-z0-9].*==", lock, re.MULTILINE)) > 50
+    assert "--hash" not in taken and "\\" not in taken
+
+
+# --- health -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _answering(status: int, body: bytes, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_house_that_is_ready_is_healthy_by_its_own_certificate(tmp_path: Path) -> None:
+    made(tmp_path, now=NOW)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "house.pem", tmp_path / "house.key")
+    with _answering(200, b"{}", tls) as port:
+        assert reason(port) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (503, b'{"ready": false, "reasons": {"archive": "it does not answer"}}', "archive: it does not answer"),
+        (503, b"<html>", "HTTP 503"),
+        (404, b"[]", "HTTP 404"),
+    ],
+)
+def test_a_house_that_is_not_ready_is_not_healthy_and_says_why(status: int, body: bytes, why: str) -> None:
+    with _answering(status, body) as port:
+        assert reason(port, tls=False) == why
+
+
+def test_a_house_that_does_not_listen_is_not_healthy() -> None:
+    with _answering(200, b"{}") as port:
+        pass
+    asked = subprocess.run(
+        [sys.executable, "-I", DOCKER / "health.py"], env={"RADGATE__LISTEN__HTTP_PORT": str(port)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert asked.returncode == 1 and asked.stdout.startswith("no answer: ") and not asked.stderr
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+def test_certificates_are_made_once_for_the_names_of_the_stack(tmp_path: Path) -> None:
+    assert made(tmp_path, now=NOW)
+    first = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    assert not made(tmp_path, now=NOW + timedelta(days=1))
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == first
+    for name, hosts in LEAVES.items():
+        leaf = x509.load_pem_x509_certificate(first[f"{name}.pem"])
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert set(names.get_values_for_type(x509.DNSName)) == set(hosts)
+        assert (tmp_path / f"{name}.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("gone", ["root.pem", "house.pem", "audit.key"])
+def test_certificates_are_made_anew_together_when_one_is_missing_or_broken(tmp_path: Path, gone: str) -> None:
+    made(tmp_path, now=NOW)
+    before = (tmp_path / "tester.pem").read_bytes()
+    if gone.endswith(".pem"):
+        (tmp_path / gone).write_text("-----BEGIN CERTIFICATE-----\n")
+    else:
+        (tmp_path / gone).unlink()
+    assert made(tmp_path, now=NOW)
+    assert (tmp_path / "tester.pem").read_bytes() != before
+
+
+def test_certificates_that_are_soon_over_are_made_anew(tmp_path: Path) -> None:
+    made(tmp_path, now=NOW)
+    assert made(tmp_path, now=NOW + timedelta(days=25))
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def _settings() -> dict[str, dict[str, object]]:
+    return tomllib.loads((DOCKER / "gateway.toml").read_text())
+
+
+def test_the_settings_of_the_stack_pass_the_check(tmp_path: Path) -> None:
+    made(tmp_path / "certificates", now=NOW)
+    config = shutil.copy(DOCKER / "gateway.toml", tmp_path / "radgate.toml")
+    checked = CliRunner().invoke(cli, ["config", "check", "--config", str(config)])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_the_check_would_see_what_is_wrong_with_them(tmp_path: Path) -> None:
+    config = shutil.copy(DOCKER / "gateway.toml", tmp_path / "radgate.toml")  # and no certificates
+    assert CliRunner().invoke(cli, ["config", "check", "--config", str(config)]).exit_code != 0
+
+
+def test_the_suite_knows_the_house_by_what_its_settings_say(tmp_path: Path) -> None:
+    made(tmp_path / "certificates", now=NOW)
+    text = (DOCKER / "system.toml").read_text().replace('"/certificates/', f'"{tmp_path}/certificates/')
+    (tmp_path / "system.toml").write_text(text)
+    settings = _settings()
+    patient = sample_patient(3, Oid(str(settings["house"]["patient_authority"])), prefix="C")
+    write_ct_study(tmp_path / "ct", seed=41, patient=patient, series=1, instances=1, rows=16)
+    write_us_study(tmp_path / "us", seed=42, patient=patient, frames=1, rows=16)
+    system = read_system(tmp_path / "system.toml")
+    for key in ("home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority"):
+        assert str(getattr(system, key)) == str(settings["house"][key]).removeprefix("urn:oid:"), key
+    assert system.patients == patient.identifiers
+    listen = settings["listen"]
+    for service, address in system.endpoints.items():
+        start = f"mllps://radgate:{listen['mllp_port']}" if service == "MLLP" else f"{listen['base_url']}/"
+        assert address.startswith(start), service
+
+
+# --- the stack --------------------------------------------------------------------------------------------------------
+
+
+def _services(compose: str) -> dict[str, str]:
+    """Name -> its lines; our files keep services at two spaces."""
+    (below,) = re.findall(r"^services:\n((?:(?: .*)?\n)+)", compose, re.MULTILINE)
+    parts = re.split(r"^  ([a-z]+):\n", below, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_services_wait_for_services_that_there_are() -> None:
+    services = {**_services(COMPOSE), **_services(CONFORMANCE)}
+    assert set(services) == {"certificates", "database", "archive", "audit", "radgate", "demo", "conformance"}
+    for name, lines in services.items():
+        waits = re.findall(r"^      ([a-z]+):\n        condition: (\w+)", lines, re.MULTILINE)
+        assert bool(waits) == ("depends_on:" in lines), name
+        assert {each for each, _ in waits} <= set(services) - {name}
+        if ("radgate", "service_healthy") not in waits:
+            continue
+        assert "healthcheck" not in services["radgate"]  # the image's own
+
+
+def test_volumes_and_files_of_the_stack_are_there() -> None:
+    named = set(re.findall(r"^  ([a-z]+):$", COMPOSE.partition("\nvolumes:\n")[2], re.MULTILINE))
+    for source in re.findall(r"""[\["\s]([./a-z]+):/[a-z]""", COMPOSE + CONFORMANCE):
+        assert (DOCKER / source).is_file() if source.startswith(".") else source in named, source
+    for context in re.findall(r"^    build: (\S+)$", COMPOSE, re.MULTILINE):
+        assert (DOCKER / context / "Dockerfile").is_file()
+
+
+@pytest.mark.parametrize("name", ["archive", "audit", "certificates", "demo", "radgate", "conformance"])
+def test_everything_that_we_build_may_do_nothing_that_it_need_not(name: str) -> None:
+    (ours,) = re.findall(r"^x-ours: &ours\n((?:  .*\n)+)", COMPOSE, re.MULTILINE)
+    lines = {**_services(COMPOSE), **_services(CONFORMANCE)}[name]
+    lines += ours if "<<: *ours" in lines else ""
+    for said in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"):
+        assert said in lines
+
+
+def test_the_house_asks_services_by_the_names_that_they_have() -> None:
+    services, settings = _services(COMPOSE), _settings()
+    for address in (settings["archive"]["url"], settings["archive"]["native_url"], settings["audit"]["syslog"]):
+        assert re.split("[:/]+", str(address))[1] in services
+    assert (
+        f'"HttpPort": {re.split("[:/]+", str(settings["archive"]["url"]))[2]},'
+        in (DOCKER / "archive" / "orthanc.json").read_text()
+    )
+    assert (
+        f'port="{str(settings["audit"]["syslog"]).rpartition(":")[2]}"'
+        in (DOCKER / "audit" / "rsyslog.conf").read_text()
+    )
+
+
+def test_the_command_of_the_suite_is_one() -> None:
+    (command,) = re.findall(r"exec radgate (.*?)\n    healthcheck", CONFORMANCE, re.DOTALL)
+    asked = command_line().parse_args(shlex.split(command))
+    assert asked.target == "/proof/system.toml"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_image_builds_serves_is_judged_and_stops_in_time() -> None:
+    proof = subprocess.run([DOCKER / "prove"], capture_output=True, text=True, check=False)
+    if proof.returncode == 77:
+        pytest.skip(proof.stdout.strip().splitlines()[-1])
+    assert proof.returncode == 0, proof.stdout + proof.stderr
+    assert proof.stdout.rstrip().endswith("proved")
