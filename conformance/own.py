@@ -31,6 +31,7 @@ SOAP = {
     "RAD-68": "repository",
     "ITI-38": "responding-gateway",
     "ITI-39": "responding-gateway",
+    "RAD-75": "imaging-responding-gateway",
 }
 
 

@@ -17,6 +17,7 @@ from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.web import FAULTS as WEB
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
+from profiles.xcai.rad75 import RAD_75
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti43 import ITI_43
@@ -29,6 +30,7 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(RAD_69, "xdsi.source_retrieve"),
     **envelope_faults(ITI_38, "xca.responding_query"),
     **envelope_faults(ITI_39, "xca.responding_retrieve"),
+    **envelope_faults(RAD_75, "xcai.responding_gateway"),
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,

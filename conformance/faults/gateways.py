@@ -1,6 +1,6 @@
-"""Wrong gateways: what of ITI-38 and ITI-39 they overlook, forget or say otherwise.
+"""Wrong gateways: what of ITI-38, ITI-39 and RAD-75 they overlook, forget or say otherwise.
 
-Source: ITI TF-2 3.38, 3.39; ITI TF-3 4.2.4.
+Source: ITI TF-2 3.38, 3.39; RAD TF-2 4.75; ITI TF-3 4.2.4.
 """
 
 import re
@@ -9,11 +9,12 @@ from typing import Any
 
 from conformance.faults.documents import ERROR_LIST, FAILURE, PARTIAL, SUCCESS
 from conformance.faults.edits import Fault, answers, last_byte_changed, requests
+from conformance.faults.retrieve import DOCUMENT, first_study, in_its_own_series, to_own
+from conformance.samples import sample_uid
 from conformance.system import System
 
-QUERY, FETCH = "xca.responding_query/", "xca.responding_retrieve/"
+QUERY, FETCH, IMAGES = "xca.responding_query/", "xca.responding_retrieve/", "xcai.responding_gateway/"
 _ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
-_DOCUMENT = rb"<xds:DocumentResponse>(?:(?!</xds:DocumentResponse>).)*</xds:DocumentResponse>"
 _NO_STATUS = rb'<rim:Slot name="\$NoSuchParameter">'
 
 
@@ -23,6 +24,10 @@ def _query(text: str, *caught_by: str, **edits: Any) -> Fault:
 
 def _fetch(text: str, *caught_by: str, **edits: Any) -> Fault:
     return Fault(text=text, transactions=("ITI-39",), caught_by=tuple(FETCH + name for name in caught_by), **edits)
+
+
+def _images(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return Fault(text=text, transactions=("RAD-75",), caught_by=tuple(IMAGES + name for name in caught_by), **edits)
 
 
 def _home(written: str) -> Callable[[System], bytes]:
@@ -96,7 +101,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-39/forgets-one": _fetch(
         "leaves a document out without a word", "home_on_documents",
-        answer=answers(_DOCUMENT + rb"(?=<xds:DocumentResponse>)", b"", 1),
+        answer=answers(DOCUMENT + rb"(?=<xds:DocumentResponse>)", b"", 1),
     ),
     "ITI-39/partial-as-success": _fetch(
         "reports a partial success as success", "partly", "partly_of_strangers", answer=answers(re.escape(PARTIAL), SUCCESS)
@@ -115,9 +120,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-39/any-repository": _fetch(
         "answers for whatever repository", "another_repository",
-        request=requests(
-            rb"(?<=<xds:RepositoryUniqueId>)[^<]*", lambda system: str(system.repository_unique_id).encode()
-        ),
+        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", to_own("repository_unique_id")),
     ),
     "ITI-39/home-for-granted": _fetch(
         "takes itself to be meant where no home is named", "missing_home",
@@ -131,6 +134,82 @@ FAULTS: Mapping[str, Fault] = {
         request=requests(rb"(?<=<xds:HomeCommunityId>)[^<]*", _home("urn:oid:{}")),
     ),
     "ITI-39/element-order": _fetch(
+        "writes mimeType behind Document", "element_order",
+        answer=answers(rb"(<xds:mimeType>.*?</xds:mimeType>)(<xds:Document>.*?</xds:Document>)", rb"\2\1"),
+    ),
+    # --- RAD-75 ---
+    "RAD-75/altered-pixels": _images("hands out other pixels", "same_pixels", answer=last_byte_changed),
+    "RAD-75/foreign-instance": _images(
+        "hands out another instance than it says", "one_instance",
+        answer=answers(rb"(DICM.{0,400}?\x08\x00\x18\x00UI..)(\d+\.\d+\.\d)", rb"\g<1>1.2.3", 1),
+    ),
+    "RAD-75/media-type": _images(
+        "says that an instance is something else", "one_instance", "whole_study",
+        answer=answers(rb"<xds:mimeType>application/dicom<", b"<xds:mimeType>application/octet-stream<"),
+    ),
+    "RAD-75/forgets-one": _images(
+        "leaves an instance out without a word", "whole_study", "home_on_documents", "same_pixels", "asked_syntax",
+        answer=answers(DOCUMENT + rb"(?=<xds:DocumentResponse>)", b"", 1),
+    ),
+    "RAD-75/another-syntax": _images(
+        "names another transfer syntax in the file", "asked_syntax",
+        answer=answers(rb"(DICM.{0,400}?\x02\x00\x10\x00UI..1\.2\.840\.10008\.1\.2\.)1", rb"\g<1>2"),
+    ),
+    "RAD-75/syntaxes-of-its-own": _images(
+        "asks the source for other syntaxes than it was asked for", "impossible_syntax",
+        request=requests(re.escape(sample_uid("no such syntax").encode()), b"1.2.840.10008.1.2.1"),
+    ),
+    "RAD-75/partial-as-success": _images(
+        "reports a partial success as success", "missing_instance", "partly_of_strangers",
+        answer=answers(re.escape(PARTIAL), SUCCESS),
+    ),
+    "RAD-75/partial-as-failure": _images(
+        "reports a partial success as failure", "missing_instance", "partly_of_strangers",
+        answer=answers(re.escape(PARTIAL), FAILURE),
+    ),
+    "RAD-75/failure-as-success": _images(
+        "reports a failure as success", "nothing_held", "another_repository", "missing_home", "unknown_home",
+        answer=answers(re.escape(FAILURE), SUCCESS),
+    ),
+    "RAD-75/silent-failure": _images("fails without saying why", "nothing_held", answer=answers(ERROR_LIST, b"")),
+    "RAD-75/location-of-source": _images(
+        "names the instance where it fails, as a source would", "missing_instance", "nothing_held", "another_series",
+        answer=answers(rb'(?<= location=")[^"]*', b"1.2.3.4"),
+    ),
+    "RAD-75/no-location": _images(
+        "does not say who refuses", "missing_home", "unknown_home", answer=answers(rb'(?<= location=")[^"]*', b"")
+    ),
+    "RAD-75/any-series": _images(
+        "finds an instance in whatever series", "another_series", request=in_its_own_series
+    ),
+    "RAD-75/any-study": _images(
+        "finds an instance in whatever study", "another_study",
+        request=requests(rb'(?<=studyInstanceUID=")[^"]*', first_study),
+    ),
+    "RAD-75/any-repository": _images(
+        "answers for whatever source", "another_repository",
+        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", to_own("retrieve_location_uid")),
+    ),
+    "RAD-75/forgets-home": _images(
+        "does not say whose the instances are", "home_on_documents",
+        answer=answers(rb"<xds:HomeCommunityId>.*?</xds:HomeCommunityId>", b""),
+    ),
+    "RAD-75/bare-home": _images(
+        "writes its home as an OID", "home_on_documents",
+        answer=answers(rb"(?<=<xds:HomeCommunityId>)urn:oid:", b""),
+    ),
+    "RAD-75/home-for-granted": _images(
+        "takes itself to be meant where no home is named", "missing_home",
+        request=requests(
+            rb"(?<=<xds:DocumentRequest>)(?=<xds:RepositoryUniqueId>)",
+            _home("<xds:HomeCommunityId>urn:oid:{}</xds:HomeCommunityId>"),
+        ),
+    ),
+    "RAD-75/any-home": _images(
+        "answers for whatever home", "unknown_home", "partly_of_strangers",
+        request=requests(rb"(?<=<xds:HomeCommunityId>)[^<]*", _home("urn:oid:{}")),
+    ),
+    "RAD-75/element-order": _images(
         "writes mimeType behind Document", "element_order",
         answer=answers(rb"(<xds:mimeType>.*?</xds:mimeType>)(<xds:Document>.*?</xds:Document>)", rb"\2\1"),
     ),

@@ -13,19 +13,22 @@ from conformance.samples import sample_uid
 from conformance.system import System
 
 
-def _to_own(name: str) -> Callable[[System], bytes]:
+def to_own(name: str) -> Callable[[System], bytes]:
+    """One of the system's own ids."""
     return lambda system: str(getattr(system, name)).encode()
 
 
-def _first_instance(system: System) -> bytes:
+def first_instance(system: System) -> bytes:
+    """The id of one that it holds."""
     return system.studies[0].study.instances[0].sop_instance_uid.encode()
 
 
-def _first_study(system: System) -> bytes:
+def first_study(system: System) -> bytes:
+    """The id of one that it holds."""
     return system.studies[0].study.study_instance_uid.encode()
 
 
-def _in_its_own_series(outgoing: Outgoing, system: System) -> Outgoing:
+def in_its_own_series(outgoing: Outgoing, system: System) -> Outgoing:
     """Whatever series a request names, the one of the instance."""
     for series in system.studies[0].study.series:
         own = series.series_instance_uid.encode()
@@ -37,7 +40,7 @@ def _in_its_own_series(outgoing: Outgoing, system: System) -> Outgoing:
 
 
 NOBODY = sample_uid("nobody").encode()
-_DOCUMENT = rb"<xds:DocumentResponse>(?:(?!</xds:DocumentResponse>).)*</xds:DocumentResponse>"
+DOCUMENT = rb"<xds:DocumentResponse>(?:(?!</xds:DocumentResponse>).)*</xds:DocumentResponse>"
 RETRIEVE = ("RAD-69",)
 _SOURCE = "xdsi.source_retrieve/"
 SUCCESS = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
@@ -105,7 +108,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "RAD-69/forgets-one": _source(
         "leaves an instance out without a word", "whole_study",
-        answer=answers(_DOCUMENT + rb"(?=<xds:DocumentResponse>)", b"", 1),
+        answer=answers(DOCUMENT + rb"(?=<xds:DocumentResponse>)", b"", 1),
     ),
     "RAD-69/invents-home": _source(
         "names a home that was not asked", "home_absent",
@@ -124,15 +127,15 @@ FAULTS: Mapping[str, Fault] = {
     # --- what is overlooked ---
     "RAD-69/any-series": _source(
         "finds an instance in whatever series", "another_series", "unknown_series", "empty_series",
-        request=_in_its_own_series,
+        request=in_its_own_series,
     ),
     "RAD-69/any-study": _source(
         "finds an instance in whatever study", "another_study", "empty_study",
-        request=requests(rb'(?<=studyInstanceUID=")[^"]*', _first_study),
+        request=requests(rb'(?<=studyInstanceUID=")[^"]*', first_study),
     ),
     "RAD-69/empty-is-any": _source(
         "finds an instance where none is named", "empty_instance",
-        request=requests(rb"(?<=<xds:DocumentUniqueId>)(?=<)", _first_instance),
+        request=requests(rb"(?<=<xds:DocumentUniqueId>)(?=<)", first_instance),
     ),
     "RAD-69/chokes-on-twice": _source(
         "does not find an instance that is named a second time", "named_twice",
@@ -144,7 +147,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "RAD-69/any-repository": _source(
         "answers for whatever repository", "another_repository", "empty_repository",
-        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", _to_own("retrieve_location_uid")),
+        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", to_own("retrieve_location_uid")),
     ),
     "RAD-69/any-syntax": _source(
         "answers in its own syntax whatever was asked", "impossible_syntax",

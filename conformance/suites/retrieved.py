@@ -8,6 +8,7 @@ from lxml import etree
 from conformance.expect import expect
 from conformance.target import Answer
 from profiles.model.content import Poured
+from profiles.wire.ebxml.response import ResponseStatus
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.wire.ebxml.rim import XDS
 
@@ -28,3 +29,22 @@ def in_schema_order(answer: Answer[Poured[RetrieveDocumentSetResponse]]) -> None
         names = [etree.QName(child).localname for child in document]
         expect(names, "the children of DocumentResponse").contains("RepositoryUniqueId", "DocumentUniqueId", "mimeType")
         expect(names, "the children of DocumentResponse").equals([name for name in ORDER if name in names])
+
+
+def partial_or_only_successes(head: RetrieveDocumentSetResponse, code: str) -> None:
+    """A gateway tells of what failed beside what it hands out, or of nothing but that.
+
+    Source: ITI TF-2 3.39.4.1.3; RAD75-003.
+    """
+    if head.status is ResponseStatus.SUCCESS:
+        expect(head.errors, "the errors of a success").is_absent()
+        return
+    expect(head.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
+    expect([each.code for each in head.errors], "the error codes").equals([code])
+
+
+def home_written(answer: Answer[Poured[RetrieveDocumentSetResponse]]) -> list[str | None]:
+    """HomeCommunityId of each document as it stands there: what a decoder makes of it is no proof of how it is written."""
+    assert answer.message is not None
+    documents = answer.message.body.findall(f"{{{XDS}}}DocumentResponse")
+    return [each.findtext(f"{{{XDS}}}HomeCommunityId") for each in documents]

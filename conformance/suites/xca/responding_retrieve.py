@@ -11,14 +11,13 @@ from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import document, new_uid
 from conformance.suites.envelope import envelope_cases
-from conformance.suites.retrieved import in_schema_order
+from conformance.suites.retrieved import home_written, in_schema_order, partial_or_only_successes
 from conformance.suites.xds.documents import Fetched, errors_in, submitted
 from conformance.target import Target
 from profiles.model.identifiers import Oid
 from profiles.transaction import Actor
 from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.ebxml.retrieve import DocumentRequest
-from profiles.wire.ebxml.rim import XDS
 from profiles.xca.iti39 import ITI_39, RetrieveDocumentSetRequest
 
 GATEWAY = Actor.RESPONDING_GATEWAY
@@ -46,30 +45,25 @@ async def comes(target: Target) -> None:
 
 @case("ITI39/home", transaction="ITI-39", actor=GATEWAY, title="Every document says the home that it was asked of")
 async def home_on_documents(target: Target) -> None:
-    """HomeCommunityId of each DocumentResponse, as a URN; what a decoder makes of it is no proof."""
+    """HomeCommunityId of each DocumentResponse."""
     three = await submitted(target, *(document(target.patient()) for _ in range(3)))
     answer = await _fetched(target, *(_asked(target, each.entry.unique_id) for each in three))
     expect([each.key for each in answer.received], "what came").has_same([each.entry.unique_id for each in three])
-    assert answer.message is not None
-    documents = answer.message.body.findall(f"{{{XDS}}}DocumentResponse")
-    homes = [each.findtext(f"{{{XDS}}}HomeCommunityId") for each in documents]
-    expect(homes, "HomeCommunityId").equals([_home(target).urn] * 3)
+    expect(home_written(answer), "HomeCommunityId").equals([_home(target).urn] * 3)
 
 
 @case(
     "ITI39/status", "ITI39/location", transaction="ITI-39", actor=GATEWAY,
-    title="A document that is not held makes a partial success",
+    title="A document that is not held keeps no other back",
 )  # fmt: skip
 async def partly(target: Target) -> None:
-    """What is held comes all the same; the error names document and home."""
+    """A partial success whose error names document and home, or a success that tells only of what is held."""
     (one,) = await submitted(target)
     gone = new_uid()
     answer = await _fetched(target, _asked(target, one.entry.unique_id), _asked(target, gone))
-    head = answer.response.head
-    expect(head.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
     expect([each.key for each in answer.received], "what came").equals([one.entry.unique_id])
-    expect(errors_in(head.errors), "the error codes").equals(["XDSDocumentUniqueIdError"])
-    _located(target, head.errors, gone)
+    partial_or_only_successes(answer.response.head, "XDSDocumentUniqueIdError")
+    _located(target, answer.response.head.errors, gone)
 
 
 @case(
@@ -124,10 +118,8 @@ async def partly_of_strangers(target: Target) -> None:
     answer = await _fetched(
         target, _asked(target, ours.entry.unique_id), _asked(target, theirs.entry.unique_id, home=Oid(new_uid()))
     )
-    head = answer.response.head
-    expect(head.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
     expect([each.key for each in answer.received], "what came").equals([ours.entry.unique_id])
-    expect(errors_in(head.errors), "the error codes").equals(["XDSUnknownCommunity"])
+    partial_or_only_successes(answer.response.head, "XDSUnknownCommunity")
 
 
 @case("ITI39/schema", transaction="ITI-39", actor=GATEWAY, title="The elements of the answer stand in their order")

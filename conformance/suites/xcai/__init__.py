@@ -1,0 +1,1 @@
+"""XCA-I: what a community answers to others that ask for images."""
