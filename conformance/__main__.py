@@ -48,6 +48,15 @@ SIMULATE_EXAMPLES = (
     "radgate conformance simulate  # a synthetic study, free ports, no TLS",
     "radgate conformance simulate --port-base 18443 --studies ~/ct --tls certificates",
 )
+LOAD = """\
+Clients ask one thing over and over, each with one request under way, and verify every answer: throughput, latencies (p50,
+p95, p99), what went wrong and, with --self, the memory of the house.
+
+Ends with 0 if there were answers and all were right; else with 1."""
+LOAD_EXAMPLES = (
+    "radgate conformance load --self --transaction RAD-69 --clients 8 --seconds 30 --html load.html",
+    "radgate conformance load --target theirs.toml --transaction 'FHIR ImagingStudy search' --json load.json",
+)
 STATEMENT = """\
 What radgate claims beside what the suite saw: IHE integration statement, DICOM conformance statement, FHIR capabilities.
 Each claim is claimed and verified, or claimed, not verified, or not claimed. Of several results the worst verdict counts.
@@ -71,6 +80,7 @@ def command_line() -> argparse.ArgumentParser:
     _list(_verb(suite, "list", "the cases", LIST, LIST_EXAMPLES))
     _run(_verb(suite, "run", "try cases on a system", RUN, RUN_EXAMPLES))
     _simulate(_verb(suite, "simulate", "counterparts to ask and to tell", SIMULATE, SIMULATE_EXAMPLES))
+    _load(_verb(suite, "load", "many clients for a while, every answer verified", LOAD, LOAD_EXAMPLES))
     _statement(_verb(suite, "statement", "what is claimed, and what of it was verified", STATEMENT, STATEMENT_EXAMPLES))
     _verb(suite, "coverage", "each requirement, and what proves it", COVERAGE, COVERAGE_EXAMPLES).add_argument(
         "--json", action="store_true", dest="as_json", help="as JSON"
@@ -152,6 +162,61 @@ def _simulate(simulators: argparse.ArgumentParser) -> None:
     )
 
 
+def _load(load: argparse.ArgumentParser) -> None:
+    which = load.add_mutually_exclusive_group(required=True)
+    which.add_argument("--target", metavar="FILE", help="the system's description")
+    which.add_argument("--self", action="store_true", dest="own", help="radgate, started on scratch data")
+    load.add_argument(
+        "--transaction", required=True, metavar="T",
+        help="RAD-69, RAD-107, RAD-108, RAD-68, ITI-18, 'FHIR ImagingStudy search' or ITI-8",
+    )  # fmt: skip
+    load.add_argument("--clients", type=_clients, default=4, metavar="N", help="so many at once (4)")
+    load.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="requests begin for so long (10)")
+    load.add_argument("--json", type=Path, dest="json_file", metavar="FILE", help="write the result as JSON")
+    load.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, with plots")
+
+
+def _clients(text: str) -> int:
+    clients = int(text)
+    if not 0 < clients <= 10_000:
+        raise argparse.ArgumentTypeError("from 1 to 10000 clients")
+    return clients
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError("above 0 s, and at most a day")
+    return seconds
+
+
+def _loaded(asked: argparse.Namespace) -> int:
+    from conformance.house import HouseFailed
+    from conformance.load import WORKS, loaded
+    from conformance.load_report import as_html, as_json, told
+    from conformance.provide import NotTaken
+    from conformance.report import write
+    from conformance.system import BadDescription
+    from conformance.verdict import Failed, Unreachable
+
+    if asked.transaction not in WORKS:
+        raise SystemExit(f"--transaction {asked.transaction}: there is load of {', '.join(WORKS)}")
+    try:
+        done = asyncio.run(
+            loaded(
+                asked.target, asked.transaction, clients=asked.clients, seconds=asked.seconds,
+                say=lambda line: print(line, flush=True),
+            )
+        )  # fmt: skip
+    except (BadDescription, HouseFailed, NotTaken, Failed, Unreachable) as error:
+        raise SystemExit(str(error)) from error
+    for file, render in ((asked.json_file, as_json), (asked.html, as_html)):
+        if file is not None:
+            write(file, render(done))
+    print("\n".join(told(done)))
+    return _code(done.good)
+
+
 def _port_base(text: str) -> int:
     base = int(text)
     if not 0 < base <= 65_533:
@@ -201,6 +266,8 @@ def _do(asked: argparse.Namespace) -> int:
         except BadDescription as error:
             raise SystemExit(str(error)) from error
         return 0
+    if asked.noun == "load":
+        return _loaded(asked)
     from conformance.judge import Asked, Files, covered, judged, listed
 
     if asked.noun == "coverage":

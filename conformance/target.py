@@ -400,6 +400,11 @@ class Target:
             raise Unreachable("nobody is there whom it could ask: no counterparts are in this run")
         return self._around.community
 
+    @property
+    def has_community(self) -> bool:
+        """Whether there is anybody whom it could ask."""
+        return self._around.community is not None
+
     async def provoke(self, what: str, **facts: str) -> int:
         """Make it do something towards the community; answers how many requests had come before.
 

@@ -56,7 +56,7 @@ class ImagingCommunity:
 
     def offer(self, study: SampleStudy, patient: PatientIdentifier) -> Offered:
         """Have a study, under this id of its patient."""
-        manifest = _document(study, patient, _manifest(study, self.retrieve_location))
+        manifest = manifest_document(study, patient, self.retrieve_location)
         entry = replace(
             manifest.entry, entry_uuid=f"urn:uuid:{uuid.uuid4()}", repository_unique_id=self.repository
         )  # fmt: skip
@@ -103,6 +103,11 @@ class ImagingCommunity:
     async def _submission(self, request: ProvideAndRegisterRequest) -> RegistryResponse:
         self.submitted.append(request)
         return RegistryResponse(status=ResponseStatus.SUCCESS)
+
+
+def manifest_document(study: SampleStudy, patient: PatientIdentifier, retrieve_location: Oid) -> Document:
+    """The manifest of a study, as its source would submit it: the images are at `retrieve_location`."""
+    return _document(study, patient, _manifest(study, retrieve_location))
 
 
 def _poured(repository: str, held: dict[str, bytes], asked: list[str]) -> Poured[RetrieveDocumentSetResponse]:

@@ -17,6 +17,7 @@ from conformance.__main__ import command_line, main
         "conformance list",
         "conformance run",
         "conformance simulate",
+        "conformance load",
         "conformance coverage",
         "conformance statement",
     ],
