@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -46,6 +46,7 @@ from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of,
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Made = TypeVar("Made")
 
 IDLE_S = 30.0
 UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
@@ -416,6 +417,17 @@ class Target:
             raise Unreachable("it cannot be made to ask: no way to provoke it is in this run")
         await self._around.provoke(what, {"peer": self._around.peer, **facts})
         return before
+
+    async def once(self, name: str, make: Callable[[], Awaitable[Made]]) -> Made:
+        """What was made under this name by an earlier case of the run, or else made now.
+
+        So that what the system does once, for which a person may have to be asked, is looked at by several cases.
+        """
+        key = (name, self.community.counterpart.edit)
+        if key not in self.community.remembered:
+            self.community.remembered[key] = await make()
+        made: Made = self.community.remembered[key]
+        return made
 
     async def asked(
         self, transaction: SoapTransaction[Request, Any], before: int, wanted: Callable[[Asked], bool] = lambda _: True

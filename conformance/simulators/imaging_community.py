@@ -8,10 +8,11 @@ Source: RAD TF-2 4.68, 4.69; ITI TF-2 3.18, 3.43.
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from conformance.samples import SampleStudy
 from conformance.simulators.soap_server import SoapCounterpart
@@ -48,6 +49,7 @@ class ImagingCommunity:
         self.repository = repository
         self.retrieve_location = retrieve_location
         self.submitted: list[ProvideAndRegisterRequest] = []
+        self.remembered: dict[Hashable, Any] = {}  # what cases share: see `Target.once`
         self._offered: dict[str, Offered] = {}
         counterpart.answers(ITI_18, self._query)
         counterpart.answers(ITI_43, self._documents)

@@ -25,20 +25,25 @@ async def offered(target: Target, *, series: int = 2, instances: int = 3) -> Off
     return target.community.offer(study, target.patient())
 
 
-async def fetching(target: Target, offer: Offered) -> int:
-    """Make the system fetch it; answers how many requests had come before."""
-    patient = offer.manifest.entry.patient_id
-    return await target.provoke(
-        "fetch", study=offer.study.study_instance_uid, patient=f"{patient.value}^^^&{patient.authority}&ISO"
-    )
+async def fetched(target: Target) -> tuple[Offered, int]:
+    """Make the system fetch a study, once for all cases; answers it, and how many requests had come before."""
+
+    async def make() -> tuple[Offered, int]:
+        offer = await offered(target)
+        patient = offer.manifest.entry.patient_id
+        before = await target.provoke(
+            "fetch", study=offer.study.study_instance_uid, patient=f"{patient.value}^^^&{patient.authority}&ISO"
+        )
+        return offer, before
+
+    return await target.once("fetch", make)
 
 
 async def asked_for(
     target: Target, transaction: SoapTransaction[Any, Any], wanted: Callable[[Asked], bool] = lambda _: True
 ) -> tuple[Offered, Asked]:
     """A request of this transaction that the system makes while it fetches a study."""
-    offer = await offered(target)
-    before = await fetching(target, offer)
+    offer, before = await fetched(target)
     return offer, await target.asked(transaction, before, wanted)
 
 

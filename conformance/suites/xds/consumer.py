@@ -5,7 +5,7 @@ Source: ITI TF-2 3.18, 3.43.
 
 from conformance.case import case
 from conformance.expect import expect
-from conformance.suites.asking import asked_for, fetching, offered, well_addressed
+from conformance.suites.asking import asked_for, fetched, well_addressed
 from conformance.target import Target
 from profiles.model.document import AvailabilityStatus
 from profiles.transaction import Actor
@@ -55,9 +55,8 @@ async def retrieval_addressed(target: Target) -> None:
 @case("ITI43/asks", transaction="ITI-43", actor=CONSUMER, title="A document is asked for by the ids of its entry")
 async def retrieval_named(target: Target) -> None:
     """The repository's id, and the document's."""
-    offer = await offered(target)
+    offer, before = await fetched(target)
     uid = offer.manifest.entry.unique_id
-    before = await fetching(target, offer)
     asked = await target.asked(ITI_43, before, lambda each: uid in str(each.body))
     request: RetrieveDocumentSetRequest = asked.request
     named = [each.repository_unique_id for each in request.documents if each.document_unique_id == uid]

@@ -7,7 +7,7 @@ import asyncio
 
 from conformance.case import case
 from conformance.expect import expect
-from conformance.suites.asking import asked_for, fetching, local_names, offered, well_addressed
+from conformance.suites.asking import asked_for, fetched, local_names, well_addressed
 from conformance.suites.wia.dicomweb import ANY_SYNTAX, retrieved
 from conformance.target import Target
 from profiles.transaction import Actor
@@ -38,8 +38,7 @@ async def addressed(target: Target) -> None:
 )
 async def everything(target: Target) -> None:
     """However many requests it takes."""
-    offer = await offered(target)
-    before = await fetching(target, offer)
+    offer, before = await fetched(target)
     await target.asked(RAD_69, before)
     counterpart = target.community.counterpart
 
@@ -97,8 +96,7 @@ async def nothing_odd(target: Target) -> None:
 @case("RAD69/kept", transaction="RAD-69", actor=CONSUMER, title="What was fetched can be had from the consumer")
 async def kept(target: Target) -> None:
     """By DICOMweb, with the same pixels."""
-    offer = await offered(target)
-    await fetching(target, offer)
+    offer, _ = await fetched(target)
     expected = {str(each.sop_instance_uid): each.pixels_sha256 for each in offer.study.instances}
     came: dict[str, str] = {}
     try:

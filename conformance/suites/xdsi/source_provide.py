@@ -248,11 +248,15 @@ async def retrievable(target: Target) -> None:
 
 
 async def _shared(target: Target) -> Shared:
-    """Make the system share a study that it was just given, and read what comes."""
-    study = await new_study(target, series=2, instances=2)
-    await store(target, bodies_of(study))
-    await awaited(target, study)
-    before = await target.provoke("share", study=study.study_instance_uid)
+    """Make the system share a study that it was just given, once for all cases, and read what came."""
+
+    async def make() -> tuple[SampleStudy, int]:
+        study = await new_study(target, series=2, instances=2)
+        await store(target, bodies_of(study))
+        await awaited(target, study)
+        return study, await target.provoke("share", study=study.study_instance_uid)
+
+    study, before = await target.once("share", make)
     asked = await target.asked(RAD_68, before)
     request: ProvideAndRegisterRequest = asked.request
     expect(len(request.submission.entries), "the number of entries").equals(1)
