@@ -9,7 +9,7 @@ from conformance.claims import CLAIMS, Standing, pairs, read_claims
 from conformance.suites import cases
 from conformance.system import BadDescription
 from profiles.catalogue import TRANSACTIONS
-from tests.house.test_readme import TABLE
+from tests.house.front_page import TABLE
 
 SAID = read_claims()
 NOT_DONE = {"no", "—", "codec only", "towards the archive"}

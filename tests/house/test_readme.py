@@ -11,18 +11,8 @@ from conformance.__main__ import command_line
 from gateway.cli import cli
 from gateway.settings import Settings
 from profiles.describe.statement import Described, Direction, Wire, described
-from tests.house.modules import ROOT
+from tests.house.front_page import PAGE, TABLE
 
-PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
-TABLE = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in (ROOT / "README.md")
-    .read_text(encoding="utf-8")
-    .partition("| transaction |")[2]
-    .split("\n\n")[0]
-    .split("\n")
-    if line.startswith("|")
-]
 NUMBERED = [each for each in described() if re.fullmatch("(ITI|RAD)-[0-9]+", each.id)]
 
 
