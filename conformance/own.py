@@ -32,6 +32,10 @@ SOAP = {
     "ITI-38": "responding-gateway",
     "ITI-39": "responding-gateway",
     "RAD-75": "imaging-responding-gateway",
+    "ITI-55": "responding-gateway",
+    "ITI-44": "patient-registry",
+    "ITI-45": "patient-manager",
+    "ITI-47": "patient-manager",
 }
 
 

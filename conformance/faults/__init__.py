@@ -13,11 +13,13 @@ from conformance.faults.envelope import envelope_faults
 from conformance.faults.feed import FAULTS as FEED
 from conformance.faults.fhir import FAULTS as FHIR
 from conformance.faults.gateways import FAULTS as GATEWAYS
+from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.web import FAULTS as WEB
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcpd.iti55 import ITI_55
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti43 import ITI_43
@@ -31,6 +33,7 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_38, "xca.responding_query"),
     **envelope_faults(ITI_39, "xca.responding_retrieve"),
     **envelope_faults(RAD_75, "xcai.responding_gateway"),
+    **envelope_faults(ITI_55, "xcpd.responding_gateway"),
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,
@@ -39,6 +42,7 @@ FAULTS: Mapping[str, Fault] = {
     **AUDIT,
     **ASKING,
     **GATEWAYS,
+    **PEOPLE,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -1,0 +1,112 @@
+"""Wrong managers of patients by HL7 V3: what of ITI-55 they overlook, forget or say otherwise.
+
+Source: ITI TF-2 3.55; ITI TF-2x Appendix O.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from conformance.faults.edits import Fault, answers, requests
+
+DISCOVERY = "xcpd.responding_gateway/"
+_SUBJECT = rb"<subject .*</subject>"
+_QUESTION = rb"<queryByParameter.*?</queryByParameter>"
+_BIRTH = (
+    b'<livingSubjectBirthTime><value value="19700131"/><semanticsText>LivingSubject.birthTime</semanticsText>'
+    b"</livingSubjectBirthTime>"
+)
+
+
+def _fault(transaction: str, suite: str, text: str, *caught_by: str, **edits: Any) -> Fault:
+    return Fault(text=text, transactions=(transaction,), caught_by=tuple(suite + name for name in caught_by), **edits)
+
+
+def _of_answers(transaction: str, suite: str) -> Mapping[str, Fault]:
+    """What can be wrong with how any message of theirs is answered."""
+
+    def fault(text: str, pattern: bytes, replacement: bytes) -> Fault:
+        return _fault(transaction, suite, text, "acknowledged", answer=answers(pattern, replacement))
+
+    return {
+        f"{transaction}/another-target": fault(
+            "answers another message", rb'(?<=<targetMessage><id root=")[^"]*', b"00000000-0000-4000-8000-000000000000"
+        ),
+        f"{transaction}/wants-acknowledgement": fault(
+            "wants its answer acknowledged", rb'<acceptAckCode code="NE"/>', b'<acceptAckCode code="AL"/>'
+        ),
+        f"{transaction}/another-receiver": fault(
+            "answers somebody else", rb'(<receiver .*?<id root=")[^"]*', rb"\g<1>1.2.3"
+        ),
+    }
+
+
+def _of_queries(transaction: str, suite: str) -> Mapping[str, Fault]:
+    """What can be wrong with how a question is repeated."""
+
+    def fault(text: str, pattern: bytes, replacement: bytes) -> Fault:
+        return _fault(transaction, suite, text, "echoed", answer=answers(pattern, replacement))
+
+    return {
+        f"{transaction}/no-question": fault("does not repeat the question", _QUESTION, b""),
+        f"{transaction}/other-question": fault(
+            "repeats another question", rb"(<queryByParameter.*?<parameterList>).*?(</parameterList>)", rb"\1\2"
+        ),
+        f"{transaction}/question-first": fault(
+            "repeats the question before it says how it went",
+            rb"(<queryAck>.*?</queryAck>)(" + _QUESTION + rb")",
+            rb"\2\1",
+        ),
+        f"{transaction}/other-query-id": fault(
+            "names another question", rb'(<queryAck><queryId [^>]*extension=")[^"]*', rb"\g<1>1"
+        ),
+    }
+
+
+def _discovery(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-55", DISCOVERY, text, *caught_by, **edits)
+
+
+FAULTS: Mapping[str, Fault] = {
+    # --- ITI-55 ---
+    **_of_answers("ITI-55", DISCOVERY),
+    **_of_queries("ITI-55", DISCOVERY),
+    "ITI-55/forgets-match": _discovery(
+        "finds somebody and does not tell", "by_demographics", "by_identifier", "one_identifier", "home_named",
+        "locator_told", answer=answers(_SUBJECT, b""),
+    ),
+    "ITI-55/another-id": _discovery(
+        "tells another id", "by_demographics", "by_identifier", "one_identifier",
+        answer=answers(rb'(<patient [^>]*><id [^>]*extension=")[^"]*', rb"\g<1>X1"),
+    ),
+    "ITI-55/another-name": _discovery(
+        "tells another name", "by_demographics", answer=answers(rb"(<patientPerson.*?<family>)[^<]*", rb"\g<1>Nobody")
+    ),
+    "ITI-55/two-ids": _discovery(
+        "tells two ids to ask by", "one_identifier",
+        answer=answers(rb"(?<=<patient classCode=\"PAT\">)", b'<id root="1.2.3" extension="X1"/>'),
+    ),
+    "ITI-55/nobody-is-an-error": _discovery(
+        "takes it for an error that nobody is found", "no_match",
+        answer=answers(rb'<typeCode code="AA"/>', b'<typeCode code="AE"/>'),
+    ),
+    "ITI-55/nobody-is-found": _discovery(
+        "says that it found, and tells nobody", "no_match",
+        answer=answers(rb'<queryResponseCode code="NF"/>', b'<queryResponseCode code="OK"/>'),
+    ),
+    "ITI-55/home-as-urn": _discovery(
+        "writes its home as a URN", "home_named",
+        answer=answers(rb'(<custodian .*?<assignedEntity [^>]*><id root=")', rb"\g<1>urn:oid:"),
+    ),
+    "ITI-55/no-home": _discovery(
+        "does not say who keeps the record", "home_named", "locator_told",
+        answer=answers(rb"<custodian .*?</custodian>", b""),
+    ),
+    "ITI-55/no-locator": _discovery(
+        "does not say whether it locates health data", "locator_told",
+        answer=answers(rb'<code code="NotHealthDataLocator"[^>]*/>', b""),
+    ),
+    "ITI-55/takes-less": _discovery(
+        "looks for a name without a birth date", "too_little",
+        request=requests(rb"(?<=<parameterList>)(?=<livingSubjectName>)", _BIRTH),
+    ),
+}  # fmt: skip

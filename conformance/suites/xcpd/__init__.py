@@ -1,0 +1,1 @@
+"""XCPD: whom a community knows."""
