@@ -135,17 +135,17 @@ def _plot(title: str, most: float, end: float, drawn: str) -> str:
 
 
 def _grid(most: float, end: float) -> Iterator[str]:
-    for value in _ticks(most):
+    for value in ticks_of(most):
         y = _y(value, most)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:,g}</text>'
-    for value in _ticks(end):
+    for value in ticks_of(end):
         x = _x(value, end)
         anchor = "end" if x > WIDTH - LEFT / 2 else "middle"
         yield f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{value:,g} s</text>'
 
 
-def _ticks(most: float) -> Sequence[float]:
+def ticks_of(most: float) -> Sequence[float]:
     """Round numbers from 0 on, three to seven of them."""
     if most <= 0:
         return [0.0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,6 +80,30 @@ async def test_a_stranger_that_asks_and_audits_is_judged(tmp_path: Path) -> None
             assert code == 0, said
             verdicts = {each["case"]: each["verdict"] for each in json.loads(result.read_text())["results"]}
             assert verdicts[id] == "pass", said
+
+
+async def test_a_person_who_does_what_the_sentence_says_is_waited_for(tmp_path: Path) -> None:
+    made, target = scratch(tmp_path / "house"), tmp_path / "stranger.toml"
+    async with serving(made) as system:
+        described(made, system, target)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-u", "-m", "conformance", "conformance", "run", "--target", str(target),
+            "--case", "consumer_retrieve/everything", "--evidence", str(tmp_path / "evidence"),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(100):
+            while b"Make it" not in (line := await process.stdout.readline()):
+                assert line, "it ended without asking for anything"
+            asked = re.fullmatch(
+                r"Make it fetch study (\S+) of patient (\S+) from (\S+)\. Waiting 60 s .*\n", line.decode()
+            )
+            assert asked is not None, line
+            study, patient, peer = asked.groups()
+            await made.house.command("study", "fetch", "--patient", patient, "--registry", peer, "--study", study)
+            said = await process.stdout.read()
+            assert await process.wait() == 0, said.decode()
+    assert b"PASS" in said
 
 
 async def test_a_command_is_told_what_is_wanted_and_of_whom(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from lxml import etree
 
 from conformance.around import NOTHING
 from conformance.load import WORKS, Asked, Load, Memory, load, memory_of
-from conformance.load_report import _ticks, as_html, as_json, told
+from conformance.load_report import as_html, as_json, ticks_of, told
 from conformance.own import Own, own_house
 from conformance.samples import sample_uid
 from conformance.system import KnownStudy, System
@@ -145,7 +145,7 @@ def test_reports_say_what_was_right_and_what_was_not() -> None:
 
 @pytest.mark.parametrize("most", [0.0, 0.3, 1, 2.05, 9.99, 41, 131, 227.3, 10_000])
 def test_a_scale_has_a_few_round_numbers(most: float) -> None:
-    ticks = _ticks(most)
+    ticks = ticks_of(most)
     assert ticks[0] == 0
     assert max(ticks) <= most
     assert most == 0 or 3 <= len(ticks) <= 8
