@@ -177,16 +177,18 @@ def _load(load: argparse.ArgumentParser) -> None:
 
 
 def _clients(text: str) -> int:
-    clients = int(text)
-    if not 0 < clients <= 10_000:
-        raise argparse.ArgumentTypeError("from 1 to 10000 clients")
-    return clients
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError("a number from 1 to 10000")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError("above 0 s, and at most a day")
+        raise argparse.ArgumentTypeError("a number of seconds, above 0 and at most a day")
     return seconds
 
 
@@ -218,10 +220,9 @@ def _loaded(asked: argparse.Namespace) -> int:
 
 
 def _port_base(text: str) -> int:
-    base = int(text)
-    if not 0 < base <= 65_533:
-        raise argparse.ArgumentTypeError("three ports begin from 1 to 65533")
-    return base
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 65_533:
+        raise argparse.ArgumentTypeError("a port from 1 to 65533, the first of three")
+    return int(text)
 
 
 def _statement(statement: argparse.ArgumentParser) -> None:

@@ -45,3 +45,23 @@ def test_programs_are_told_in_json_that_there_is_no_such_case(
     told = capsys.readouterr()
     assert "no case is so" in json.loads(told.out)["error"]["detail"]
     assert told.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("load --self --transaction ITI-8 --clients x", "--clients: a number from 1 to 10000"),
+        ("load --self --transaction ITI-8 --clients 0", "--clients: a number from 1 to 10000"),
+        ("load --self --transaction ITI-8 --seconds nan", "--seconds: a number of seconds"),
+        ("load --self --transaction ITI-8 --seconds x", "--seconds: a number of seconds"),
+        ("simulate --port-base 65534", "--port-base: a port from 1 to 65533"),
+        ("simulate --port-base x", "--port-base: a port from 1 to 65533"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(
+    words: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line().parse_args(["conformance", *words.split()])
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
