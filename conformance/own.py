@@ -146,6 +146,7 @@ home_community_id = "{house.oid(1).urn}"
 repository_unique_id = "{house.oid(2)}"
 retrieve_location_uid = "{house.oid(3)}"
 patient_authority = "{house.patient_authority}"
+hl7_namespaces = {{ ELSEWHERE = "{house.oid(5)}" }}
 {store}
 [listen]
 http_port = {house.http_port}
@@ -210,6 +211,7 @@ async def _provided(house: House, tester: Identity, place: Path) -> System:
         repository_unique_id=house.oid(2),
         retrieve_location_uid=house.oid(3),
         patient_authority=house.patient_authority,
+        other_patient_authority=house.oid(5),
         studies=tuple(KnownStudy(study=study, patient=patient.identifiers[0]) for study in studies),
         tls=tls,
     )

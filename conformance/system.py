@@ -13,6 +13,8 @@ trust = "root.pem"                           # whom we believe
 [known]
 retrieve_location_uid = "1.2.3"
 patients = ["P1^^^&1.2.3.9&ISO"]             # whom its registry knows
+patient_authority = "1.2.3.9"                # of the ids of its patients
+other_patient_authority = "1.2.3.8"          # another whose ids its manager keeps
 [counterpart]                                # where we listen, for a system that asks or audits
 host = "127.0.0.1"
 soap_port = 18443                            # it asks https://host:18443/ITI-18, ITI-43, RAD-69, RAD-68
@@ -89,6 +91,7 @@ class System:
     repository_unique_id: Oid | None = None
     retrieve_location_uid: Oid | None = None
     patient_authority: Oid | None = None
+    other_patient_authority: Oid | None = None
     studies: tuple[KnownStudy, ...] = ()
     known_patients: tuple[PatientIdentifier, ...] = ()
     counterpart: Counterpart | None = None
@@ -123,7 +126,9 @@ def read_system(path: Path) -> System:
         oids = {key: Oid.from_urn(str(value)) for key, value in known.items()}
     except ValueError as error:
         raise BadDescription(f"{path}: [known] has what is no OID") from error
-    names = {"home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority"}
+    names = {
+        "home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority", "other_patient_authority",
+    }  # fmt: skip
     if oids.keys() - names:
         raise BadDescription(f"{path}: [known] takes patients, {', '.join(sorted(names))}")
     return System(

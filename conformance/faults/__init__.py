@@ -16,6 +16,9 @@ from conformance.faults.gateways import FAULTS as GATEWAYS
 from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.web import FAULTS as WEB
+from profiles.pdqv3.iti47 import ITI_47
+from profiles.pixv3.iti44 import ITI_44
+from profiles.pixv3.iti45 import ITI_45
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
@@ -34,6 +37,9 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_39, "xca.responding_retrieve"),
     **envelope_faults(RAD_75, "xcai.responding_gateway"),
     **envelope_faults(ITI_55, "xcpd.responding_gateway"),
+    **envelope_faults(ITI_44, "pixv3.feed"),
+    **envelope_faults(ITI_45, "pixv3.query"),
+    **envelope_faults(ITI_47, "pdqv3.supplier"),
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,

@@ -1,6 +1,6 @@
-"""Wrong managers of patients by HL7 V3: what of ITI-55 they overlook, forget or say otherwise.
+"""Wrong managers of patients by HL7 V3: what of ITI-44, ITI-45, ITI-47 and ITI-55 they overlook, forget or say otherwise.
 
-Source: ITI TF-2 3.55; ITI TF-2x Appendix O.
+Source: ITI TF-2 3.44, 3.45, 3.47, 3.55; ITI TF-2x Appendix O.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.faults.edits import Fault, answers, requests
 
-DISCOVERY = "xcpd.responding_gateway/"
+DISCOVERY, FEED, IDS, PEOPLE = "xcpd.responding_gateway/", "pixv3.feed/", "pixv3.query/", "pdqv3.supplier/"
 _SUBJECT = rb"<subject .*</subject>"
 _QUESTION = rb"<queryByParameter.*?</queryByParameter>"
 _BIRTH = (
@@ -66,6 +66,18 @@ def _discovery(text: str, *caught_by: str, **edits: Any) -> Fault:
     return _fault("ITI-55", DISCOVERY, text, *caught_by, **edits)
 
 
+def _feed(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-44", FEED, text, *caught_by, **edits)
+
+
+def _ids(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-45", IDS, text, *caught_by, **edits)
+
+
+def _people(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-47", PEOPLE, text, *caught_by, **edits)
+
+
 FAULTS: Mapping[str, Fault] = {
     # --- ITI-55 ---
     **_of_answers("ITI-55", DISCOVERY),
@@ -108,5 +120,82 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-55/takes-less": _discovery(
         "looks for a name without a birth date", "too_little",
         request=requests(rb"(?<=<parameterList>)(?=<livingSubjectName>)", _BIRTH),
+    ),
+    # --- ITI-44 ---
+    **_of_answers("ITI-44", FEED),
+    "ITI-44/forgets": _feed(
+        "takes a patient under another id", "added", "revised", "merged",
+        request=requests(rb'(?<= extension="V)[0-9A-F]{12}', b"000000000000"),
+    ),
+    "ITI-44/refuses": _feed(
+        "takes a patient and says that it did not", "added",
+        answer=answers(rb'<typeCode code="CA"/>', b'<typeCode code="CE"/>'),
+    ),
+    "ITI-44/overlooks-revisions": _feed(
+        "keeps the old name", "revised", request=requests(rb"(?<=<family>)Revised", b"")
+    ),
+    "ITI-44/overlooks-who-goes": _feed(
+        "does not merge", "merged", request=requests(rb"<replacementOf.*?</replacementOf>", b"")
+    ),
+    "ITI-44/mends": _feed(
+        "accepts what is about no patient", "no_patient", request=requests(rb"registrationEvening", b"registrationEvent")
+    ),
+    "ITI-44/loses": _fault(
+        "ITI-47", FEED, "loses whom it was told of", "added", "bad_merge", answer=answers(_SUBJECT, b"")
+    ),
+    # --- ITI-45 ---
+    **_of_answers("ITI-45", IDS),
+    **_of_queries("ITI-45", IDS),
+    "ITI-45/forgets-ids": _ids(
+        "finds ids and does not tell them", "other_ids", "of_a_domain", answer=answers(_SUBJECT, b"")
+    ),
+    "ITI-45/one-more": _ids(
+        "tells an id of somebody else", "other_ids", "of_a_domain",
+        answer=answers(rb'(?<=<patient classCode="PAT">)', b'<id root="1.2.3" extension="X1"/>'),
+    ),
+    "ITI-45/overlooks-domains": _ids(
+        "tells ids of whatever domain", "none_there", "unknown_domain",
+        request=requests(rb"<dataSource>.*</dataSource>", b""),
+    ),
+    "ITI-45/none-is-an-error": _ids(
+        "takes it for an error that there is no id", "none_there",
+        answer=answers(rb'<typeCode code="AA"/>', b'<typeCode code="AE"/>'),
+    ),
+    "ITI-45/errors-as-none": _ids(
+        "answers what it does not know by no id", "unknown_id", "unknown_domain",
+        answer=answers(rb'(<typeCode|<queryResponseCode) code="AE"/>', rb'\1 code="AA"/>'),
+    ),
+    "ITI-45/no-place": _ids(
+        "does not say what it does not know", "unknown_id", "unknown_domain",
+        answer=answers(rb"<location>.*?</location>", b""),
+    ),
+    # --- ITI-47 ---
+    **_of_answers("ITI-47", PEOPLE),
+    **_of_queries("ITI-47", PEOPLE),
+    "ITI-47/forgets-match": _people(
+        "finds somebody and does not tell", "by_demographics", "by_identifier", "of_a_domain", "continued",
+        answer=answers(_SUBJECT, b""),
+    ),
+    "ITI-47/another-name": _people(
+        "tells another name", "by_demographics", "by_identifier",
+        answer=answers(rb"(<patientPerson.*?<family>)[^<]*", rb"\g<1>Nobody"),
+    ),
+    "ITI-47/nobody-is-found": _people(
+        "says that it found, and tells nobody", "nobody",
+        answer=answers(rb'<queryResponseCode code="NF"/>', b'<queryResponseCode code="OK"/>'),
+    ),
+    "ITI-47/overlooks-birth": _people(
+        "does not narrow by birth date", "another_birth_date",
+        request=requests(rb"<livingSubjectBirthTime>.*?</livingSubjectBirthTime>", b""),
+    ),
+    "ITI-47/overlooks-domains": _people(
+        "tells ids of whatever domain", "of_a_domain", "unknown_domain",
+        request=requests(rb"<otherIDsScopingOrganization>.*</otherIDsScopingOrganization>", b""),
+    ),
+    "ITI-47/no-place": _people(
+        "does not say what it does not know", "unknown_domain", answer=answers(rb"<location>.*?</location>", b"")
+    ),
+    "ITI-47/overlooks-quantity": _people(
+        "tells all at once", "continued", request=requests(rb"<initialQuantity [^>]*/>", b"")
     ),
 }  # fmt: skip

@@ -6,7 +6,9 @@ from types import ModuleType
 from conformance.case import Case
 from conformance.suites.atna import node_audit, node_authentication
 from conformance.suites.ehr import server
+from conformance.suites.pdqv3 import supplier
 from conformance.suites.pix import registry_feed
+from conformance.suites.pixv3 import feed, query
 from conformance.suites.wia import manager_store, source_search
 from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xca import responding_query, responding_retrieve
@@ -18,7 +20,7 @@ from conformance.suites.xdsi import consumer_retrieve, source_provide, source_re
 SUITES: tuple[ModuleType, ...] = (
     registry_query, repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
-    responding_query, responding_retrieve, imaging_gateway, discovery,
+    responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
 )  # fmt: skip
 
 

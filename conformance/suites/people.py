@@ -18,6 +18,7 @@ from profiles.model.moment import Moment
 from profiles.model.patient import Patient, PersonName, Sex
 from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
 from profiles.pixv3.iti44 import ITI_44, PatientRecordRequest, RecordEvent
+from profiles.wire.hl7v3.candidates import CandidatesQuery
 from profiles.wire.hl7v3.datatypes import HL7, InstanceIdentifier, child, children, code_of, read_ii
 from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Device, Transmission
@@ -72,6 +73,11 @@ async def known(target: Target, patient: Patient | None = None) -> Patient:
     if answer.decoded is None or not answer.decoded.accepted:
         raise Unreachable("a patient who is right is not taken by ITI-44: see pixv3.feed")
     return chosen
+
+
+def candidates_query(target: Target, criteria: PatientCriteria) -> CandidatesQuery:
+    """A new question of these criteria."""
+    return CandidatesQuery(criteria=criteria, question=question(), transmission=sent(target))
 
 
 def called(patient: Patient) -> PatientCriteria:

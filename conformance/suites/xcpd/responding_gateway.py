@@ -15,12 +15,11 @@ from conformance.suites.people import (
     body_of,
     by_id,
     called,
+    candidates_query,
     known,
     new_id,
     patients_in,
-    question,
     repeats_the_question,
-    sent,
     somebody,
     written,
 )
@@ -31,7 +30,7 @@ from profiles.transaction import Actor
 from profiles.wire.hl7v3.ack import AckCode
 from profiles.wire.hl7v3.candidates import LOCATOR_CODES
 from profiles.wire.hl7v3.datatypes import child, children
-from profiles.xcpd.iti55 import ITI_55, CandidatesQuery, DiscoveryRequest, DiscoveryResponse, QueryResponseCode
+from profiles.xcpd.iti55 import ITI_55, DiscoveryRequest, DiscoveryResponse, QueryResponseCode
 
 GATEWAY = Actor.RESPONDING_GATEWAY
 CUSTODIAN = "controlActProcess/subject/registrationEvent/custodian/assignedEntity"
@@ -39,9 +38,7 @@ CUSTODIAN = "controlActProcess/subject/registrationEvent/custodian/assignedEntit
 
 def asked(target: Target, criteria: PatientCriteria) -> DiscoveryRequest:
     """A new question of these criteria."""
-    return DiscoveryRequest(
-        query=CandidatesQuery(criteria=criteria, question=question(), transmission=sent(target))
-    )  # fmt: skip
+    return DiscoveryRequest(query=candidates_query(target, criteria))
 
 
 async def about_nobody(target: Target) -> DiscoveryRequest:

@@ -1,0 +1,1 @@
+"""PDQ by HL7 V3: who fits."""
