@@ -127,7 +127,8 @@ def read_system(path: Path) -> System:
     except ValueError as error:
         raise BadDescription(f"{path}: [known] has what is no OID") from error
     names = {
-        "home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority", "other_patient_authority",
+        "home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority",
+        "other_patient_authority",
     }  # fmt: skip
     if oids.keys() - names:
         raise BadDescription(f"{path}: [known] takes patients, {', '.join(sorted(names))}")
