@@ -23,8 +23,10 @@ from conformance.samples import sample_patient, write_ct_study, write_us_study
 from conformance.system import read_system
 from docker.certificates import LEAVES, made
 from docker.health import reason
+from docker.trim import OURS, UNUSED, trimmed
 from gateway.cli import cli
 from profiles.model.identifiers import Oid
+from tests.house.modules import modules
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -80,6 +82,30 @@ def test_the_versions_of_the_lock_are_taken_whole() -> None:
     lock = (ROOT / "requirements-dev.lock").read_text()
     assert len(taken.splitlines()) == len(re.findall(r"^[A-Za-z0-9].*==", lock, re.MULTILINE)) > 50
     assert "--hash" not in taken and "\\" not in taken
+
+
+def test_trimming_leaves_what_runs_and_what_is_ours(tmp_path: Path) -> None:
+    library, ours = tmp_path / "library", tmp_path / "gateway"
+    for folder in (library / "tests", ours / "tests", tmp_path / "fhir"):
+        folder.mkdir(parents=True)
+        (folder / "module.py").write_text("")
+    for name in ("lib.so", "lib.so.3"):
+        (library / name).write_bytes(b"\x7fELF" * 32_768)
+    for folder in (library, ours):
+        (folder / "stub.pyi").write_text("x: int")
+        (folder / "same.json").write_text("{}")
+    assert trimmed(tmp_path) == 4 * 32_768 + len("x: int")
+    left = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()}
+    assert left == {
+        "library/lib.so", "library/lib.so.3", "library/same.json",
+        "gateway/tests/module.py", "gateway/stub.pyi", "gateway/same.json",
+    }  # fmt: skip
+    assert (library / "lib.so.3").read_bytes() == (library / "lib.so").read_bytes()
+
+
+def test_what_is_trimmed_away_is_imported_by_nobody_here() -> None:
+    imported = {name.partition(".")[0] for module in modules(*OURS) for _, name in module.imports()}
+    assert "pydicom" in imported and not imported & set(UNUSED)
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
