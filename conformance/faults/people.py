@@ -195,7 +195,11 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-47/no-place": _people(
         "does not say what it does not know", "unknown_domain", answer=answers(rb"<location>.*?</location>", b"")
     ),
+    "ITI-47/overlooks-cancellation": _people(
+        "cancels another query", "cancelled",
+        request=requests(rb'(?<=extension=")[0-9a-f]{32}(?="/><statusCode code="aborted")', b"1"),
+    ),
     "ITI-47/overlooks-quantity": _people(
-        "tells all at once", "continued", request=requests(rb"<initialQuantity [^>]*/>", b"")
+        "tells all at once", "continued", "cancelled", request=requests(rb"<initialQuantity [^>]*/>", b"")
     ),
 }  # fmt: skip

@@ -28,6 +28,7 @@ from profiles.model.identifiers import Oid
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
 from profiles.pdqv3.iti47 import (
+    CANCEL,
     CONTINUE,
     ITI_47,
     CandidatesQuery,
@@ -126,6 +127,22 @@ async def continued(target: Target) -> None:
     expect(counts, "total, current and remaining of both pages").equals([(3, 2, 1), (3, 1, 0)])
     told = [each.patient.identifiers[0] for each in (*page.candidates, *rest.candidates)]
     expect(told, "who was told").has_same([each.identifiers[0] for each in (first, *others)])
+
+
+@case("ITI47/cancelled", transaction="ITI-47", actor=SUPPLIER, title="A query that was cancelled is not continued")
+async def cancelled(target: Target) -> None:
+    """One of two was told; nobody wants the other."""
+    first = await known(target)
+    await known(target, somebody(new_id(target), family=first.name.family))
+    query = replace(candidates_query(target, called(first)), initial_quantity=1)
+    page = (await target.call(ITI_47, query)).response
+    expect(len(page.candidates), "how many were told").equals(1)
+    enough = Continuation(query_id=query.question.id, cancels=True, transmission=sent(target))
+    expect((await target.call(CANCEL, enough)).response.accepted, "whether it was accepted").equals(True)
+    more = Continuation(query_id=query.question.id, transmission=sent(target))
+    told = (await target.call(CONTINUE, more)).response
+    expect(told.acknowledgement.code, "the acknowledgement of a continuation").equals(AckCode.ERROR)
+    expect(told.candidates, "candidates").is_absent()
 
 
 @case("ITI47/query", transaction="ITI-47", actor=SUPPLIER, title="The answer repeats the question")
