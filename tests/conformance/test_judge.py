@@ -137,10 +137,11 @@ def test_a_description_gives_a_system(tmp_path: Path) -> None:
     path.write_text(
         "name = 'Theirs'\n[claims]\n'Imaging Document Source' = ['RAD-69']\n"
         "[endpoint]\n'RAD-69' = 'https://theirs.example/ids'\nDICOMWEB = 'https://theirs.example/web/'\n"
-        "[known]\nretrieve_location_uid = 'urn:oid:1.2.3'\n"
+        "[known]\nretrieve_location_uid = 'urn:oid:1.2.3'\nother_patient_authority = '1.2.4'\n"
     )
     system = read_system(path)
     assert (system.name, system.retrieve_location_uid) == ("Theirs", "1.2.3")
+    assert system.other_patient_authority == "1.2.4"
     assert system.endpoints["DICOMWEB"] == "https://theirs.example/web"
     assert system.claims_to(SOURCE, "RAD-69")
 
