@@ -70,7 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the studies' files and system.toml go")
     parser.add_argument("--description", type=Path, default=DESCRIPTION, help="the house, as a conformance target")
-    parser.add_argument("--receiver", default="Valley", help="MSH-6: the house's name")
+    parser.add_argument("--receiver", default="House", help="MSH-6: the house's hl7_facility")
     asked = parser.parse_args()
     try:
         print(asyncio.run(provide(asked.description, asked.folder, receiver=asked.receiver)))
