@@ -203,7 +203,7 @@ async def test_many_bodies_that_nobody_reads_hold_little_together(sessions: Http
         held = [each.held_bytes for each in gc.get_objects() if isinstance(each, LongBody)]
         assert len(held) == many
         assert max(held) <= AHEAD_BYTES * 3 // 2  # one read beyond what is ahead
-        assert held[-1] < AHEAD_BYTES
+        assert min(held) < AHEAD_BYTES  # those that came later have less
         assert sum(held) < AHEAD_TOGETHER_BYTES * 2
         for each in bodies:
             await each.aclose()  # type: ignore[attr-defined]  # an async generator it is
