@@ -77,8 +77,8 @@ def test_the_nouns_and_verbs_are_all_there() -> None:
         "serve", "demo", "conformance", "doctor", "config check", "config codes", "config show", "config init",
         "exchange list",
         "exchange show", "exchange release", "exchange accept", "exchange give-up", "study list", "study show",
-        "peer show", "study share", "study publish", "study fetch", "study look", "document find", "document get", "document submit",
-        "document deprecate", "document remove", "document replace", "document update", "peer list", "peer test",
+        "study share", "study publish", "study fetch", "study look", "document find", "document get", "document submit",
+        "document deprecate", "document remove", "document replace", "document update", "peer list", "peer show", "peer test",
         "patient list", "audit list", "audit show", "audit verify",
         "audit export",
     }  # fmt: skip
