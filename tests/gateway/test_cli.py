@@ -78,8 +78,8 @@ def test_the_nouns_and_verbs_are_all_there() -> None:
         "exchange list",
         "exchange show", "exchange release", "exchange accept", "exchange give-up", "study list", "study show",
         "study share", "study publish", "study fetch", "study look", "document find", "document get", "document submit",
-        "document deprecate", "document remove", "document replace", "document update", "peer list", "peer show", "peer test",
-        "patient list", "audit list", "audit show", "audit verify",
+        "document deprecate", "document remove", "document replace", "document update", "peer list", "peer test",
+        "peer show", "patient list", "audit list", "audit show", "audit verify",
         "audit export",
     }  # fmt: skip
 
