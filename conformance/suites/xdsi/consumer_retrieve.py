@@ -48,6 +48,7 @@ async def everything(target: Target) -> None:
             for asked in counterpart.asked[before:]
             if asked.transaction == RAD_69.id and asked.request is not None
             for each in asked.request.instances()
+            if each.study_instance_uid == offer.study.study_instance_uid  # it may be after another one too
         ]
 
     await counterpart.awaited(lambda _: len(named()) >= len(offer.study.instances), before, target.wait_s)
