@@ -155,7 +155,7 @@ async def test_messages_of_others_are_answered_in_valid_ones(
 OPERATIONS = {
     REGISTRY: 3,  # added, revised, merged
     MANAGER: 5,  # ids, notification; query, its continuation and its end
-    GATEWAY: 4,  # query, retrieve; discovery, and the deferred one
+    GATEWAY: 5,  # query, retrieve, provide; discovery, and the deferred one
 }
 
 
