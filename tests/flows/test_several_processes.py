@@ -191,6 +191,7 @@ def large_offer(sample: SampleStudy) -> Offer:
     return offer_of(sample, patient_id=DOMAIN_ID, manifest=replace(manifest_of(sample), studies=(study,)))
 
 
+@pytest.mark.soak  # a dead process's leases are waited for, which takes more than a minute
 async def test_what_a_killed_process_held_is_ended_by_the_other_and_nothing_is_lost(tmp_path: Path) -> None:
     async with both(tmp_path) as here:
         assert (await here.houses["a"].tell(ZEBEDIAH)).accepted
