@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -253,6 +254,9 @@ def _do(asked: argparse.Namespace) -> int:
         )  # fmt: skip
     if asked.noun == "simulate":
         from conformance.simulate import simulate
+
+        # A shell that starts us in the background has it ignored, and then nobody could end us so.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from conformance.system import BadDescription
 
         try:
