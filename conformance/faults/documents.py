@@ -8,14 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from conformance.faults.edits import AnswerEdit, Fault, RequestEdit, answers, last_byte_changed, requests
+from conformance.faults.edits import (
+    FAILURE,
+    PARTIAL,
+    SUCCESS,
+    AnswerEdit,
+    Fault,
+    RequestEdit,
+    answers,
+    last_byte_changed,
+    requests,
+)
 from conformance.in_flight import Incoming, Outgoing
 from conformance.system import System
 
 QUERY, PROVIDE, FETCH = "xds.registry_query/", "xds.repository_provide/", "xds.repository_retrieve/"
-SUCCESS = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
-FAILURE = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
-PARTIAL = b"urn:ihe:iti:2007:ResponseStatusType:PartialSuccess"
 APPROVED = b"urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
 DEPRECATED = b"urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
 NOBODY = b"urn:uuid:00000000-0000-4000-8000-000000000000"

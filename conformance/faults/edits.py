@@ -16,9 +16,13 @@ from typing import Any
 from conformance.around import Around
 from conformance.in_flight import Incoming, Outgoing
 from conformance.system import System
+from profiles.wire.ebxml.response import ResponseStatus
 
 RequestEdit = Callable[[Outgoing, System], Outgoing]
 AnswerEdit = Callable[[Incoming], Incoming]
+SUCCESS = ResponseStatus.SUCCESS.encode()
+PARTIAL = ResponseStatus.PARTIAL_SUCCESS.encode()
+FAILURE = ResponseStatus.FAILURE.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.faults.documents import ERROR_LIST, FAILURE, PARTIAL, SUCCESS
-from conformance.faults.edits import Fault, answers, last_byte_changed, requests
+from conformance.faults.documents import ERROR_LIST
+from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, answers, last_byte_changed, requests
 from conformance.faults.retrieve import DOCUMENT, first_study, in_its_own_series, to_own
 from conformance.samples import sample_uid
 from conformance.system import System

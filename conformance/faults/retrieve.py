@@ -7,7 +7,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from conformance.faults.edits import AnswerEdit, Fault, RequestEdit, answers, inline, last_byte_changed, requests
+from conformance.faults.edits import (
+    FAILURE,
+    PARTIAL,
+    SUCCESS,
+    AnswerEdit,
+    Fault,
+    RequestEdit,
+    answers,
+    inline,
+    last_byte_changed,
+    requests,
+)
 from conformance.in_flight import Outgoing
 from conformance.samples import sample_uid
 from conformance.system import System
@@ -43,9 +54,6 @@ NOBODY = sample_uid("nobody").encode()
 DOCUMENT = rb"<xds:DocumentResponse>(?:(?!</xds:DocumentResponse>).)*</xds:DocumentResponse>"
 RETRIEVE = ("RAD-69",)
 _SOURCE = "xdsi.source_retrieve/"
-SUCCESS = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"
-FAILURE = b"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
-PARTIAL = b"urn:ihe:iti:2007:ResponseStatusType:PartialSuccess"
 
 
 def _source(text: str, *caught_by: str, request: RequestEdit | None = None, answer: AnswerEdit | None = None) -> Fault:
