@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from conformance.simulators.listener import Listener
 from profiles.errors import MalformedMessage
 from profiles.findings import Finding
 from profiles.model.audit import AuditRecord
@@ -32,38 +33,18 @@ class AuditMessage:
     problem: str = ""
 
 
-class AuditRepository:
+class AuditRepository(Listener):
     """Listens for syslog over TLS. `messages` are in the order in which they came; `problems` are of the framing."""
 
     def __init__(
         self, host: str, port: int, *, ssl: tls.SSLContext | None, edit: Edit = lambda message: message
     ) -> None:
         """`edit` changes a message before it is read (the tester's own test); b"" loses it."""
-        self.host = host
-        self.port = port
+        super().__init__(host, port, ssl=ssl)
         self.edit = edit
         self.messages: list[AuditMessage] = []
         self.problems: list[str] = []
-        self._ssl = ssl
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Condition()
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        self._server = await asyncio.start_server(self._connected, self.host, self.port, ssl=self._ssl)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Hang up on everybody."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in tuple(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
 
     async def awaited(
         self, wanted: Callable[[AuditMessage], bool], after: int, timeout_s: float
@@ -79,10 +60,8 @@ class AuditRepository:
         except TimeoutError:
             return None
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """See `Listener.serve`: nothing is answered."""
         frames = FrameReader()
         try:
             while data := await reader.read(_READ_BYTES):
@@ -92,13 +71,6 @@ class AuditRepository:
                 self.problems.append("a connection ended inside a frame")
         except MalformedMessage as error:
             self.problems.append(error.detail)
-        except OSError:
-            pass  # the sender is gone; what came whole is kept
-        except asyncio.CancelledError:
-            pass  # we are stopping, and asyncio would report the end of this task as an error
-        finally:
-            self._serving.discard(task)
-            writer.close()
 
     async def _take(self, raw: bytes) -> None:
         raw = self.edit(raw)

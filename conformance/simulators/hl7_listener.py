@@ -9,6 +9,7 @@ import ssl as tls
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from conformance.simulators.listener import Listener
 from profiles.errors import MalformedMessage
 from profiles.wire.hl7v2.ack import ACCEPTED, Acknowledgement, write_acknowledgement
 from profiles.wire.hl7v2.address import Hl7Address, Hl7Out
@@ -26,35 +27,15 @@ def accept(message: bytes) -> Acknowledgement:
     return ACCEPTED
 
 
-class Hl7Receiver:
+class Hl7Receiver(Listener):
     """Listens for MLLP; `messages` are those that came, whole and in order, without their frames."""
 
     def __init__(self, host: str, port: int, *, ssl: tls.SSLContext | None = None, answer: Answer = accept) -> None:
         """Port 0 is chosen by the system; `port` tells which after `start`."""
-        self.host = host
-        self.port = port
+        super().__init__(host, port, ssl=ssl)
         self.messages: list[bytes] = []
-        self._ssl = ssl
         self._answer = answer
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Condition()
-
-    async def start(self) -> None:
-        """Begin to listen."""
-        self._server = await asyncio.start_server(self._connected, self.host, self.port, ssl=self._ssl)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Hang up on everybody."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in tuple(self._serving):
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
 
     async def received(self, count: int, timeout_s: float = 10.0) -> list[bytes]:
         """Wait until at least so many messages have come.
@@ -66,23 +47,13 @@ class Hl7Receiver:
             await self._arrived.wait_for(lambda: len(self.messages) >= count)
         return self.messages
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """See `Listener.serve`."""
         splitter = FrameSplitter()
-        try:
-            while not splitter.is_finished and (data := await reader.read(_READ_BYTES)):
-                for event in splitter.feed(data):
-                    if isinstance(event, Framed):
-                        await self._take(event.message, writer)
-        except OSError:
-            pass  # the sender is gone; what came whole is kept
-        except asyncio.CancelledError:
-            pass  # we are stopping, and asyncio would report the end of this task as an error
-        finally:
-            self._serving.discard(task)
-            writer.close()
+        while not splitter.is_finished and (data := await reader.read(_READ_BYTES)):
+            for event in splitter.feed(data):
+                if isinstance(event, Framed):
+                    await self._take(event.message, writer)
 
     async def _take(self, message: bytes, writer: asyncio.StreamWriter) -> None:
         async with self._arrived:
