@@ -1,4 +1,4 @@
-"""HTTPS: connections are accepted here, because a server of the loop's keeps a handshake that failed to itself.
+"""HTTPS: connections are accepted here, so that a handshake that failed is known; see `accepting`.
 
 Who is not let in is audited: a node authentication failure. What floods us is audited up to a rate, and counted beyond it.
 
@@ -12,6 +12,7 @@ from collections import deque
 
 from aiohttp import web
 
+from gateway.inbound.accepting import accept, tell_defect
 from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller
 from gateway.telemetry import logger
@@ -20,7 +21,7 @@ from profiles.errors import Unauthenticated
 WIRE = "HTTPS"
 BACKLOG = 128
 HANDSHAKE_S = 10.0
-ACCEPT_PAUSE_S = 0.1
+HANDSHAKES = 512  # under way at once, half of the file descriptors that a process usually has; who comes then waits
 ALERTS = 60  # in a minute, all strangers together
 ALERTS_S = 60.0
 
@@ -31,7 +32,6 @@ class HttpsSite(web.BaseSite):
     def __init__(self, runner: web.AppRunner, bound: socket.socket, context: ssl.SSLContext, turns: Turns) -> None:
         """`turns` note who was not let in."""
         super().__init__(runner, ssl_context=context, backlog=BACKLOG)
-        self._served_by = runner
         self._context = context
         self._bound = bound
         self._serving = runner
@@ -65,15 +65,16 @@ class HttpsSite(web.BaseSite):
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            try:
-                accepted, address = await loop.sock_accept(self._bound)
-            except OSError as failed:  # out of file descriptors, most likely: some will be given back
-                logger().error("cannot accept", listener=WIRE, error=failed.strerror or type(failed).__name__)
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
-            opening = loop.create_task(self._open(accepted, str(address[0])))
+            accepted, address = await accept(self._bound, WIRE)
+            opening = loop.create_task(self._open(accepted, address))
             self._opening.add(opening)
-            opening.add_done_callback(self._opening.discard)
+            opening.add_done_callback(self._opened)
+            if len(self._opening) >= HANDSHAKES:
+                await asyncio.wait(self._opening, return_when=asyncio.FIRST_COMPLETED)
+
+    def _opened(self, opening: asyncio.Task[None]) -> None:
+        self._opening.discard(opening)
+        tell_defect(opening, WIRE)
 
     async def _open(self, accepted: socket.socket, address: str) -> None:
         protocols = self._serving.server

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from gateway.actors.answering import Answering
+from gateway.inbound.accepting import accept, tell_defect
 from gateway.inbound.mllp_connection import Connection
 from gateway.inbound.mllp_connection import MllpListenerLimits as MllpListenerLimits
 from gateway.inbound.turn import Once, Turns
@@ -52,7 +53,6 @@ Identify = Callable[[asyncio.BaseTransport, Hl7Address], Caller]
 WIRE = "MLLP"
 NOBODY = Hl7Address(sending_application="", sending_facility="", receiving_application="", receiving_facility="")
 BACKLOG = 1024
-ACCEPT_PAUSE_S = 1.0
 INLINE_BYTES = 256 * 1024  # decoding more than this would hold up the event loop: it is done in a thread
 
 
@@ -137,27 +137,20 @@ class MllpListener:
         return int(bound.getsockname()[1])
 
     async def _accept(self, listening: socket.socket) -> None:
-        # We accept ourselves, because a server of the loop's keeps a handshake that failed to itself.
         loop = asyncio.get_running_loop()
         while True:
-            try:
-                accepted, address = await loop.sock_accept(listening)
-            except OSError as failed:  # out of file descriptors, most likely: some will be given back
-                logger().error("cannot accept", listener=WIRE, error=failed.strerror or type(failed).__name__)
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
+            accepted, address = await accept(listening, WIRE)
             if len(self._connections) >= self.limits.connections:
                 accepted.close()
                 continue
             connection = Connection(self)
-            task = loop.create_task(connection.serve(accepted, str(address[0]), self._ssl))
+            task = loop.create_task(connection.serve(accepted, address, self._ssl))
             self._connections[connection] = task
             task.add_done_callback(partial(self._ended, connection))
 
     def _ended(self, connection: Connection, task: asyncio.Task[None]) -> None:
         self._connections.pop(connection, None)
-        if not task.cancelled() and (defect := task.exception()) is not None:
-            logger().error("defect", listener=WIRE, error=type(defect).__name__, where=where(defect))
+        tell_defect(task, WIRE)
 
     async def close(self, drain_s: float = 10.0) -> None:
         """Accept nothing more, answer what came in whole, hang up; what takes longer than `drain_s` is cut off."""

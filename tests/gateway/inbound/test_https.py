@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from gateway.inbound import https
@@ -106,3 +107,21 @@ async def test_who_says_nothing_keeps_nobody_waiting(tmp_path: Path) -> None:
         ):
             assert answer.status == 200
         silent.close()
+
+
+async def test_beyond_so_many_handshakes_who_comes_waits_and_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(https, "HANDSHAKES", 2)
+    tls, turns = mutual_tls(tmp_path), RecordingTurns()
+    async with serving(turns, tls.server) as port:
+        silent = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(2)]
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(knock(port, tls.client, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"))
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done
+        silent[0].close()  # one of them goes, and there is room
+        async with asyncio.timeout(5):
+            assert b"200 OK" in await waiting
+        silent[1].close()
+    assert turns.refusals == []
