@@ -14,7 +14,6 @@ from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
 from gateway.services.forward import Forward
-from gateway.services.resume import Share
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import RuleViolation
 from profiles.model.content import Poured
@@ -89,19 +88,16 @@ class InitiatingGateway:
         """Hand out documents, each from the community that its request names."""
         ours, theirs = self._federate.apart(request.documents, lambda each: each.home_community_id)
         own, within = self._federate.within(
-            ours, lambda each: each.repository_unique_id, ITI_43, lambda each: each.home_community_id
-        )
+            ours, lambda each: each.repository_unique_id, ITI_43,
+            lambda some: replace(request, documents=tuple(some)), lambda each: each.home_community_id,
+        )  # fmt: skip
         here = None
         if own or not (theirs or within):
             here = await self._repository.retrieve_document_set(replace(request, documents=tuple(own)), exchange)
         if here is not None and not (theirs or within):
             return here
         asked = {home: replace(request, documents=tuple(each)) for home, each in theirs.items()}
-        shares = [
-            Share(ITI_43, self._federate.known(name), replace(request, documents=tuple(each)))
-            for name, each in within.items()
-        ]
-        return await self._federate.retrieve(ITI_39, asked, here, exchange, within=shares)
+        return await self._federate.retrieve(ITI_39, asked, here, exchange, within=within)
 
     @answers(ITI_41, refine=provided)
     async def provide_and_register(self, request: ProvideAndRegisterRequest, exchange: Exchange) -> RegistryResponse:

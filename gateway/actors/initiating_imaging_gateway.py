@@ -4,7 +4,6 @@ from gateway.actors.answering import answers
 from gateway.actors.imaging_document_source import ImagingDocumentSource
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
-from gateway.services.resume import Share
 from profiles.model.content import Poured
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xcai.rad75 import RAD_75
@@ -25,14 +24,13 @@ class InitiatingImagingGateway:
     ) -> Poured[RetrieveDocumentSetResponse]:
         """Hand out instances, each from the community that its request names; syntaxes go on unchanged."""
         ours, theirs = self._federate.apart(request.instances(), lambda each: each.document.home_community_id)
-        own, within = self._federate.within(ours, lambda each: each.document.repository_unique_id, RAD_69)
+        own, within = self._federate.within(
+            ours, lambda each: each.document.repository_unique_id, RAD_69, lambda some: of_instances(request, some)
+        )
         here = None
         if own:
             here = await self._source.retrieve_imaging_document_set(of_instances(request, own), exchange)
         if here is not None and not theirs and not within:
             return here
         asked = {home: of_instances(request, each) for home, each in theirs.items()}
-        shares = [
-            Share(RAD_69, self._federate.known(name), of_instances(request, each)) for name, each in within.items()
-        ]
-        return await self._federate.retrieve(RAD_75, asked, here, exchange, within=shares)
+        return await self._federate.retrieve(RAD_75, asked, here, exchange, within=within)

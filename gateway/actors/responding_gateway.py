@@ -21,7 +21,6 @@ from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate, refused_at, with_home
 from gateway.services.forward import Forward
-from gateway.services.resume import Share
 from gateway.services.stored_query import StoredQueries
 from profiles.errors import Condition, ExchangeError, RuleViolation, UnknownCommunity
 from profiles.findings import Severity
@@ -122,16 +121,13 @@ class RespondingGateway:
         ours = tuple(each for each in request.documents if each.home_community_id in homes)
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
         own, elsewhere = self._federate.within(
-            ours, lambda each: each.repository_unique_id, ITI_43, lambda each: each.home_community_id
-        )
+            ours, lambda each: each.repository_unique_id, ITI_43,
+            lambda some: replace(request, documents=tuple(some)), lambda each: each.home_community_id,
+        )  # fmt: skip
         if own:
             found = await self._repository.retrieve_document_set(replace(request, documents=tuple(own)), exchange)
         if elsewhere:
-            shares = [
-                Share(ITI_43, self._federate.known(name), replace(request, documents=tuple(each)))
-                for name, each in elsewhere.items()
-            ]
-            found = await self._federate.retrieve(ITI_39, {}, found, exchange, within=shares)
+            found = await self._federate.retrieve(ITI_39, {}, found, exchange, within=elsewhere)
         strangers = tuple(
             foreign_home(each.document_unique_id) for each in request.documents if each.home_community_id not in homes
         )

@@ -12,7 +12,6 @@ from gateway.actors.responding_gateway import foreign_home, with_errors
 from gateway.model.house import House
 from gateway.services.exchange import Exchange
 from gateway.services.federate import Federate
-from gateway.services.resume import Share
 from profiles.errors import ExchangeError
 from profiles.model.content import Poured
 from profiles.transaction import SoapTransaction
@@ -50,15 +49,13 @@ class RespondingImagingGateway:
         asked_of = {each.document.document_unique_id: each.document.home_community_id for each in asked}
         ours = [each for each in asked if each.document.home_community_id in homes]
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
-        own, elsewhere = self._federate.within(ours, lambda each: each.document.repository_unique_id, RAD_69)
+        own, elsewhere = self._federate.within(
+            ours, lambda each: each.document.repository_unique_id, RAD_69, lambda some: of_instances(request, some)
+        )
         if own:
             found = await self._source.retrieve_imaging_document_set(of_instances(request, own), exchange)
         if elsewhere:
-            shares = [
-                Share(RAD_69, self._federate.known(name), of_instances(request, each))
-                for name, each in elsewhere.items()
-            ]
-            found = await self._federate.retrieve(RAD_75, {}, found, exchange, within=shares)
+            found = await self._federate.retrieve(RAD_75, {}, found, exchange, within=elsewhere)
         strangers = (foreign_home("") for each in asked if each.document.home_community_id not in homes)
         errors = (
             *(replace(each, location=(asked_of.get(each.location) or home).urn) for each in found.head.errors),

@@ -107,10 +107,6 @@ class Federate:
                 theirs.setdefault(home, []).append(each)
         return ours, theirs
 
-    def known(self, name: str) -> Peer:
-        """A peer by its name."""
-        return self._directory.known(name)
-
     def registries(self, home: Oid | None = None) -> tuple[Peer, ...]:
         """The other registries of the house's community, if that is the one which is asked."""
         if home not in (None, self._house.home_community_id):
@@ -145,10 +141,11 @@ class Federate:
         self,
         asked: Iterable[T],
         repository_of: Callable[[T], str],
-        transaction: Transaction[Any, Any],
+        transaction: Transaction[Any, Retrieved],
+        request_of: Callable[[list[T]], object],
         home_of: Callable[[T], Oid | None] = lambda _: None,
-    ) -> tuple[list[T], dict[str, list[T]]]:
-        """What of our community is asked of this house, and what of each other source of it, by the peer's name.
+    ) -> tuple[list[T], list[Share]]:
+        """What of our community is asked of this house, and of each other source of it the request that it is asked.
 
         Another source is a peer that the settings put into our community, which keeps what is asked for and has an address
         for the transaction; what nobody is known to keep is this house's to answer, and so is what is asked of a further
@@ -163,7 +160,8 @@ class Federate:
                 theirs.setdefault(peer.name, []).append(each)
             else:
                 ours.append(each)
-        return ours, theirs
+        shares = [Share(transaction, self._directory.known(name), request_of(each)) for name, each in theirs.items()]
+        return ours, shares
 
     # --- queries ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +242,7 @@ class Federate:
         here: Retrieved | None,
         exchange: Exchange,
         *,
-        within: Sequence["Share"] = (),
+        within: Sequence[Share] = (),
     ) -> Retrieved:
         """Ask each home for its part, and sources of our own community for theirs, and merge with what is `here`.
 
