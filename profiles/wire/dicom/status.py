@@ -65,9 +65,7 @@ EXACT: Mapping[str, int] = {
 }
 """`ExchangeError.code`, where the condition alone would be vague."""
 
-SOP_CLASS_NOT_SUPPORTED = 0x0122
 COERCED = 0xB000
-ELEMENTS_DISCARDED = 0xB006
 
 RETRY_AFTER_S = 30  # for a disk or a peer that is not there now; a house that is only busy says its own
 
