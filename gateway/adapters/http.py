@@ -35,9 +35,8 @@ class HttpSessions:
         if pins not in self._sessions:
             context = client_context(self._identity, trust=self._trust, pins=pins)
             self._sessions[pins] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=context, limit=0
-                ),  # a slow reader of one answer must not keep others from asking
+                # No limit: a slow reader of one answer must not keep others from asking.
+                connector=aiohttp.TCPConnector(ssl=context, limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 # Compression is never worth it here: archives become ten times slower, and limits would not mean bytes.
                 headers={"Accept-Encoding": "identity", "User-Agent": "radgate"},

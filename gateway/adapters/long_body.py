@@ -19,10 +19,9 @@ import aiohttp
 from gateway.adapters.http import BROKEN, body_of, told
 
 LONG_BYTES: Final = 1024 * 1024  # less is not worth a connection
-AHEAD_BYTES: Final = (
-    1024 * 1024
-)  # read before it is asked for: two CT. Half of it is read at once: asyncio's quarter of
-# a megabyte takes a tenth more of the processor
+# Read before it is asked for: two CT. Half of it is read at once: asyncio's quarter of a megabyte takes a tenth more of the
+# processor.
+AHEAD_BYTES: Final = 1024 * 1024
 AHEAD_TOGETHER_BYTES: Final = 8 * 1024 * 1024  # by all of them: two hundred slow readers are not to fill the house
 LEAST_AHEAD_BYTES: Final = 64 * 1024
 

@@ -1,6 +1,6 @@
 """HTTPS: connections are accepted here, so that a handshake that failed is known; see `accepting`.
 
-Who is not let in is audited: a node authentication failure. What floods us is audited up to a rate, and counted beyond it.
+Who is not let in is audited: a node authentication failure. What floods us is audited up to a rate, beyond it only logged.
 
 Source: ITI TF-2 3.19.4 (node authentication failure), RFC 9325.
 """

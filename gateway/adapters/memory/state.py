@@ -56,7 +56,7 @@ class MemoryState:
     metadata: dict[tuple[str, str, str], bytes] = field(default_factory=dict)  # by study, series and instance UID
     chains: dict[tuple[str, str, str], str] = field(default_factory=dict)  # of those that have one
     expected: dict[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)  # SOP to series and chain
-    withdrawn: dict[tuple[str, str, str], "Hidden"] = field(default_factory=dict)
+    withdrawn: dict[tuple[str, str, str], Hidden] = field(default_factory=dict)
     withdrawn_series: dict[tuple[str, str], Series] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)  # by study
     study_chains: dict[str, frozenset[str]] = field(default_factory=dict)
