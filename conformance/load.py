@@ -383,7 +383,7 @@ async def _iti_8(target: Target) -> Prepare:
     """A new patient, on a connection of its own."""
 
     async def prepare(target: Target) -> Ask:
-        message = adt("A04", pid(new_patient(target)))
+        message = adt(target, "A04", pid(new_patient(target)))
 
         async def ask() -> None:
             await taken(target, message)

@@ -6,7 +6,7 @@ import tempfile
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +18,7 @@ from conformance.counterparts import standing
 from conformance.house import CommandFailed, House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
-from conformance.system import Counterpart, KnownStudy, System, claims_of, door_of, tls_of
+from conformance.system import HL7, Counterpart, KnownStudy, System, claims_of, door_of, tls_of
 from conformance.verdict import Failed
 
 STORED_S = 60.0
@@ -164,8 +164,8 @@ syslog_trust = ["{house.identity.authority}"]
 [[peer]]
 name = "Tester"
 certificate = "{made.tester.certificate}"
-hl7_application = "EHR"
-hl7_facility = "VALLEY"
+hl7_application = "{HL7.sending_application}"
+hl7_facility = "{HL7.sending_facility}"
 unknown_patient = "reject"
 
 [[peer]]
@@ -192,7 +192,8 @@ async def _provided(house: House, tester: Identity, place: Path) -> System:
             write_us_study(place / "us", seed=42, patient=patient),
         ]
     )
-    await tell_patient("127.0.0.1", house.mllp_port, patient, receiver=house.name, ssl=tls)
+    address = replace(HL7, receiving_facility=house.name)
+    await tell_patient("127.0.0.1", house.mllp_port, patient, address=address, ssl=tls)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), trust_env=False) as session:
         for study in studies:
             await push_study(session, f"{house.base_url}/dicomweb", study)
@@ -212,6 +213,7 @@ async def _provided(house: House, tester: Identity, place: Path) -> System:
         retrieve_location_uid=house.oid(3),
         patient_authority=house.patient_authority,
         other_patient_authority=house.oid(5),
+        hl7=address,
         studies=tuple(KnownStudy(study=study, patient=patient.identifiers[0]) for study in studies),
         tls=tls,
     )

@@ -24,24 +24,22 @@ class NotTaken(Exception):
 
 
 async def tell_patient(
-    host: str, port: int, patient: Patient, *, receiver: str, ssl: tls.SSLContext | None = None
+    host: str, port: int, patient: Patient, *, address: Hl7Address, ssl: tls.SSLContext | None = None
 ) -> None:
     """Send ADT^A04 and see that it is acknowledged.
 
     Raises:
         NotTaken: It is not.
     """
-    address = Hl7Address(
-        sending_application="EHR", sending_facility="VALLEY", receiving_application="RADGATE",
-        receiving_facility=receiver,
-    )  # fmt: skip
     now = datetime.now(UTC)
     out = Hl7Out(address=address, control_id=f"{time.time_ns()}"[-16:], at=now)
     request = PatientFeedRequest(event=FeedEvent.REGISTER, patient=patient, recorded=Moment(now))
     answer = await send_message(host, port, ITI_8.encode_request(request, out), ssl=ssl)
     acknowledgement = ITI_8.decode_response(answer).value
     if not acknowledgement.accepted:
-        raise NotTaken(f"{receiver} answered the ADT with {acknowledgement.code}: {acknowledgement.errors}")
+        raise NotTaken(
+            f"{address.receiving_facility} answered the ADT with {acknowledgement.code}: {acknowledgement.errors}"
+        )
 
 
 async def push_study(session: aiohttp.ClientSession, base: str, study: SampleStudy) -> int:

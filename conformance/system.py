@@ -15,6 +15,9 @@ retrieve_location_uid = "1.2.3"
 patients = ["P1^^^&1.2.3.9&ISO"]             # whom its registry knows
 patient_authority = "1.2.3.9"                # of the ids of its patients
 other_patient_authority = "1.2.3.8"          # another whose ids its manager keeps
+[hl7]                                        # application|facility; these are the defaults
+sender = "EHR|VALLEY"                        # MSH-3 and MSH-4 of what we feed
+receiver = "RADGATE|House"                   # MSH-5 and MSH-6
 [counterpart]                                # where we listen, for a system that asks or audits
 host = "127.0.0.1"
 soap_port = 18443                            # it asks https://host:18443/ITI-18, ITI-43, RAD-69, RAD-68
@@ -35,7 +38,7 @@ Paths are relative to the file.
 import ssl
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +46,13 @@ from conformance.samples import SampleStudy, read_study
 from profiles.catalogue import transaction
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.transaction import Actor
+from profiles.wire.hl7v2.address import Hl7Address
 
 MAX_WAIT_S = 3600
 COMMUNITY = tuple(Oid(f"2.25.71190522.10.{leaf}") for leaf in (1, 2, 3))  # its home, its repository, its source
+HL7 = Hl7Address(
+    sending_application="EHR", sending_facility="VALLEY", receiving_application="RADGATE", receiving_facility="House"
+)  # of a description that names nobody
 SERVICES = frozenset({"FHIR", "DICOMWEB", "MLLP"})
 
 
@@ -82,7 +89,10 @@ class Counterpart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """`endpoints` are by transaction id, or FHIR, DICOMWEB and MLLP; `claims` are (actor, transaction id)."""
+    """`endpoints` are by transaction id, or FHIR, DICOMWEB and MLLP; `claims` are (actor, transaction id).
+
+    `hl7` is of the messages that it is fed: who we are there, and who it is.
+    """
 
     name: str
     endpoints: Mapping[str, str]
@@ -94,6 +104,7 @@ class System:
     other_patient_authority: Oid | None = None
     studies: tuple[KnownStudy, ...] = ()
     known_patients: tuple[PatientIdentifier, ...] = ()
+    hl7: Hl7Address = HL7
     counterpart: Counterpart | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
@@ -117,7 +128,7 @@ def read_system(path: Path) -> System:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadDescription(f"{path} cannot be read: {error}") from error
-    extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "counterpart", "study"}
+    extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "hl7", "counterpart", "study"}
     if extra:
         raise BadDescription(f"{path}: nothing is called {sorted(extra)[0]}")
     known = dict(_table(told, "known"))
@@ -138,6 +149,7 @@ def read_system(path: Path) -> System:
         claims=claims_of(_table(told, "claims"), path),
         known_patients=patients,
         studies=tuple(_study(each, path) for each in told.get("study", ())),
+        hl7=hl7_of(_table(told, "hl7"), path),
         counterpart=_counterpart(_table(told, "counterpart"), path),
         tls=_tls(_table(told, "tls"), path),
         **oids,
@@ -162,6 +174,33 @@ def claims_of(told: Mapping[str, Any], path: Path) -> frozenset[tuple[Actor, str
             except KeyError:
                 raise BadDescription(f"{path}: no transaction is called {id!r}") from None
     return frozenset(claims)
+
+
+def hl7_of(told: Mapping[str, Any], path: Path) -> Hl7Address:
+    """The addresses of `[hl7]`; what is not named is as in `HL7`.
+
+    Raises:
+        BadDescription: An end is not `application|facility`.
+    """
+    if told.keys() - {"sender", "receiver"}:
+        raise BadDescription(f"{path}: [hl7] takes sender and receiver")
+    address = HL7
+    for end, (application, facility) in (
+        ("sender", ("sending_application", "sending_facility")),
+        ("receiver", ("receiving_application", "receiving_facility")),
+    ):
+        if end not in told:
+            continue
+        parts = str(told[end]).split("|")
+        if len(parts) != 2 or not all(_is_address(part) for part in parts):
+            raise BadDescription(f"{path}: [hl7] {end} is application|facility, without ~, \\ and &")
+        address = replace(address, **{application: parts[0], facility: parts[1]})
+    return address
+
+
+def _is_address(text: str) -> bool:
+    """A namespace, or namespace^universal id^type; what would have to be escaped is refused."""
+    return bool(text.strip()) and text.isprintable() and not set(text) & set("~\\&")
 
 
 def _table(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

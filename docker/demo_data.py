@@ -15,18 +15,19 @@ import aiohttp
 
 from conformance.provide import NotTaken, push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
-from conformance.system import tls_of
+from conformance.system import BadDescription, hl7_of, tls_of
 from profiles.model.identifiers import Oid
 
 DESCRIPTION = Path(__file__).parent / "system.toml"
 STORED_S = 60.0
 
 
-async def provide(description: Path, into: Path, *, receiver: str) -> str:
+async def provide(description: Path, into: Path) -> str:
     """Tell the house of the description of a patient, and give it studies; answers what was done.
 
     Raises:
         NotTaken: It refuses, or does not say in time that it has them.
+        BadDescription: The description is none.
     """
     told = tomllib.loads(description.read_text(encoding="utf-8"))
     into.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,8 @@ async def provide(description: Path, into: Path, *, receiver: str) -> str:
     )
     mllp, dicomweb = urlsplit(told["endpoint"]["MLLP"]), told["endpoint"]["DICOMWEB"]
     tls = tls_of(**{key: Path(value) for key, value in told["tls"].items()})
-    await tell_patient(mllp.hostname or "", mllp.port or 2575, patient, receiver=receiver, ssl=tls)
+    address = hl7_of(told.get("hl7", {}), description)
+    await tell_patient(mllp.hostname or "", mllp.port or 2575, patient, address=address, ssl=tls)
     size = 0
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), trust_env=False) as session:
         for study in studies:
@@ -70,11 +72,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the studies' files and system.toml go")
     parser.add_argument("--description", type=Path, default=DESCRIPTION, help="the house, as a conformance target")
-    parser.add_argument("--receiver", default="House", help="MSH-6: the house's hl7_facility")
     asked = parser.parse_args()
     try:
-        print(asyncio.run(provide(asked.description, asked.folder, receiver=asked.receiver)))
-    except (NotTaken, OSError, aiohttp.ClientError) as error:
+        print(asyncio.run(provide(asked.description, asked.folder)))
+    except (NotTaken, BadDescription, OSError, aiohttp.ClientError) as error:
         print(f"not taken: {error}", file=sys.stderr)
         return 1
     return 0

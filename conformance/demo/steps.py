@@ -6,7 +6,7 @@ that cannot fail is found out.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from conformance.house import House, run
 from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy
 from conformance.simulators.hl7_listener import Hl7Receiver
+from conformance.system import HL7
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Patient
 from profiles.wire.multipart import parts_of
@@ -301,7 +302,8 @@ STEPS: tuple[tuple[str, str, Step], ...] = (
 
 
 async def _tell(scene: Scene, house: House, patient: Patient) -> None:
-    await tell_patient("127.0.0.1", house.mllp_port, patient, receiver=house.name, ssl=scene.houses.client_context())
+    address = replace(HL7, receiving_facility=house.name)
+    await tell_patient("127.0.0.1", house.mllp_port, patient, address=address, ssl=scene.houses.client_context())
 
 
 async def _store(scene: Scene, house: House, study: SampleStudy) -> int:

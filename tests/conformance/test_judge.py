@@ -14,12 +14,14 @@ from conformance.report import as_html, as_json, as_junit
 from conformance.rows import coverage, requirements
 from conformance.runner import run
 from conformance.suites import cases
-from conformance.system import BadDescription, System, read_system
+from conformance.suites.pix.registry_feed import adt
+from conformance.system import HL7, BadDescription, System, read_system
 from conformance.target import Target
 from conformance.verdict import Failed, Unreachable, Verdict
 from profiles.catalogue import transaction
 from profiles.findings import Finding, Severity
 from profiles.transaction import Actor
+from profiles.wire.hl7v2.address import Hl7Address
 
 SOURCE = Actor.IMAGING_DOCUMENT_SOURCE
 ROWS = requirements()
@@ -120,6 +122,11 @@ def test_an_expectation_says_what_is_missing_and_what_is_too_much() -> None:
         ("[endpoint]\n'RAD-690' = 'http://localhost/'", "neither a transaction"),
         ("[known]\nhome_community_id = 'x'", "no OID"),
         ("[known]\nhome = '1.2'", r"\[known\] takes"),
+        ("[hl7]\nsending = 'A|B'", r"\[hl7\] takes sender and receiver"),
+        ("[hl7]\nsender = 'A'", r"\[hl7\] sender is application\|facility"),
+        ("[hl7]\nreceiver = 'A|'", r"\[hl7\] receiver is application\|facility"),
+        ("[hl7]\nreceiver = 'A|B&C'", r"\[hl7\] receiver is application\|facility"),
+        ('[hl7]\nreceiver = "A|B\\rC"', r"\[hl7\] receiver is application\|facility"),
         ("[[study]]\nfolder = 'nothing'", "holds 0 studies"),
         ("[tls]\ntrust = 'nothing.pem'", r"\[tls\]"),
         ("[tls]\nroot = 'nothing.pem'", r"\[tls\] takes"),
@@ -144,6 +151,19 @@ def test_a_description_gives_a_system(tmp_path: Path) -> None:
     assert system.other_patient_authority == "1.2.4"
     assert system.endpoints["DICOMWEB"] == "https://theirs.example/web"
     assert system.claims_to(SOURCE, "RAD-69")
+    assert system.hl7 == HL7
+
+
+def test_a_description_names_who_feeds_and_who_is_fed(tmp_path: Path) -> None:
+    path = tmp_path / "system.toml"
+    path.write_text("[hl7]\nsender = 'ADT|Clinic'\nreceiver = 'REGISTRY^1.2.3^ISO|Region'\n")
+    system = read_system(path)
+    assert system.hl7 == Hl7Address(
+        sending_application="ADT", sending_facility="Clinic", receiving_application="REGISTRY^1.2.3^ISO",
+        receiving_facility="Region",
+    )  # fmt: skip
+    target = Target(system, None, None)  # type: ignore[arg-type]
+    assert adt(target, "A04", "PID|||1").startswith(b"MSH|^~\\&|ADT|Clinic|REGISTRY^1.2.3^ISO|Region|")
 
 
 def radgate(*words: str) -> subprocess.CompletedProcess[str]:

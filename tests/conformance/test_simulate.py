@@ -20,7 +20,7 @@ from conformance.simulate import simulate, told_of_audit, told_of_hl7
 from conformance.simulators.audit_repository import AuditMessage
 from conformance.simulators.hl7_sender import send_message
 from conformance.suites.xds.documents import APPROVED, found
-from conformance.system import BadDescription, System, tls_of
+from conformance.system import HL7, BadDescription, System, tls_of
 from conformance.target import Target
 from conformance.verdict import Verdict
 from profiles.model.identifiers import Oid, PatientIdentifier
@@ -106,7 +106,7 @@ async def test_what_is_odd_is_said_and_no_name_is() -> None:
         await until(said, "cannot be read: ")
         host, _, port = address(said, "MLLP").removeprefix("mllp://").partition(":")
         patient = sample_patient(3, Oid("1.2.3.4"))
-        await tell_patient(host, int(port), patient, receiver="Simulator")
+        await tell_patient(host, int(port), patient, address=HL7)
         await until(said, "  ADT^A04 2.3.1, ITI-8, ")
         await send_message(host, int(port), b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|7|P|2.3.1\rEVN|A01|20260101\r")
         await until(said, "ITI-8 cannot be read: ")

@@ -25,7 +25,9 @@ from docker.certificates import LEAVES, made
 from docker.health import reason
 from docker.trim import OURS, UNUSED, trimmed
 from gateway.cli import cli
+from gateway.settings import HouseSection
 from profiles.model.identifiers import Oid
+from profiles.wire.hl7v2.address import Hl7Address
 from tests.house.modules import modules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,6 +231,12 @@ def test_the_suite_knows_the_house_by_what_its_settings_say(tmp_path: Path) -> N
     for key in ("home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority"):
         assert str(getattr(system, key)) == str(settings["house"][key]).removeprefix("urn:oid:"), key
     assert system.patients == patient.identifiers
+    (tester,) = tomllib.loads((DOCKER / "gateway.toml").read_text())["peer"]
+    assert system.hl7 == Hl7Address(
+        sending_application=tester["hl7_application"], sending_facility=tester["hl7_facility"],
+        receiving_application=HouseSection().hl7_application, receiving_facility=str(settings["house"]["name"]),
+    )  # fmt: skip
+    assert not {"hl7_application", "hl7_facility"} & settings["house"].keys()  # so these are what it is called
     listen = settings["listen"]
     for service, address in system.endpoints.items():
         start = f"mllps://radgate:{listen['mllp_port']}" if service == "MLLP" else f"{listen['base_url']}/"

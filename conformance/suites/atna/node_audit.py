@@ -173,9 +173,9 @@ async def fed(target: Target) -> None:
     """C for each, then D for the subsumed and U for the surviving id."""
     stays, goes = new_patient(target), new_patient(target)
     for patient in (stays, goes):
-        await taken(target, adt("A04", pid(patient)))
+        await taken(target, adt(target, "A04", pid(patient)))
         await _patient_record(target, Action.CREATE, patient)
-    await taken(target, adt("A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
+    await taken(target, adt(target, "A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
     await _patient_record(target, Action.DELETE, goes)
     await _patient_record(target, Action.UPDATE, stays)
 
@@ -203,7 +203,7 @@ async def web_retrieval(target: Target) -> None:
 async def private(target: Target) -> None:
     """A patient with a name that nothing else has, and a text."""
     patient = new_patient(target)
-    await taken(target, adt("A04", pid(patient, name="Quillfeather^Zenobia")))
+    await taken(target, adt(target, "A04", pid(patient, name="Quillfeather^Zenobia")))
     one = document(patient, "Nobody but the reader may know of Quillfeather.")
     await target.call(ITI_41, provided(patient, one))
     first = await _patient_record(target, Action.CREATE, patient)

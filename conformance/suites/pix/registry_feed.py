@@ -23,7 +23,6 @@ from profiles.xds.iti18 import StoredQuery
 from profiles.xds.iti41 import ITI_41
 
 REGISTRY = Actor.DOCUMENT_REGISTRY
-APPLICATIONS = "EHR|VALLEY|RADGATE|House"
 UNKNOWN_PATIENT = "XDSUnknownPatientId"
 ELSEWHERE = Oid("1.2.3.4.5.99")
 
@@ -31,11 +30,13 @@ ELSEWHERE = Oid("1.2.3.4.5.99")
 @case("ITI8/ack", transaction="ITI-8", actor=REGISTRY, title="A patient is acknowledged as HL7 2.3.1 wants it")
 async def acknowledged(target: Target) -> None:
     """AA, the same control id, addresses turned round."""
-    message = adt("A04", pid(new_patient(target)))
+    message = adt(target, "A04", pid(new_patient(target)))
     ack = await sent(target, message)
     expect(ack.msa[1], "MSA-1").equals("AA")
     expect(ack.msa[2], "MSA-2").equals(control_id(message))
-    expect("|".join(ack.msh[4:6]), "MSH-5 and MSH-6").equals("EHR|VALLEY")
+    sender, receiver = ends(target)
+    expect("|".join(ack.msh[2:4]), "MSH-3 and MSH-4").equals(receiver)
+    expect("|".join(ack.msh[4:6]), "MSH-5 and MSH-6").equals(sender)
     expect(ack.msh[8].partition("^")[0], "MSH-9.1").equals("ACK")
     expect(ack.msh[9], "MSH-10").differs_from(control_id(message))
     expect(ack.msh[11].partition("^")[0], "MSH-12").equals("2.3.1")
@@ -47,7 +48,7 @@ async def created(target: Target) -> None:
     patient = new_patient(target)
     one = document(patient)
     failed((await target.call(ITI_41, provided(patient, one))).response, UNKNOWN_PATIENT)
-    await taken(target, adt("A04", pid(patient)))
+    await taken(target, adt(target, "A04", pid(patient)))
     answer = await target.call(ITI_41, provided(patient, one))
     expect(answer.response.status, "the status").equals(ResponseStatus.SUCCESS)
 
@@ -57,7 +58,7 @@ async def other_events(target: Target) -> None:
     """A01 and A05."""
     for event in ("A01", "A05"):
         patient = new_patient(target)
-        await taken(target, adt(event, pid(patient)))
+        await taken(target, adt(target, event, pid(patient)))
         await _documented(target, patient)
 
 
@@ -65,8 +66,8 @@ async def other_events(target: Target) -> None:
 async def updated(target: Target) -> None:
     """A08 of nobody is a creation."""
     patient = new_patient(target)
-    await taken(target, adt("A08", pid(patient)))
-    await taken(target, adt("A08", pid(patient, name="Other^Given")))
+    await taken(target, adt(target, "A08", pid(patient)))
+    await taken(target, adt(target, "A08", pid(patient, name="Other^Given")))
     await _documented(target, patient)
 
 
@@ -76,7 +77,7 @@ async def updated(target: Target) -> None:
 async def other_domain(target: Target) -> None:
     """The message is answered; nobody has the same value in our domain because of it."""
     ours = new_patient(target)
-    await sent(target, adt("A04", pid(replace(ours, authority=ELSEWHERE))))
+    await sent(target, adt(target, "A04", pid(replace(ours, authority=ELSEWHERE))))
     failed((await target.call(ITI_41, provided(ours, document(ours)))).response, UNKNOWN_PATIENT)
 
 
@@ -85,9 +86,9 @@ async def merged(target: Target) -> None:
     """And the subsumed id finds nothing, and takes nothing."""
     stays, goes = new_patient(target), new_patient(target)
     for patient in (stays, goes):
-        await taken(target, adt("A04", pid(patient)))
+        await taken(target, adt(target, "A04", pid(patient)))
     documents = [await _documented(target, patient) for patient in (stays, goes)]
-    await taken(target, adt("A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
+    await taken(target, adt(target, "A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
     expect(await _found(target, stays), "what the surviving id finds").has_same(
         [each.entry.unique_id for each in documents]
     )
@@ -99,8 +100,8 @@ async def merged(target: Target) -> None:
 async def merged_with_itself(target: Target) -> None:
     """It would be gone."""
     patient = new_patient(target)
-    await taken(target, adt("A04", pid(patient)))
-    ack = await sent(target, adt("A40", pid(patient), f"MRG|{cx(patient)}", visit=False))
+    await taken(target, adt(target, "A04", pid(patient)))
+    ack = await sent(target, adt(target, "A40", pid(patient), f"MRG|{cx(patient)}", visit=False))
     expect(ack.msa[1], "MSA-1").equals("AE")
     await _documented(target, patient)
 
@@ -109,9 +110,9 @@ async def merged_with_itself(target: Target) -> None:
 async def merged_unknown(target: Target) -> None:
     """On either side; what is known stays as it is."""
     known, nobody = new_patient(target), new_patient(target)
-    await taken(target, adt("A04", pid(known)))
+    await taken(target, adt(target, "A04", pid(known)))
     for stays, goes in ((known, nobody), (nobody, known)):
-        ack = await sent(target, adt("A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
+        ack = await sent(target, adt(target, "A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
         expect(ack.msa[1], "MSA-1").equals("AE")
     await _documented(target, known)
 
@@ -126,9 +127,9 @@ async def not_served(target: Target) -> None:
     """AR, with the code of table 0357."""
     patient = pid(new_patient(target))
     for message, code in (
-        (adt("A04", patient, type="ZZZ^Z99"), "200"),
-        (adt("A99", patient), "201"),
-        (adt("A04", patient, version="9.9"), "203"),
+        (adt(target, "A04", patient, type="ZZZ^Z99"), "200"),
+        (adt(target, "A99", patient), "201"),
+        (adt(target, "A04", patient, version="9.9"), "203"),
     ):
         ack = await sent(target, message)
         expect(ack.msa[1], "MSA-1").equals("AR")
@@ -143,7 +144,10 @@ async def not_served(target: Target) -> None:
 )
 async def required(target: Target) -> None:
     """No PID, and a PID without PID-3."""
-    for message, place in ((adt("A04", ""), "PID"), (adt("A04", "PID|||||Doe^Jane||19700101|F"), "PID^1^3")):
+    for message, place in (
+        (adt(target, "A04", ""), "PID"),
+        (adt(target, "A04", "PID|||||Doe^Jane||19700101|F"), "PID^1^3"),
+    ):
         ack = await sent(target, message)
         expect(ack.msa[1], "MSA-1").is_one_of("AE", "AR")
         expect(place in ack.text, f"whether the acknowledgement names {place}").equals(True)
@@ -152,7 +156,7 @@ async def required(target: Target) -> None:
 @case("ITI8/resent", transaction="ITI-8", actor=REGISTRY, title="A message that comes again gets the same answer")
 async def resent(target: Target) -> None:
     """The first acknowledgement was lost."""
-    message = adt("A04", pid(new_patient(target)))
+    message = adt(target, "A04", pid(new_patient(target)))
     first, second = await sent(target, message), await sent(target, message)
     expect(second.msa[1:3], "MSA-1 and MSA-2").equals(first.msa[1:3])
     expect(second.msa[1], "MSA-1").equals("AA")
@@ -163,7 +167,7 @@ async def line_endings(target: Target) -> None:
     """LF and CRLF."""
     for ending in (b"\n", b"\r\n"):
         patient = new_patient(target)
-        await taken(target, adt("A04", pid(patient)).replace(b"\r", ending))
+        await taken(target, adt(target, "A04", pid(patient)).replace(b"\r", ending))
         await _documented(target, patient)
 
 
@@ -198,17 +202,28 @@ async def taken(target: Target, message: bytes) -> None:
     expect(ack.msa[1], "MSA-1").equals("AA")
 
 
-def adt(event: str, patient: str, *more: str, type: str = "", version: str = "2.3.1", visit: bool = True) -> bytes:
-    """A message; `more` are segments behind PID."""
+def adt(
+    target: Target, event: str, patient: str, *more: str, type: str = "", version: str = "2.3.1", visit: bool = True
+) -> bytes:
+    """A message to the system; `more` are segments behind PID."""
     now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
     segments = [
-        rf"MSH|^~\&|{APPLICATIONS}|{now}||{type or f'ADT^{event}'}|{uuid.uuid4().hex[:20]}|P|{version}",
+        rf"MSH|^~\&|{'|'.join(ends(target))}|{now}||{type or f'ADT^{event}'}|{uuid.uuid4().hex[:20]}|P|{version}",
         f"EVN|{event}|{now}",
         *([patient] if patient else []),
         *more,
         *(["PV1||O"] if visit else []),
     ]
     return "\r".join([*segments, ""]).encode()
+
+
+def ends(target: Target) -> tuple[str, str]:
+    """MSH-3 and MSH-4 of what we send, MSH-5 and MSH-6, each as `application|facility`."""
+    address = target.system.hl7
+    return (
+        f"{address.sending_application}|{address.sending_facility}",
+        f"{address.receiving_application}|{address.receiving_facility}",
+    )
 
 
 def pid(patient: PatientIdentifier, name: str = "Doe^Jane") -> str:
