@@ -71,6 +71,9 @@ FAULTS: Mapping[str, Fault] = {
         "gives its acknowledgement the message's control id", "acknowledged",
         answer=answers(rb"(MSH(?:\|[^|]*){8}\|)[^|]*(\|.*MSA\|A[AER]\|)([^|\r]*)", rb"\g<1>\g<3>\g<2>\g<3>"),
     ),
+    "ITI-8/no-trigger": _feed(
+        "does not say the trigger of what it acknowledges", "acknowledged", answer=answers(rb"\|ACK\^[^|]*", b"|ACK")
+    ),
     "ITI-8/other-version": _feed(
         "answers in another version", "acknowledged", answer=answers(rb"\|P\|2\.3\.1", b"|P|2.5")
     ),

@@ -37,7 +37,7 @@ async def acknowledged(target: Target) -> None:
     sender, receiver = ends(target)
     expect("|".join(ack.msh[2:4]), "MSH-3 and MSH-4").equals(receiver)
     expect("|".join(ack.msh[4:6]), "MSH-5 and MSH-6").equals(sender)
-    expect(ack.msh[8].partition("^")[0], "MSH-9.1").equals("ACK")
+    expect(ack.msh[8].split("^")[:2], "MSH-9.1 and MSH-9.2").equals(["ACK", "A04"])
     expect(ack.msh[9], "MSH-10").differs_from(control_id(message))
     expect(ack.msh[11].partition("^")[0], "MSH-12").equals("2.3.1")
 
