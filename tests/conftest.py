@@ -32,12 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Count what was judged; where CI installs a judge, its absence is a failure."""
+    """Where CI installs a judge, its absence is a failure."""
     report = yield
-    if report.when == "call" or report.skipped:
-        for mark in ("judge_program", "judge_standard"):
-            if item.get_closest_marker(mark):
-                _judged[f"{mark} {'not judged' if report.skipped else 'judged'}"] += 1
     unreachable = os.environ.get("RADGATE_NPM") == "unreachable" and "npm" in item.nodeid
     if (
         report.skipped
@@ -48,6 +44,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: a judge is missing in CI: {report.longrepr}"
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count what was judged, whichever process ran it."""
+    if report.when == "call" or report.skipped:
+        for mark in ("judge_program", "judge_standard"):
+            if mark in report.keywords:
+                _judged[f"{mark} {'not judged' if report.skipped else 'judged'}"] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
