@@ -27,6 +27,8 @@ from gateway.ports.peers import Directory, Peers
 from gateway.ports.publications import Publication, Snapshot
 from gateway.ports.registrations import Registration
 from gateway.ports.store import Store, Work
+from gateway.services.elsewhere import DUPLICATE
+from gateway.services.ingest import MAX_MANIFEST_BYTES
 from gateway.services.publish import NOT_REPLACEABLE, digest_of
 from profiles.errors import Busy, ExchangeError, RuleViolation, UnknownDocument
 from profiles.model.content import DICOM, Content
@@ -40,9 +42,7 @@ from profiles.wire.ebxml.response import refusal
 from profiles.xds.iti42 import ITI_42, RegisterRequest
 from profiles.xdsi.rad68 import SiteCodes, chosen_codes, entry_for, submission_for
 
-MANIFEST_BYTES = 64 * 1024 * 1024  # of one of ours: some 100,000 instances
 SNAPSHOT = "snapshot"  # what such an exchange makes, in its payload
-_THERE_ALREADY = "XDSDuplicateUniqueIdInRegistry"  # an answer was lost: the ids are ours alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ class Snapshots:
             content = await work.documents.open(told.unique_id)
         if content is None:
             raise UnknownDocument("the snapshot is not kept here any more", cure="Give this exchange up")
-        body = await content.read(MANIFEST_BYTES)
+        body = await content.read(MAX_MANIFEST_BYTES)
         manifest = (await self._compute.run(lambda: decode_kos(body))).value
         codes = await self._compute.run(self._codes)
         patient_id = PatientIdentifier.from_cx(told.patient_id)
@@ -241,7 +241,8 @@ class Snapshots:
         request = RegisterRequest(submission=submission)
         async with self._peers.call(ITI_42, peer, request, exchange_id=job.id, facts=facts) as call:
             refused = refusal(call.response.status, call.response.errors)
-            if refused is not None and refused.code != _THERE_ALREADY:
+            # A duplicate is there already: an answer was lost, for the ids are ours alone.
+            if refused is not None and refused.code != DUPLICATE:
                 raise refused
             call.learned(text="What was made on demand and kept here is registered")
 
