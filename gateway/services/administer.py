@@ -19,6 +19,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.compute import Compute
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store, Work
+from gateway.services.documents import BOTH_TYPES, in_force
 from gateway.services.errand import errand
 from gateway.services.exchange import Exchange
 from gateway.services.remove import Removal
@@ -51,7 +52,6 @@ from profiles.xds.iti86 import ITI_86, DocumentRequest, RemoveDocumentsRequest
 from profiles.xds.iti92 import ITI_92, RestrictedUpdateRequest
 from profiles.xdsi.rad68 import CodeSet, SiteCodes
 
-BOTH_TYPES = (EntryType.STABLE, EntryType.ON_DEMAND)
 WAYS = (ITI_92.id, ITI_57.id)
 BOTH_STATUSES = (AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED)
 
@@ -232,7 +232,7 @@ class Administer:
         self, registry: _Registry, unique_id: str, changes: Changes, codes: SiteCodes, by: str
     ) -> Sequence[DocumentEntry]:
         updated = []
-        for old in await _in_force(registry, unique_id):
+        for old in in_force(await registry.entries(unique_id)):
             if changes.of(old) == old:
                 raise RuleViolation("the entry says all of this already", cure="Say what is to be otherwise")
             new = replace(changes.of(old), entry_uuid=self._uuid(), logical_id=logical_id_of(old))
@@ -246,7 +246,7 @@ class Administer:
         return updated
 
     async def _deprecate(self, registry: _Registry, unique_id: str, codes: SiteCodes) -> int:
-        entries = await _in_force(registry, unique_id)
+        entries = in_force(await registry.entries(unique_id))
         for of in dict.fromkeys(each.patient_id for each in entries):
             own = [each.entry_uuid for each in entries if each.patient_id == of]
             await registry.update(self._deprecation(own, of, _content_type(codes)), ITI_57.id)
@@ -420,16 +420,6 @@ class _There:
                 raise refused
             why, cure = warned(call.response.errors)
             call.learned(patients=patients, why=why, cure=cure)
-
-
-async def _in_force(registry: _Registry, unique_id: str) -> Sequence[DocumentEntry]:
-    found = await registry.entries(unique_id)
-    entries = [each for each in found if each.availability_status is AvailabilityStatus.APPROVED]
-    if not entries:
-        raise UnknownDocument(
-            "no entry of this document is in force", cure="`radgate document find` shows what is registered"
-        )
-    return entries
 
 
 async def _everything(registry: _Registry, unique_id: str) -> tuple[Sequence[DocumentEntry], tuple[str, ...]]:

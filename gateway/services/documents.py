@@ -440,11 +440,7 @@ class Documents:
             criteria = DocumentCriteria(unique_ids=(unique_id,), entry_types=BOTH_TYPES)
             asked = StoredQueryRequest(query=StoredQuery.GET_DOCUMENTS, criteria=criteria)
             entries = await self._ask(peer, asked, exchange_id)
-        found = [each for each in entries if each.availability_status is AvailabilityStatus.APPROVED]
-        if not found:
-            raise UnknownDocument(
-                "no entry of this document is in force", cure="`radgate document find` shows what is registered"
-            )
+        found = in_force(entries)
         if is_manifest(found[-1]) or found[-1].entry_type is not EntryType.STABLE:
             raise RuleViolation(
                 "this document was made of images",
@@ -564,6 +560,20 @@ class Documents:
             at=self._clock.now(), source_id=self._house.name, local=self._house.party(), remote=Party(user_id=""),
             patients=tuple(patients),
         )  # fmt: skip
+
+
+def in_force(entries: Sequence[DocumentEntry]) -> Sequence[DocumentEntry]:
+    """Of a document's entries those that are approved, 1..n.
+
+    Raises:
+        UnknownDocument: None is.
+    """
+    found = [each for each in entries if each.availability_status is AvailabilityStatus.APPROVED]
+    if not found:
+        raise UnknownDocument(
+            "no entry of this document is in force", cure="`radgate document find` shows what is registered"
+        )
+    return found
 
 
 def _class_of(options: DocumentOptions) -> Code:
