@@ -151,18 +151,15 @@ class Ingest:
         """
         under_its_own_name(submission, exchange)
         kept = [await self._keep(entry, documents[entry.entry_uuid], exchange) for entry in submission.entries]
-        submission = self._at_home(submission)
-        if door is Door.REPOSITORY and self._elsewhere is not None:
-            filled = replace(submission, entries=tuple(each.entry for each in kept))
-            return await self._register_elsewhere(self._elsewhere, filled, kept, exchange)
-        submission = with_uuids(
-            first_versions(replace(submission, entries=tuple(each.entry for each in kept))), self._clock
-        )
-        for index, entry in enumerate(submission.entries):
-            kept[index] = replace(kept[index], entry=entry)
+        submission = replace(self._at_home(submission), entries=tuple(each.entry for each in kept))
         studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
         exchange.learned.patients = (submission.submission_set.patient_id,)
         exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
+        if door is Door.REPOSITORY and self._elsewhere is not None:
+            return await self._register_elsewhere(self._elsewhere, submission, kept, studies, exchange)
+        submission = with_uuids(first_versions(submission), self._clock)
+        for index, entry in enumerate(submission.entries):
+            kept[index] = replace(kept[index], entry=entry)
         warnings = await self._vet.vetted(submission, exchange) if self._vet is not None else ()
         if door is Door.REPOSITORY:
             work = await exchange.begin()
@@ -199,12 +196,14 @@ class Ingest:
         return warnings
 
     async def _register_elsewhere(
-        self, elsewhere: Elsewhere, submission: Submission, kept: list[_Kept], exchange: Exchange
+        self,
+        elsewhere: Elsewhere,
+        submission: Submission,
+        kept: list[_Kept],
+        studies: tuple[Study, ...],
+        exchange: Exchange,
     ) -> tuple[Finding, ...]:
         """Whose it is, and whether it may be, is for the registry to say."""
-        studies = tuple(study for each in kept if each.manifest for study in each.manifest.studies)
-        exchange.learned.patients = (submission.submission_set.patient_id,)
-        exchange.learned.studies = tuple(StudyFact(study_instance_uid=study.study_instance_uid) for study in studies)
         await elsewhere.may(submission, exchange)
         taken, warnings = await elsewhere.register(
             submission, [each.staged for each in kept], exchange_id=exchange.id, user=exchange.user,
