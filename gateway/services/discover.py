@@ -170,13 +170,9 @@ class Discover:
         """Take a question whose answer is to be brought: a job, where its address is one that the peer may name."""
         peer, address = exchange.peer, request.query.respond_to
         if peer is None or address not in peer.reply_to:
-            exchange.learned.failed, exchange.learned.why = (
-                True,
-                "an answer was wanted later, at an address not allowed",
-            )
-            exchange.learned.cure = (
-                "Add the address to reply_to of the [[peer]]; or they ask without the deferred option"
-            )
+            learned = exchange.learned
+            learned.failed, learned.why = True, "an answer was wanted later, at an address not allowed"
+            learned.cure = "Add the address to reply_to of the [[peer]]; or they ask without the deferred option"
             return deferred_is_not_supported()
         now = exchange.now
         exchange.job = ExchangeJob(

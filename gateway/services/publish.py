@@ -401,7 +401,7 @@ class Publish:
             await work.registry.set_status(before.entry_uuid, AvailabilityStatus.DEPRECATED, now)
             await _deprecate_snapshot(work, before, now)
             await work.publications.keep(replace(before, in_force=False, snapshot=None, at=now))
-        await self._note(job, "", f"{why[0].upper()}{why[1:]}: its entry is deprecated")
+        await self._note(job, "", f"{why.capitalize()}: its entry is deprecated")
         return Published.WITHDRAWN
 
     async def _deprecate(self, job: ExchangeJob, before: Publication, peer: Peer, why: str) -> None:
@@ -453,7 +453,7 @@ class Publish:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
                 raise refused
-            call.learned(text=f"{why[0].upper()}{why[1:]}: our entry was deprecated")
+            call.learned(text=f"{why.capitalize()}: our entry was deprecated")
 
     def _facts(self, peer: Peer, identifier: PatientIdentifier) -> Facts:
         return Facts(

@@ -24,12 +24,7 @@ from gateway.services.inform import keep_link
 from gateway.services.lookup import ask_whose
 from gateway.services.reconcile import Settled, Unsettled, settle
 from gateway.services.screen import Screen, Verdict, bare, study_of
-from profiles.errors import (
-    ExchangeError,
-    IdentityConflict,
-    RuleViolation,
-    UnknownPatient,
-)
+from profiles.errors import ExchangeError, IdentityConflict, RuleViolation, UnknownPatient
 from profiles.model.content import Pour
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Patient
@@ -48,7 +43,7 @@ BATCH_BYTES = 1024 * 1024  # or so much metadata: the header of an enhanced obje
 
 @dataclass(slots=True)
 class _Coming:
-    """A study of a pushed, as far as it has come."""
+    """A study of a push, as far as it has come."""
 
     patient: Patient | None = None  # None: the index has taken nothing of it
     settled: bool = False
