@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 
 from gateway.inbound.flow import Incoming, to_tell
+from gateway.inbound.soap import fault_answer
 from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller, Peer
 from gateway.ports.clock import Clock
 from gateway.ports.objects import Objects, Spool
 from gateway.ports.questions import Arrival, Questions
 from profiles.errors import (
-    ExchangeError,
     MalformedMessage,
     PeerUnavailable,
     RuleViolation,
@@ -25,9 +25,7 @@ from profiles.errors import (
     Unsupported,
 )
 from profiles.wire.soap.envelope import RAW_BYTES
-from profiles.wire.soap.fault import encode_fault, fault_code, fault_status
 from profiles.wire.soap.mtom import SoapLimits, SoapMessage, read_message
-from profiles.wire.soap.names import SOAP_XML
 
 ADDRESS = "/soap/reply"
 LIMITS = SoapLimits(parts=100_000)  # a peer whom we asked for a study may send a study
@@ -93,11 +91,11 @@ class ReplyListener:
             awaited = self._questions.match(message.addressing.relates_to, peer)
             unread = await awaited.give(Arrival(message=message, received_bytes=lambda: incoming.received_bytes))
             # That it was not read is on the timeline of who asked.
-            return web.Response(status=202) if unread is None else self._fault(message, unread)
+            return web.Response(status=202) if unread is None else fault_answer(unread, message, self._clock)
         except Exception as raised:
             error = to_tell(raised)
             await self._turns.refused(caller, "SOAP", error, raw=bytes(incoming.beginning))
-            return self._fault(message, error)
+            return fault_answer(error, message, self._clock)
         finally:
             for spool in spools:
                 spool.discard()
@@ -116,17 +114,6 @@ class ReplyListener:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Unsupported("compressed answers are not read", location="Content-Encoding")
         return caller.peer
-
-    def _fault(self, message: SoapMessage | None, error: ExchangeError) -> web.Response:
-        body = encode_fault(
-            error,
-            relates_to=message.addressing.message_id if message is not None else "",
-            message_id=f"urn:uuid:{self._clock.new_uuid()}",
-            exchange_id="",
-        )
-        return web.Response(
-            status=fault_status(fault_code(error).code), body=body, content_type=SOAP_XML, charset="utf-8"
-        )
 
 
 async def _pieces(incoming: Incoming, peer: Peer) -> AsyncIterator[bytes]:

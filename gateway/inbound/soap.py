@@ -207,7 +207,7 @@ class SoapListener:
         try:
             async with self._answered(post, asked, message, to=message.addressing.reply_to) as (answered, answer):
                 if isinstance(answer, ExchangeError):
-                    answer = _whole(self._fault_body(message, answer, answered.exchange_id))
+                    answer = _whole(_fault_body(answer, message, self._clock, answered.exchange_id))
                 answered.sent_bytes += await replies.send(message.addressing.reply_to, peer, answer)
         except Exception as error:
             told = to_tell(error, exchange_id=post.exchange_id, transaction_id=asked.transaction.id)
@@ -235,23 +235,10 @@ class SoapListener:
         )
         return self._fault(post, error)
 
-    def _fault_body(self, message: SoapMessage | None, error: ExchangeError, exchange_id: str) -> bytes:
-        return encode_fault(
-            error,
-            relates_to=message.addressing.message_id if message is not None else "",
-            message_id=f"urn:uuid:{self._clock.new_uuid()}",
-            exchange_id=exchange_id,
-        )
-
     def _fault(self, post: "_Post", error: ExchangeError, exchange_id: str = "") -> web.Response:
-        body = self._fault_body(post.message, error, exchange_id)
-        response = web.Response(
-            status=fault_status(fault_code(error).code), body=body, content_type=SOAP_XML, charset="utf-8"
-        )
+        response = fault_answer(error, post.message, self._clock, exchange_id)
         if exchange_id:
             response.headers[EXCHANGE_HEADER] = exchange_id
-        if isinstance(error, Busy):
-            response.headers["Retry-After"] = str(error.retry_after_s)
         return response
 
     @asynccontextmanager
@@ -319,6 +306,31 @@ class SoapListener:
 
 async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
+
+
+def fault_answer(
+    error: ExchangeError, message: SoapMessage | None, clock: Clock, exchange_id: str = ""
+) -> web.Response:
+    """A fault on the connection that brought the message, None: one that cannot be read. `Busy` says when to come back.
+
+    Source: ITI TF-2 Appendix V.3; RFC 9110 10.2.3.
+    """
+    body = _fault_body(error, message, clock, exchange_id)
+    response = web.Response(
+        status=fault_status(fault_code(error).code), body=body, content_type=SOAP_XML, charset="utf-8"
+    )
+    if isinstance(error, Busy):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _fault_body(error: ExchangeError, message: SoapMessage | None, clock: Clock, exchange_id: str) -> bytes:
+    return encode_fault(
+        error,
+        relates_to=message.addressing.message_id if message is not None else "",
+        message_id=f"urn:uuid:{clock.new_uuid()}",
+        exchange_id=exchange_id,
+    )
 
 
 def _whole(body: bytes) -> Packed:
