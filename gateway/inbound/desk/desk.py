@@ -24,6 +24,7 @@ from gateway.inbound.desk.login import COOKIE, Login, Session, TooManyTries
 from gateway.inbound.naming import Names
 from gateway.model.house import House
 from gateway.model.job import Kind, State
+from gateway.model.peer import Peer
 from gateway.model.probe import Probed
 from gateway.model.study import StudyRecord
 from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
@@ -376,10 +377,9 @@ class Desk:
             windows = await _windows(work, record) if record is not None else {}
         if record is None:
             raise UnknownDocument("there is no such study here")
-        sharing = [peer for peer in self._directory.all() if any(way.id in peer.endpoints for way in OF_IMAGES)]
         withdrawn = [(at, by, list(them)) for (at, by), them in itertools.groupby(hidden, attrgetter("at", "manifest"))]
         return self._page(
-            "study.html", request, record=record, missing=missing, jobs=jobs, sharing=sharing, windows=windows,
+            "study.html", request, record=record, missing=missing, jobs=jobs, sharing=self._sharing(), windows=windows,
             withdrawn=withdrawn, base=f"/dicomweb/studies/{uid}",
         )  # fmt: skip
 
@@ -407,15 +407,18 @@ class Desk:
         await self._restricted(request, f"looked at document {found.entry.unique_id}", {found.entry.patient_id})
         return self._page("document.html", request, entry=found.entry, ties=found.ties, ebxml=found.ebxml)
 
+    def _sharing(self) -> list[Peer]:
+        """Whom studies can be published to."""
+        return [peer for peer in self._directory.all() if any(way.id in peer.endpoints for way in OF_IMAGES)]
+
     # --- on-ramp -----------------------------------------------------------------------------------------------------
 
     async def _on_ramp(self, request: web.Request) -> web.Response:
         study = request.query.get("study", "").strip()
         async with self._store.view() as work:
             ramp = await on_ramp.shown(work, self._rules, study)
-        sharing = [peer for peer in self._directory.all() if any(way.id in peer.endpoints for way in OF_IMAGES)]
         return self._page(
-            "on_ramp.html", request, ramp=ramp, study=study, sharing=sharing, per_minute=self._per_minute,
+            "on_ramp.html", request, ramp=ramp, study=study, sharing=self._sharing(), per_minute=self._per_minute,
             foreign=self._synchronise is not None,
         )  # fmt: skip
 
