@@ -71,10 +71,7 @@ async def by_identifier(target: Target) -> None:
 )
 async def nobody(target: Target) -> None:
     """AA with NF."""
-    told = (await target.call(ITI_47, await about_nobody(target))).response
-    expect(told.acknowledgement.code, "the acknowledgement").equals(AckCode.ACCEPT)
-    expect(told.code, "queryResponseCode").equals(QueryResponseCode.NOT_FOUND)
-    expect(told.candidates, "candidates").is_absent()
+    _finds_nobody(await target.call(ITI_47, await about_nobody(target)))
 
 
 @case("ITI47/not-found", transaction="ITI-47", actor=SUPPLIER, title="A name with another birth date does not find")
@@ -82,8 +79,7 @@ async def another_birth_date(target: Target) -> None:
     """All conditions hold together."""
     patient = await known(target)
     other = replace(patient, birth_date=Moment.from_dtm("19700130"))
-    told = (await target.call(ITI_47, candidates_query(target, called(other)))).response
-    expect(told.candidates, "candidates").is_absent()
+    _finds_nobody(await target.call(ITI_47, candidates_query(target, called(other))))
 
 
 @case(
@@ -166,3 +162,10 @@ def _finds(answer: Answer[CandidatesResponse], patient: Patient) -> None:
     expect((told.acknowledgement.code, told.code), "acknowledgement and queryResponseCode").equals(FOUND)
     found = [(each.patient.identifiers, each.patient.name.family, each.patient.sex) for each in told.candidates]
     expect(found, "who is found").equals([(patient.identifiers, patient.name.family, patient.sex)])
+
+
+def _finds_nobody(answer: Answer[CandidatesResponse]) -> None:
+    told = answer.response
+    expect(told.acknowledgement.code, "the acknowledgement").equals(AckCode.ACCEPT)
+    expect(told.code, "queryResponseCode").equals(QueryResponseCode.NOT_FOUND)
+    expect(told.candidates, "candidates").is_absent()
