@@ -88,8 +88,12 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-8/error-for-reject": _feed(
         "says AE where it is not the one to ask", "not_served", answer=answers(rb"MSA\|AR", b"MSA|AE")
     ),
+    "ITI-8/reject-for-error": _feed(
+        "says AR where the message is wrong", "merged_with_itself", "merged_unknown", "required",
+        answer=answers(rb"MSA\|AE", b"MSA|AR"),
+    ),
     "ITI-8/no-place": _feed(
-        "does not say where the error is", "required", answer=answers(rb"\rERR\|[^\r]*", b"")
+        "does not say where and what the error is", "required", "not_served", answer=answers(rb"\rERR\|[^\r]*", b"")
     ),
     "ITI-8/merge-is-nothing": _feed(
         "acknowledges a merge and does nothing", "merged",
