@@ -125,3 +125,19 @@ async def test_beyond_so_many_handshakes_who_comes_waits_and_is_served(
             assert b"200 OK" in await waiting
         silent[1].close()
     assert turns.refusals == []
+
+
+async def test_a_stop_does_not_wait_for_a_handshake_that_hangs_and_hangs_up_on_it(tmp_path: Path) -> None:
+    tls, turns, loop = mutual_tls(tmp_path), RecordingTurns(), asyncio.get_running_loop()
+    async with serving(turns, tls.server) as port:
+        reader, silent = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(0.1)
+        began = loop.time()
+    assert loop.time() - began < https.HANDSHAKE_S / 2
+    async with asyncio.timeout(https.HANDSHAKE_S / 2):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    silent.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    assert turns.refusals == []
