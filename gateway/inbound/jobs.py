@@ -19,7 +19,8 @@ from profiles.errors import ExchangeError, HouseError
 LEASE = timedelta(seconds=60)
 COUNT = timedelta(seconds=5)  # how old the gauges may be
 PUT_OFF = timedelta(seconds=5)  # after our own store failed
-POLL_S = 1.0  # the longest that something due waits when nobody woke us
+POLL_S = 1.0  # the longest that something waits that another process made due
+SHORTEST_S = 0.01  # between two looks, for a clock that is a little behind
 
 
 class Worker(Protocol):
@@ -44,6 +45,7 @@ class JobRunner:
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._count_at = clock.now()
+        self._look_in_s = POLL_S
 
     def wake(self) -> None:
         """Look now."""
@@ -53,7 +55,7 @@ class JobRunner:
         """Until cancelled or stopped."""
         while not self._stopping:
             room = self._parallel - len(self._running)
-            jobs = await self._due(room) if room else ()
+            jobs = await self._due(room) if room else ()  # without room, whatever ends wakes us
             for job in jobs:
                 task = asyncio.create_task(self._run(job), name=f"exchange {job.id}")
                 self._running.add(task)
@@ -61,7 +63,7 @@ class JobRunner:
             if not jobs:
                 self._wake.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_S)
+                    await asyncio.wait_for(self._wake.wait(), self._look_in_s)
 
     async def stop(self, within_s: float) -> None:
         """Claim nothing more; let what runs come to a rest, then cut it (its lease runs out, another goes on)."""
@@ -79,6 +81,7 @@ class JobRunner:
 
     async def _due(self, limit: int) -> tuple[ExchangeJob, ...]:
         """What can be claimed; nothing while the store cannot say (a full disk): the runner outlives that too."""
+        self._look_in_s = POLL_S
         try:
             return await self._claim(limit)
         except ExchangeError as failed:
@@ -95,7 +98,9 @@ class JobRunner:
             self._count_at = self._clock.now() + COUNT
             for state in State:
                 EXCHANGES.labels(state.value).set(counts.get(state, 0))
-        if due is None or due > self._clock.now():
+        until_s = POLL_S if due is None else (due - self._clock.now()).total_seconds()
+        if due is None or until_s > 0:
+            self._look_in_s = min(max(until_s, SHORTEST_S), POLL_S)
             return ()
         async with self._store.unit() as work:
             return tuple(await work.ledger.claim(self._clock.now(), self._owner, LEASE, limit))
