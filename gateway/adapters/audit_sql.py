@@ -412,7 +412,7 @@ class AuditTrail:
         self._store: Workable | None = None
         self._news = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._telling = asyncio.Lock()
         self._shared = False
         self._seen_at = 0.0
@@ -463,7 +463,7 @@ class AuditTrail:
 
     async def stop(self) -> None:
         """The last checkpoint. Nothing is written to the chain after this."""
-        self._stopping = True
+        self._stopping.set()
         self._news.set()
         if self._tending is not None:
             await self._tending
@@ -502,7 +502,7 @@ class AuditTrail:
         """A mark after commits, a checkpoint every so many records or seconds."""
         loop = asyncio.get_running_loop()
         last_checkpoint = loop.time()
-        while not self._stopping:
+        while not self._stopping.is_set():
             wait_s = max(0.0, last_checkpoint + self._interval_s - loop.time())
             if self._shared:
                 wait_s = min(wait_s, SEEN_INTERVAL_S)
@@ -520,8 +520,9 @@ class AuditTrail:
             except (OSError, ExchangeError):
                 # a full disk, a busy store: the records are safe, and the next round tries again
                 last_checkpoint = loop.time()
-            if not self._stopping:
-                await asyncio.sleep(MARK_INTERVAL_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MARK_INTERVAL_S):
+                    await self._stopping.wait()
 
     async def checkpoint(self, *, every: int = 1) -> bool:
         """Tell the folder how far the chain has come: a mark, and a checkpoint where `every` records came since the last.

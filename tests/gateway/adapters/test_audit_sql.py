@@ -478,6 +478,17 @@ async def test_the_mark_follows_commits_without_being_asked(house: Trail, monkey
             await asyncio.sleep(0.01)
 
 
+async def test_a_house_that_stops_marks_how_far_it_came_and_waits_for_no_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.adapters.audit_sql.MARK_INTERVAL_S", 60.0)
+    house = await started(tmp_path)
+    await house.record(SUBMISSION)
+    async with asyncio.timeout(20):
+        await house.stop()
+    assert b'"number": 1' in (house.audit / MARK).read_bytes()
+
+
 async def test_checkpoints_come_after_so_many_records(tmp_path: Path) -> None:
 
     house = await started(tmp_path, checkpoint_records=4)
