@@ -68,6 +68,10 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-20/no-repository": _audit(
         "does not say from which repository", "handed_out", answer=answers(rb"<ParticipantObjectDetail [^>]*/>", b"")
     ),
+    "ITI-20/no-addresses": _audit(
+        "does not say from where it was asked", "participants",
+        answer=answers(rb' NetworkAccessPoint(?:ID|TypeCode)="[^"]*"', b""),
+    ),
     "ITI-20/roles-swapped": _audit(
         "takes source for destination", "participants",
         answer=lambda incoming: replace(

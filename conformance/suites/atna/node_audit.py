@@ -84,7 +84,8 @@ async def participants(target: Target) -> None:
     expect(roles[SOURCE].is_requestor, "whether the consumer asked").equals(True)
     expect(roles[DESTINATION].user_id, "UserID of the registry").equals(target.endpoint("ITI-18"))
     expect(roles[DESTINATION].alternative_user_id, "AlternativeUserID of the registry").is_there()
-    expect([each.network_access_point for each in roles.values()], "NetworkAccessPointID").is_there()
+    for end in (SOURCE, DESTINATION):
+        expect(roles[end].network_access_point, "NetworkAccessPointID").is_there()
 
 
 @case("ITI20/query", transaction="ITI-20", actor=NODE, title="A query is audited with patient and question")
