@@ -44,7 +44,15 @@ from gateway.services.belonging import Belonging
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.resume import Resuming, Share
-from profiles.errors import Condition, ExchangeError, PeerProtocolError, PeerTimeout, PeerUnavailable, UnknownCommunity
+from profiles.errors import (
+    Condition,
+    ExchangeError,
+    HouseError,
+    PeerProtocolError,
+    PeerTimeout,
+    PeerUnavailable,
+    UnknownCommunity,
+)
 from profiles.model.content import Part, Pour, Poured
 from profiles.model.document import Association, DocumentEntry, Folder, SubmissionSet
 from profiles.model.identifiers import Oid, PatientIdentifier
@@ -459,7 +467,10 @@ class _Offer:
             self.read.set_result(None)
 
 
-def _broke_off(error: ExchangeError) -> PeerUnavailable:
+def _broke_off(error: ExchangeError) -> ExchangeError:
+    """What the reader is told: whose community it was is not theirs to know; what is our fault is told as ours."""
+    if isinstance(error, HouseError):
+        return error
     return PeerUnavailable("a community broke off its answer", cure=error.cure)
 
 
@@ -555,7 +566,7 @@ class _Source:
         if not self.others():
             yield part.by(_then(held, part.chunks))
             return
-        spool = self._objects.spool(1 << 62)
+        spool = self._objects.spool(1 << 62)  # SPOOLED_BYTES and a chunk: see below
         try:
             while held:
                 spool.write(held.popleft())

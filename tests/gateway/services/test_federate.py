@@ -12,12 +12,13 @@ from gateway.adapters.memory.archive import MemoryObjects
 from gateway.adapters.peers import StaticDirectory
 from gateway.model.house import House
 from gateway.model.peer import Caller, Peer
+from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Peers
 from gateway.ports.store import Work
 from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import HELD_BYTES, Federate
-from profiles.errors import PeerTimeout, PeerUnavailable
+from profiles.errors import OutOfResources, PeerTimeout, PeerUnavailable
 from profiles.model.content import Part, Poured
 from profiles.model.identifiers import Oid
 from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
@@ -101,10 +102,10 @@ async def never() -> Work:
     raise AssertionError("a retrieval writes nothing")
 
 
-async def retrieved(communities: Communities, *names: str) -> AsyncIterator[Part]:
+async def retrieved(communities: Communities, *names: str, objects: Objects | None = None) -> AsyncIterator[Part]:
     federate = Federate(
         house=cast(House, None), peers=cast(Peers, communities), directory=StaticDirectory(PEERS, {}),
-        discover=cast(Discover, None), objects=MemoryObjects(), deadline_s=10.0,
+        discover=cast(Discover, None), objects=objects or MemoryObjects(), deadline_s=10.0,
     )  # fmt: skip
     exchange = Exchange(id="1", caller=Caller(peer=None, network_address=""), now=NOW, begin=never)
     answer = await federate.retrieve(ITI_39, {HOMES[name]: three(name) for name in names}, None, exchange)
@@ -161,3 +162,22 @@ async def test_a_community_that_breaks_twice_in_a_part_breaks_the_answer_whereve
                 await read(part)
     await cast(Any, pour).aclose()
     assert sorted(communities.gone) == sorted(("Valley", *names))  # it was asked once more
+
+
+class FullObjects(MemoryObjects):
+    """No room for what is put aside."""
+
+    def spool(self, limit_bytes: int) -> Spool:
+        raise OutOfResources("the disk is full", cure="Make room")
+
+
+async def test_a_full_disk_of_ours_is_not_told_as_a_community_that_broke_off() -> None:
+    communities = Communities(SIZES["large"], stops="Valley")
+    communities.goes_on.set()
+    pour = await retrieved(communities, "Valley", "Lakeside", objects=FullObjects())
+    with pytest.raises(OutOfResources, match="the disk is full"):
+        async with asyncio.timeout(30):
+            async for part in pour:
+                await read(part)
+    await cast(Any, pour).aclose()
+    assert sorted(communities.gone) == sorted(HOMES)
