@@ -17,6 +17,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector, web
 
 from gateway.adapters.tls import TlsIdentity, server_context
+from gateway.services import transfer
 from profiles.model.document import AvailabilityStatus
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import BirthCriteria, DocumentCriteria, NameCriteria, PatientCriteria
@@ -249,8 +250,9 @@ def wanted_later(address: str, **changes: Any) -> DiscoveryRequest:
 
 
 async def test_an_answer_that_was_promised_is_brought_after_a_restart_until_it_is_taken_under_one_message_id(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transfer, "FIRST_DELAY", timedelta(milliseconds=200))  # a tenth of the usual
     async with grounds(tmp_path) as (here, http, log):
         address = here.url("Region") + INITIATING
         settings = here.settings("Lakeside", {"reply_to": [address]})
