@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -30,10 +31,10 @@ from profiles.xds.iti18 import StoredQuery
 
 
 @asynccontextmanager
-async def simulating(**options: object) -> AsyncIterator[list[str]]:
+async def simulating(**options: Any) -> AsyncIterator[list[str]]:
     """The lines that are said, while it runs."""
     said: list[str] = []
-    task = asyncio.create_task(simulate(said.append, **options))  # type: ignore[arg-type]
+    task = asyncio.create_task(simulate(said.append, **options))
     try:
         async with asyncio.timeout(30):
             while "Listening; Ctrl-C stops." not in said:
@@ -150,7 +151,7 @@ async def test_the_command_prints_addresses_and_ends_well_when_it_is_interrupted
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
-    lines = []
+    lines: list[bytes] = []
     async with asyncio.timeout(60):
         while not lines or b"Ctrl-C" not in lines[-1]:
             lines.append(await process.stdout.readline())

@@ -93,7 +93,7 @@ async def test_a_study_goes_into_orthanc_and_comes_out_by_every_door(tmp_path: P
             assert await (await here.valley.provide(offer_of(offered))).codes() == ()
             done = await here.valley.rests("done", "failed", within_s=60)
             assert done["state"] == "done", done
-            assert len(archive.ask("/instances")) == 10  # type: ignore[arg-type]  # a list it is
+            assert len(archive.ask("/instances")) == 10
             for study in (pushed, offered):
                 for syntax in (EXPLICIT, IMPLICIT):
                     await retrieved(here.valley, study, syntax)

@@ -41,7 +41,7 @@ def filled(archive: Orthanc, study: SampleStudy, *numbers: int) -> None:
 
 def emptied(archive: Orthanc, study: SampleStudy) -> None:
     """Somebody else deletes the study."""
-    (found,) = archive.ask("/tools/lookup", method="POST", body=study.study_instance_uid.encode())  # type: ignore[attr-defined]  # a list it is
+    (found,) = archive.ask("/tools/lookup", method="POST", body=study.study_instance_uid.encode())
     archive.ask(found["Path"], method="DELETE")
 
 
@@ -49,7 +49,7 @@ def rewritten(archive: Orthanc, study: SampleStudy, **said: str) -> None:
     """Somebody else corrects the study in the archive, which keeps its UIDs: each instance is taken out and put back."""
     asked = {"Replace": said, "Keep": ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], "Force": True}
     for one in study.instances:
-        (found,) = archive.ask("/tools/lookup", method="POST", body=str(one.sop_instance_uid).encode())  # type: ignore[attr-defined]  # a list it is
+        (found,) = archive.ask("/tools/lookup", method="POST", body=str(one.sop_instance_uid).encode())
         corrected = archive.read(f"{found['Path']}/modify", json.dumps(asked).encode())
         archive.ask(found["Path"], method="DELETE")
         archive.ask("/instances", method="POST", body=corrected)

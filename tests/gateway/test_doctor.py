@@ -15,7 +15,7 @@ from gateway.wiring.identity import house_of
 from tests.gateway.adapters.stores import no_audit
 
 
-async def examined(folder: Path, **tables: dict[str, Any]) -> dict[str, Examined]:
+async def examined(folder: Path, **tables: Any) -> dict[str, Examined]:
     settings = Settings.model_validate(
         {"house": {"data": folder}, "listen": {"http_port": 0, "mllp_port": 0}, **tables}
     )
@@ -120,14 +120,14 @@ async def test_a_listener_that_is_off_needs_no_port(tmp_path: Path) -> None:
 
 async def test_a_further_repository_is_told_with_its_address(tmp_path: Path) -> None:
     clinic = {"name": "clinic", "unique_id": "1.2.8.2"}
-    found = (await examined(tmp_path, repository=[clinic]))["repository clinic"]  # type: ignore[arg-type]
+    found = (await examined(tmp_path, repository=[clinic]))["repository clinic"]
     assert (found.good, found.state) == (True, "1.2.8.2, at /soap/repository/clinic")
 
 
 async def test_a_further_repository_with_the_id_that_was_made_for_our_own_is_told(tmp_path: Path) -> None:
     own = house_of(Settings.model_validate({"house": {"data": tmp_path}}), 8080).repository_unique_id
     clinic = {"name": "clinic", "unique_id": own}
-    found = (await examined(tmp_path, repository=[clinic]))["repository clinic"]  # type: ignore[arg-type]
+    found = (await examined(tmp_path, repository=[clinic]))["repository clinic"]
     assert not found.good
     assert found.cure
     with pytest.raises(SettingsError, match=r"repository\.0\.unique_id"):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ class Orthanc:
         """The base of its DICOMweb services."""
         return f"{self.native}/dicom-web"
 
-    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> object:
+    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> Any:
         """One call of its own interface; what it answers as JSON."""
         asked = urllib.request.Request(f"{self.native}{path}", data=body, method=method)
         with urllib.request.urlopen(asked, timeout=30) as answer:
@@ -51,7 +52,7 @@ class Orthanc:
 
     def clear(self) -> None:
         """Forget every patient."""
-        for each in self.ask("/patients"):  # type: ignore[attr-defined]
+        for each in self.ask("/patients"):
             self.ask(f"/patients/{each}", method="DELETE")
 
 
