@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from profiles.errors import MalformedMessage
+from profiles.errors import MalformedMessage, RuleViolation
 from profiles.findings import Decoded, Finding, Severity
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
@@ -126,9 +126,10 @@ def read_feed(data: bytes, rules: FeedRules, site: Site = NO_SITE) -> Decoded[Pa
         The request. `patient.identifiers` is empty where no authority is known, which the findings say as an error.
 
     Raises:
-        MalformedMessage: It is no message, of no event of the transaction, or has no PID.
+        MalformedMessage: It is no message, or of no event of the transaction.
+        RuleViolation: It has no PID: to send it again as it is would not help, so the answer is AE.
 
-    Source: ITI TF-2 3.8.4.1.2, 3.8.4.2.2, 3.30.4.
+    Source: ITI TF-2 3.8.4.1.2, 3.8.4.2.2, 3.30.4; Appendix C.2.3 (a required segment that is absent).
     """
     message = read_message(data, default_codec=site.codec)
     header = read_header(message.msh)
@@ -138,7 +139,7 @@ def read_feed(data: bytes, rules: FeedRules, site: Site = NO_SITE) -> Decoded[Pa
     event = FeedEvent(header.trigger_event)
     pid = message.first("PID")
     if pid is None:
-        raise MalformedMessage("an ADT message has a PID", code="100", location="PID^1")
+        raise RuleViolation("an ADT message has a PID", code="100", location="PID^1")
     if sum(1 for _ in message.all("PID")) > 1:
         # One patient in a message: whose demographics are whose could not be told, and one answer is for all of it.
         findings.append(error("hl7.pid-repeated", "one message is of one patient", "100", "PID^2"))

@@ -217,7 +217,6 @@ def test_what_real_senders_leave_out_is_told_and_not_refused(_: str, wire: str, 
     "wire",
     [
         "",
-        MSH_231.format("A01"),
         MSH_231.format("A47") + PID,
         MSH_231.format("A01").replace("ADT^", "ORU^") + PID,
     ],
@@ -295,7 +294,8 @@ def test_a_damaged_message_is_read_or_malformed(vector: tuple[str, Feed, Any, st
         body[position : position + data.draw(st.integers(0, 8))] = data.draw(st.sampled_from(DAMAGE))
     try:
         decoded = transaction.decode_request(bytes(body))
-    except MalformedMessage as refused:
+    except (MalformedMessage, RuleViolation) as refused:
+        assert not isinstance(refused, RuleViolation) or refused.location == "PID^1"
         assert of_error(refused).errors
         return
     found = (*decoded.findings, *(each for check in transaction.checks for each in check(decoded.value)))
@@ -415,3 +415,10 @@ def test_every_feed_message_of_the_samples_is_taken_by_a_house_that_knows_its_au
         ), name
         assert request.patient.name.family == LEGAL_NAMES.get(name, fields["patients"][0]["family"]), name
     assert seen >= 20
+
+
+def test_a_message_without_pid_is_an_error_and_not_to_come_again() -> None:
+    with pytest.raises(RuleViolation) as refused:
+        ITI_8.decode_request((ADMIT + "PV1||O\r").encode())
+    answer = of_error(refused.value)
+    assert (answer.code, [(each.code, each.location) for each in answer.errors]) == ("AE", [("100", "PID^1")])
