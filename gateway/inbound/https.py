@@ -1,6 +1,6 @@
 """HTTPS: connections are accepted here, so that a handshake that failed is known; see `accepting`.
 
-Who is not let in is audited: a node authentication failure. What floods us is audited up to a rate, beyond it only logged.
+Who is not let in is audited: a node authentication failure, at the rate that `Turns.refused` keeps to.
 
 Source: ITI TF-2 3.19.4 (node authentication failure), RFC 9325.
 """
@@ -8,22 +8,18 @@ Source: ITI TF-2 3.19.4 (node authentication failure), RFC 9325.
 import asyncio
 import socket
 import ssl
-from collections import deque
 
 from aiohttp import web
 
 from gateway.inbound.accepting import accept, tell_defect
 from gateway.inbound.turn import Turns
 from gateway.model.peer import Caller
-from gateway.telemetry import logger
 from profiles.errors import Unauthenticated
 
 WIRE = "HTTPS"
 BACKLOG = 128
 HANDSHAKE_S = 10.0
 HANDSHAKES = 512  # under way at once, half of the file descriptors that a process usually has; who comes then waits
-ALERTS = 60  # in a minute, all strangers together
-ALERTS_S = 60.0
 
 
 class HttpsSite(web.BaseSite):
@@ -38,7 +34,6 @@ class HttpsSite(web.BaseSite):
         self._turns = turns
         self._accepting: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
-        self._alerts: deque[float] = deque(maxlen=ALERTS)
 
     @property
     def name(self) -> str:
@@ -84,15 +79,10 @@ class HttpsSite(web.BaseSite):
                 await asyncio.get_running_loop().connect_accepted_socket(protocols, accepted, ssl=self._context)
         except (ssl.SSLError, TimeoutError) as failed:
             accepted.close()
-            await self._alert(address, str(getattr(failed, "reason", "") or type(failed).__name__))
+            await self._refuse(address, str(getattr(failed, "reason", "") or type(failed).__name__))
         except OSError:  # a probe that connects and leaves is nobody's failure
             accepted.close()
 
-    async def _alert(self, address: str, reason: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if len(self._alerts) == ALERTS and now - self._alerts[0] < ALERTS_S:
-            logger().warning("a handshake failed, beyond those that are audited", listener=WIRE, reason=reason)
-            return
-        self._alerts.append(now)
+    async def _refuse(self, address: str, reason: str) -> None:
         error = Unauthenticated(f"TLS handshake failed: {reason}", cure="Check the peer's certificate and trust")
         await self._turns.refused(Caller(peer=None, network_address=address, via="nobody"), WIRE, error)

@@ -12,6 +12,7 @@ the actor raises is not an exception here any more: it was recorded, and is hand
 """
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,7 @@ Response = TypeVar("Response")
 
 ON_BEHALF_CHARACTERS = 200  # of what an assertion says of itself, on a line of the timeline
 REFUSALS_PER_MINUTE = 60  # of one address and wire; more are counted, not written: a flood must not fill the disk
+REFUSALS_TOGETHER = 600  # of all of them: a flood may come from many addresses
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,7 +204,8 @@ class Turn:
         self._clock = clock
         self._policy = policy
         self._site = site
-        self._refusals: dict[tuple[str, str], tuple[datetime, int]] = {}
+        self._refusals: Counter[tuple[str, str]] = Counter()  # noted since then, by address and wire
+        self._refusals_since = clock.now()
 
     @asynccontextmanager
     async def answer(
@@ -379,19 +382,21 @@ class Turn:
         except HouseError as full:  # it is refused all the same, and its sender is told so
             logger().error("a refusal cannot be noted", transaction=transaction_id or wire, error=full.condition.value)
 
+    def _may_be_noted(self, who: tuple[str, str], now: datetime) -> bool:
+        if now - self._refusals_since > timedelta(minutes=1):
+            self._refusals.clear()
+            self._refusals_since = now
+        if self._refusals[who] >= REFUSALS_PER_MINUTE or self._refusals.total() >= REFUSALS_TOGETHER:
+            return False
+        self._refusals[who] += 1
+        return True
+
     async def _note_refusal(
         self, caller: Caller, wire: str, error: ExchangeError, raw: bytes, transaction_id: str, claimed: str
     ) -> None:
         now = self._clock.now()
-        key = (caller.network_address, wire)
-        since, count = self._refusals.get(key, (now, 0))
-        if now - since > timedelta(minutes=1):
-            since, count = now, 0
-        self._refusals[key] = (since, count + 1)
-        if len(self._refusals) > 10_000:
-            self._refusals.clear()
         TURNS.labels(transaction_id or wire, error.condition.value).inc()
-        if count >= REFUSALS_PER_MINUTE:
+        if not self._may_be_noted((caller.network_address, wire), now):
             return
         exchange_id = self._clock.new_uuid()
         name = caller.peer.name if caller.peer else ""

@@ -128,7 +128,6 @@ PROVED_BY = {
     "gateway/actors/patient_identity_consumer": "tests/gateway/services/test_feed.py",
     "gateway/inbound/control": "tests/flows/test_process.py",
     "gateway/inbound/mllp_connection": "tests/gateway/inbound/test_mllp.py",
-    "gateway/inbound/turn": "tests/gateway/inbound/test_http.py",
     "gateway/model/job": "tests/house/test_house.py",
 }
 
