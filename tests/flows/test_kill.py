@@ -8,11 +8,9 @@ audited, and no half thing is left.
 import asyncio
 import hashlib
 import io
-import os
 import random
 import signal
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
@@ -28,6 +26,7 @@ from gateway.adapters.audit_verify import verify_database
 from profiles.errors import PeerError
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Patient, PersonName
+from tests.support.chance import seed
 from tests.support.house import HouseProcess, start
 from tests.support.ports import free_port
 from tests.support.scenario import (
@@ -332,9 +331,8 @@ def check(siege: Siege) -> None:
 
 
 async def survive(folder: Path, kills: int) -> None:
-    seed = int(os.environ.get("RADGATE_SEED", "0")) or time.time_ns() % 1_000_000
-    print(f"RADGATE_SEED={seed}")
-    siege = Siege(folder, seed)
+    print(f"RADGATE_SEED={seed()}")
+    siege = Siege(folder, int(seed()))
     await siege.run(kills)
     said = siege.acknowledged
     print(

@@ -5,8 +5,6 @@ pieces of another person's assertion are put in. And what a trusted issuer itsel
 refused in words. Two thousand of each, forty times as many with RADGATE_SOAK=1; RADGATE_SEED repeats a run.
 """
 
-import os
-import time
 from collections import Counter
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -25,11 +23,12 @@ from profiles.wire.xml import parse
 from profiles.xua.iti40 import Circumstances, Subject, TrustedIssuer, encode_assertion, verify
 from tests.support.assertions import AUDIENCE, ISSUER, asked, good_assertion, security, signed_assertion
 from tests.support.certificates import MadeCertificate, make_certificate
+from tests.support.chance import SOAK, seed
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WHERE = Circumstances(now=NOW, audiences=frozenset({AUDIENCE}))
-SEED = int(os.environ.get("RADGATE_SEED", time.time_ns() % 1_000_000))
-MANY = 80_000 if os.environ.get("RADGATE_SOAK") == "1" else 2_000
+SEED = int(seed())
+MANY = 80_000 if SOAK else 2_000
 TEXTS = (
     "",
     " ",
