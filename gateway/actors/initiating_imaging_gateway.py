@@ -25,8 +25,9 @@ class InitiatingImagingGateway:
         """Hand out instances, each from the community that its request names; syntaxes go on unchanged."""
         ours, theirs = self._federate.apart(request.instances(), lambda each: each.document.home_community_id)
         own, within = self._federate.within(
-            ours, lambda each: each.document.repository_unique_id, RAD_69, lambda some: of_instances(request, some)
-        )
+            ours, lambda each: each.document.repository_unique_id, RAD_69,
+            lambda some: of_instances(request, some), lambda each: each.document.home_community_id,
+        )  # fmt: skip
         here = None
         if own:
             here = await self._source.retrieve_imaging_document_set(of_instances(request, own), exchange)

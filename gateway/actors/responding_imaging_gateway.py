@@ -50,8 +50,9 @@ class RespondingImagingGateway:
         ours = [each for each in asked if each.document.home_community_id in homes]
         found: Poured[RetrieveDocumentSetResponse] = Poured(head=RetrieveDocumentSetResponse(), pour=nothing())
         own, elsewhere = self._federate.within(
-            ours, lambda each: each.document.repository_unique_id, RAD_69, lambda some: of_instances(request, some)
-        )
+            ours, lambda each: each.document.repository_unique_id, RAD_69,
+            lambda some: of_instances(request, some), lambda each: each.document.home_community_id,
+        )  # fmt: skip
         if own:
             found = await self._source.retrieve_imaging_document_set(of_instances(request, own), exchange)
         if elsewhere:

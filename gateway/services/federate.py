@@ -151,7 +151,7 @@ class Federate:
         repository_of: Callable[[T], str],
         transaction: Transaction[Any, Retrieved],
         request_of: Callable[[list[T]], object],
-        home_of: Callable[[T], Oid | None] = lambda _: None,
+        home_of: Callable[[T], Oid | None],
     ) -> tuple[list[T], list[Share]]:
         """What of our community is asked of this house, and of each other source of it the request that it is asked.
 
@@ -168,8 +168,10 @@ class Federate:
                 theirs.setdefault(peer.name, []).append(each)
             else:
                 ours.append(each)
-        shares = [Share(transaction, self._directory.known(name), request_of(each)) for name, each in theirs.items()]
-        return ours, shares
+        home = self._house.home_community_id
+        return ours, [
+            Share(transaction, self._directory.known(name), request_of(each), home) for name, each in theirs.items()
+        ]
 
     # --- queries ------------------------------------------------------------------------------------------------------
 
@@ -191,18 +193,16 @@ class Federate:
         ours = named if named in self._house.homes and named is not None else self._house.home_community_id
         own = asyncio.create_task(_local(here, ours, self._house.homes)) if here is not None else None
         asked = [(peer, asyncio.create_task(self._query_one(request, peer, exchange))) for peer in communities]
-        asked += [(peer, asyncio.create_task(self._query_within(request, peer, exchange))) for peer in within]
+        inside = [(peer, asyncio.create_task(self._query_within(request, peer, exchange))) for peer in within]
+        tasks = [task for _, task in (*asked, *inside)]
         try:
-            await _until([task for _, task in asked], self._deadline_s)
+            await _until(tasks, self._deadline_s)
             answers = [] if own is None else [await own]
         finally:
-            for task in (*(task for _, task in asked), *((own,) if own is not None else ())):
+            for task in (*tasks, *((own,) if own is not None else ())):
                 task.cancel()
-        for peer, task in asked:
-            home = peer.home_community_id
-            if peer in within or home is None:
-                home = self._house.home_community_id
-            answers.append(_settled(task, peer, home, exchange))
+        answers += [_settled(task, peer, exchange) for peer, task in asked]
+        answers += [_settled(task, peer, exchange, self._house.home_community_id) for peer, task in inside]
         merged = _merged(answers)
         exchange.learned.text = f"{merged.count} registry objects found in {len(answers)} communities"
         exchange.learned.partial = bool(merged.errors) and merged.count > 0
@@ -271,26 +271,22 @@ class Federate:
                 errors.append(_error("XDSUnknownCommunity", error, home.urn))
                 exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
                 continue
-            shares.append(Share(transaction, peer, request))
+            shares.append(Share(transaction, peer, request, home))
         sources = [_Source(share, self._peers, exchange, self._objects, self._deadline_s) for share in shares]
         merge = _Merge(sources, None if here is None else here.pour)
         try:
             await _until([source.head for source in sources], self._deadline_s)
             kept = []
             for source in sources:
+                at = source.share.home
                 try:
                     head = _head_of(source)
                 except ExchangeError as error:
-                    errors.extend(
-                        _silent(source.share) if source.peer.of_our_community else (_unavailable(error, source.peer),)
-                    )
+                    errors.extend(_silent(source.share) if self.is_here(at) else (_unavailable(error, at),))
                     exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
                     source.stop()
                     continue
-                at = self._house.home_community_id if source.peer.of_our_community else source.peer.home_community_id
-                errors.extend(
-                    each if each.location or not at else replace(each, location=at.urn) for each in head.errors
-                )
+                errors.extend(each if each.location else replace(each, location=at.urn) for each in head.errors)
                 documents.extend(
                     replace(each, home_community_id=each.home_community_id or at) for each in head.documents
                 )
@@ -357,8 +353,9 @@ def with_home(response: StoredQueryResponse, home: Oid, ours: Collection[Oid] = 
 
 
 def _settled(
-    task: "asyncio.Task[StoredQueryResponse]", peer: Peer, home: Oid, exchange: Exchange
+    task: "asyncio.Task[StoredQueryResponse]", peer: Peer, exchange: Exchange, ours: Oid | None = None
 ) -> StoredQueryResponse:
+    """What came of asking a peer as a community of its own, or as a registry of `ours`."""
     error: ExchangeError
     if task.done() and not task.cancelled():
         raised = task.exception()
@@ -370,12 +367,12 @@ def _settled(
     else:
         error = _late(peer)
     exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
-    if peer.of_our_community:
-        silent = RegistryError(
-            code="XDSRegistryError", context="a registry of this community did not answer", location=home.urn
-        )
-        return replace(refused_at(error, home), errors=(silent,))
-    return replace(refused_at(error, home), errors=(_unavailable(error, peer, "XDSRegistryError"),))
+    home = ours or peer.home_community_id
+    assert home is not None
+    silent = _unavailable(error, home, "XDSRegistryError")
+    if ours is not None:
+        silent = replace(silent, code="XDSRegistryError", context="a registry of this community did not answer")
+    return replace(refused_at(error, home), errors=(silent,))
 
 
 def _checked(response: StoredQueryResponse, peer: Peer) -> StoredQueryResponse:
@@ -436,10 +433,8 @@ def _silent(share: Share) -> Iterable[RegistryError]:
     return (RegistryError(code="XDSRepositoryError", context=context, location=name) for name in names)
 
 
-def _unavailable(error: ExchangeError, peer: Peer, otherwise: str = "XDSRepositoryError") -> RegistryError:
+def _unavailable(error: ExchangeError, home: Oid, otherwise: str = "XDSRepositoryError") -> RegistryError:
     """What strangers are told of a community that failed: which one, and no more of the way to it."""
-    home = peer.home_community_id
-    assert home is not None
     code = "XDSUnavailableCommunity" if error.condition is Condition.PEER_UNAVAILABLE else otherwise
     return RegistryError(code=code, context="this community could not be asked, or did not answer", location=home.urn)
 
@@ -450,8 +445,9 @@ def _unavailable(error: ExchangeError, peer: Peer, otherwise: str = "XDSReposito
 class _Offer:
     """A part of a community that can go out. What breaks while it is read is told to both: who reads, and its source."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, others: Callable[[], bool]) -> None:
         self.part = part
+        self._others = others
         self.read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -462,7 +458,8 @@ class _Offer:
             if not self.read.done():
                 self.read.set_exception(error)
             raise _broke_off(error) from error
-        yield b""  # the next part may take its time, whoever's it is
+        if self._others():
+            yield b""  # the next part may be another's, and take its time
         if not self.read.done():
             self.read.set_result(None)
 
@@ -548,7 +545,7 @@ class _Source:
 
     async def _offer(self, part: Part) -> None:
         """Come back when it has been read."""
-        offer = _Offer(part)
+        offer = _Offer(part, self.others)
         await self.offers.put(offer)
         await offer.read
 

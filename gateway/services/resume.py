@@ -26,6 +26,7 @@ from gateway.ports.peers import Call, Peers
 from gateway.services.exchange import Exchange
 from profiles.errors import ExchangeError, PeerError, PeerProtocolError, PeerTimeout
 from profiles.model.content import Part, Pour, Poured
+from profiles.model.identifiers import Oid
 from profiles.transaction import Transaction
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
 from profiles.xds.iti43 import RetrieveDocumentSetRequest
@@ -37,11 +38,15 @@ Retrieved = Poured[RetrieveDocumentSetResponse]
 
 
 class Share(NamedTuple):
-    """What one source is asked for: of a community its gateway, of our own an imaging source or a repository."""
+    """What one source is asked for: of a community its gateway, of our own an imaging source or a repository.
+
+    `home` is the community that is asked. The peer does not tell: it may be of ours, and speak for others besides.
+    """
 
     transaction: Transaction[Any, Retrieved]
     peer: Peer
     request: Any
+    home: Oid
 
 
 class Resuming:

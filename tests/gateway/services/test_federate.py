@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gateway.adapters.memory.archive import MemoryObjects
 from gateway.adapters.peers import StaticDirectory
-from gateway.model.house import House
+from gateway.model.house import House, Repository
 from gateway.model.peer import Caller, Peer
 from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Peers
@@ -21,15 +22,33 @@ from gateway.services.federate import HELD_BYTES, Federate
 from profiles.errors import OutOfResources, PeerTimeout, PeerUnavailable
 from profiles.model.content import Part, Poured
 from profiles.model.identifiers import Oid
+from profiles.model.query import DocumentCriteria
+from profiles.transaction import Transaction
+from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
+from profiles.xca.iti38 import StoredQueryRequest
 from profiles.xca.iti39 import ITI_39
-from profiles.xds.iti43 import RetrieveDocumentSetRequest
+from profiles.xds.iti18 import StoredQuery
+from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xdsi.rad69 import RAD_69
 from tests.support.registered import NOW
 
 HOMES = {"Valley": Oid("1.2.3.1"), "Lakeside": Oid("1.2.4.1")}
 PEERS = tuple(
     Peer(name=name, home_community_id=home, endpoints={"ITI-39": "http://127.0.0.1:1"}) for name, home in HOMES.items()
 )
+OURS, FURTHER = Oid("1.2.9.1"), Oid("1.2.9.5")
+HOUSE = House(
+    name="Region", home_community_id=OURS, repository_unique_id=Oid("1.2.9.2"), retrieve_location_uid=Oid("1.2.9.3"),
+    source_id=Oid("1.2.9.2"), patient_authority=Oid("1.2.9.4"), affinity_authority=None, zone=ZoneInfo("UTC"),
+    base_url="http://localhost", ae_title="RADGATE", hl7_application="RADGATE", hl7_facility="REGION", process_id="1",
+    network_address="localhost",
+    further=(
+        Repository(
+            name="annex", unique_id=Oid("1.2.9.6"), home_community_id=FURTHER, patient_authority=Oid("1.2.9.7")
+        ),
+    ),
+)  # fmt: skip
 SIZES = {"small": 1000, "large": HELD_BYTES * 2}
 
 
@@ -104,7 +123,7 @@ async def never() -> Work:
 
 async def retrieved(communities: Communities, *names: str, objects: Objects | None = None) -> AsyncIterator[Part]:
     federate = Federate(
-        house=cast(House, None), peers=cast(Peers, communities), directory=StaticDirectory(PEERS, {}),
+        house=HOUSE, peers=cast(Peers, communities), directory=StaticDirectory(PEERS, {}),
         discover=cast(Discover, None), objects=objects or MemoryObjects(), deadline_s=10.0,
     )  # fmt: skip
     exchange = Exchange(id="1", caller=Caller(peer=None, network_address=""), now=NOW, begin=never)
@@ -181,3 +200,88 @@ async def test_a_full_disk_of_ours_is_not_told_as_a_community_that_broke_off() -
                 await read(part)
     await cast(Any, pour).aclose()
     assert sorted(communities.gone) == sorted(HOMES)
+
+
+# --- a peer that is of our community, and speaks for another one besides ----------------------------------------------
+
+BOTH = Peer(
+    name="Both", home_community_id=HOMES["Valley"], of_our_community=True, repository_unique_ids=(Oid("1.2.3.9"),),
+    retrieve_location_uids=(Oid("1.2.3.8"),),
+    endpoints=dict.fromkeys(("ITI-18", "ITI-38", "ITI-39", "ITI-43", "RAD-69"), "http://127.0.0.1:1"),
+)  # fmt: skip
+FIND = StoredQueryRequest(
+    query=StoredQuery.GET_DOCUMENTS, criteria=DocumentCriteria(unique_ids=("1.2.3.4",)), home_community_id=None
+)
+
+
+class Down:
+    """Nobody answers, or everybody complains without saying where."""
+
+    def __init__(self, *, complains: bool = False) -> None:
+        self._complains = complains
+
+    @asynccontextmanager
+    async def call(self, *_: object, **__: object) -> AsyncIterator[Call]:
+        if not self._complains:
+            raise PeerUnavailable("nobody is there")
+        error = RegistryError(code="XDSDocumentUniqueIdError", context="not here")
+        yield Call(
+            Poured(head=RetrieveDocumentSetResponse(status=ResponseStatus.FAILURE, errors=(error,)), pour=none())
+        )
+
+
+async def none() -> AsyncIterator[Part]:
+    for part in ():
+        yield part
+
+
+def federated(peers: object) -> tuple[Federate, Exchange]:
+    federate = Federate(
+        house=HOUSE, peers=cast(Peers, peers), directory=StaticDirectory((BOTH,), {}), discover=cast(Discover, None),
+        objects=MemoryObjects(), deadline_s=10.0,
+    )  # fmt: skip
+    return federate, Exchange(id="1", caller=Caller(peer=None, network_address=""), now=NOW, begin=never)
+
+
+def shares_of(federate: Federate, home: Oid | None, transaction: Transaction[Any, Any], repository: str) -> list[Any]:
+    documents = [DocumentRequest(repository_unique_id=repository, document_unique_id="1.2.3.4", home_community_id=home)]
+    _, shares = federate.within(
+        documents, lambda each: each.repository_unique_id, transaction,
+        lambda some: RetrieveDocumentSetRequest(documents=tuple(some)), lambda each: each.home_community_id,
+    )  # fmt: skip
+    return shares
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["as a community", "as a source of ours"])
+async def test_a_peer_that_is_both_fails_as_what_it_was_asked_as(within: bool) -> None:
+    federate, exchange = federated(Down())
+    asked = {} if within else {HOMES["Valley"]: three("Valley")}
+    shares = shares_of(federate, OURS, ITI_43, "1.2.3.9") if within else []
+    head = (await federate.retrieve(ITI_39, asked, None, exchange, within=shares)).head
+    assert [(each.code, each.location) for each in head.errors] == (
+        [("XDSRepositoryError", "1.2.3.4")] if within else [("XDSUnavailableCommunity", HOMES["Valley"].urn)]
+    )
+    found = await federate.query(
+        FIND, None, () if within else (BOTH,), exchange, within=(BOTH,) if within else ()
+    )  # fmt: skip
+    assert [(each.code, each.location) for each in found.errors] == [
+        ("XDSRegistryError", OURS.urn) if within else ("XDSUnavailableCommunity", HOMES["Valley"].urn)
+    ]
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["as a community", "as a source of ours"])
+async def test_what_a_peer_that_is_both_does_not_locate_is_of_what_it_was_asked_as(within: bool) -> None:
+    federate, exchange = federated(Down(complains=True))
+    asked = {} if within else {HOMES["Valley"]: three("Valley")}
+    shares = shares_of(federate, OURS, ITI_43, "1.2.3.9") if within else []
+    head = (await federate.retrieve(ITI_39, asked, None, exchange, within=shares)).head
+    assert [each.location for each in head.errors] == [OURS.urn if within else HOMES["Valley"].urn]
+
+
+@pytest.mark.parametrize(("transaction", "repository"), [(ITI_43, "1.2.3.9"), (RAD_69, "1.2.3.8")])
+@pytest.mark.parametrize(("home", "asked"), [(None, ["Both"]), (OURS, ["Both"]), (FURTHER, [])])
+async def test_of_what_is_asked_of_a_further_home_no_other_source_is_asked(
+    transaction: Transaction[Any, Any], repository: str, home: Oid | None, asked: list[str]
+) -> None:
+    federate, _ = federated(Down())
+    assert [share.peer.name for share in shares_of(federate, home, transaction, repository)] == asked
