@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.imaging_community import ImagingCommunity
 
 Provoke = Callable[[str, Mapping[str, str]], Awaitable[None]]
@@ -16,13 +17,14 @@ Raises:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """Each None where there is none. `peer` is what the system calls `community`.
+    """Each None where there is none. `peer` is what the system calls `community`; `foreign` are other communities, 0 or 2.
 
     `wait_s` is how long a case waits for what the system does by itself: 15 s are many for a program, few for a person.
     """
 
     audit: AuditRepository | None = None
     community: ImagingCommunity | None = None
+    foreign: tuple[ForeignCommunity, ...] = ()
     provoke: Provoke | None = None
     peer: str = "Simulator"
     wait_s: float = 15.0

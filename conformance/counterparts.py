@@ -10,10 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from conformance.around import Around, Provoke
 from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.imaging_community import ImagingCommunity
 from conformance.simulators.soap_server import SoapCounterpart
-from conformance.system import BadDescription, Counterpart
+from conformance.system import BadDescription, Counterpart, Foreign
 from conformance.verdict import Unreachable
+from profiles.model.identifiers import PatientIdentifier
 
 SENTENCES = {
     "fetch": "Make it fetch study {study} of patient {patient} from {peer}.",
@@ -23,7 +25,7 @@ SENTENCES = {
 
 @asynccontextmanager
 async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[Around]:
-    """What is described, listening: a community where there is a port for SOAP, a repository where there is one for audit.
+    """What is described, listening: communities where there are ports for SOAP, a repository where there is one for audit.
 
     Raises:
         BadDescription: It cannot listen there.
@@ -43,11 +45,24 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
                     soap, repository=counterpart.repository_unique_id,
                     retrieve_location=counterpart.retrieve_location_uid,
                 )  # fmt: skip
+            foreign = tuple([await _foreign(each, counterpart.host, stack) for each in counterpart.foreign])
         except OSError as error:
             raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
-            audit=audit, community=community, provoke=provoke, peer=counterpart.peer, wait_s=counterpart.wait_s
-        )
+            audit=audit, community=community, foreign=foreign, provoke=provoke, peer=counterpart.peer,
+            wait_s=counterpart.wait_s,
+        )  # fmt: skip
+
+
+async def _foreign(told: Foreign, host: str, stack: AsyncExitStack) -> ForeignCommunity:
+    soap = SoapCounterpart(host, told.port, ssl=told.tls)
+    await soap.start()
+    stack.push_async_callback(soap.stop)
+    return ForeignCommunity(
+        soap, name=told.name, home=told.home_community_id, repository=told.repository_unique_id,
+        retrieve_location=told.retrieve_location_uid,
+        patient=PatientIdentifier(value=f"{told.name.upper()}1", authority=told.patient_authority),
+    )  # fmt: skip
 
 
 def by_command(words: Sequence[str], wait_s: float) -> Provoke:

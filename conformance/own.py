@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from ssl import SSLContext
 
 import aiohttp
 
@@ -18,11 +19,12 @@ from conformance.counterparts import standing
 from conformance.house import CommandFailed, House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
-from conformance.system import HL7, Counterpart, KnownStudy, System, claims_of, door_of, tls_of
+from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
 from conformance.verdict import Failed
 
 STORED_S = 60.0
 WAIT_S = 15.0  # a house on a busy machine that was told to do something
+DEADLINE_S = 4.0  # other communities have so long; many cases have one that is silent
 SOAP = {
     "RAD-69": "imaging-source",
     "ITI-18": "registry",
@@ -33,6 +35,11 @@ SOAP = {
     "ITI-39": "responding-gateway",
     "RAD-75": "imaging-responding-gateway",
     "ITI-55": "responding-gateway",
+    "ITI-80": "responding-gateway",
+    "Initiating Gateway ITI-18": "initiating-gateway",
+    "Initiating Gateway ITI-43": "initiating-gateway",
+    "Initiating Gateway ITI-41": "initiating-gateway",
+    "Initiating Imaging Gateway RAD-69": "imaging-initiating-gateway",
     "ITI-44": "patient-registry",
     "ITI-45": "patient-manager",
     "ITI-47": "patient-manager",
@@ -81,23 +88,36 @@ class Scratch:
     folder: Path
     tester: Identity
     simulator: Identity
+    foreign: tuple[Identity, ...]
     counterpart: Counterpart
 
 
 def scratch(folder: Path, *, store_url: str = "") -> Scratch:
     """Certificates, ports and settings, below a folder."""
     certificates = Authority(folder / "certificates", "radgate conformance root")
-    http_port, mllp_port, soap_port, audit_port = free_ports(4)
+    http_port, mllp_port, soap_port, audit_port, *ports = free_ports(4 + len(FOREIGN))
     house = House(
         name="House", folder=folder / "house", identity=certificates.issue("House"), number=9, http_port=http_port,
         mllp_port=mllp_port,
     )  # fmt: skip
     tester, simulator = certificates.issue("Tester"), certificates.issue("Simulator")
-    door = door_of(certificate=simulator.certificate, key=simulator.key, trust=simulator.authority)
-    counterpart = Counterpart(soap_port=soap_port, audit_port=audit_port, wait_s=WAIT_S, tls=door)
-    made = Scratch(house=house, folder=folder, tester=tester, simulator=simulator, counterpart=counterpart)
+    identities = tuple(certificates.issue(name) for name in FOREIGN)
+    foreign = tuple(
+        Foreign(name=name, port=port, tls=_door(identity))
+        for name, port, identity in zip(FOREIGN, ports, identities, strict=True)
+    )
+    counterpart = Counterpart(
+        soap_port=soap_port, audit_port=audit_port, wait_s=WAIT_S, foreign=foreign, tls=_door(simulator)
+    )
+    made = Scratch(
+        house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart
+    )
     _settings(made, store_url)
     return made
+
+
+def _door(identity: Identity) -> SSLContext:
+    return door_of(certificate=identity.certificate, key=identity.key, trust=identity.authority)
 
 
 @asynccontextmanager
@@ -137,6 +157,9 @@ def _settings(made: Scratch, store_url: str) -> None:
         f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"'
         for name in ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
     )
+    foreign = "\n".join(
+        _peer(each, there.host, identity) for each, identity in zip(there.foreign, made.foreign, strict=True)
+    )
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
     house.config.write_text(
         f"""[house]
@@ -151,6 +174,9 @@ hl7_namespaces = {{ ELSEWHERE = "{house.oid(5)}" }}
 [listen]
 http_port = {house.http_port}
 mllp_port = {house.mllp_port}
+
+[limits]
+community_deadline_s = {DEADLINE_S}
 
 [tls]
 certificate = "{house.identity.certificate}"
@@ -177,9 +203,27 @@ patient_authority = "{house.patient_authority}"
 certificate = "{made.simulator.certificate}"
 [peer.endpoint]
 {endpoints}
+
+{foreign}
 """,
         encoding="utf-8",
     )
+
+
+def _peer(foreign: Foreign, host: str, identity: Identity) -> str:
+    """Another community, as the house is told of it: North gives no patient ids of its own."""
+    own_ids = foreign.name != FOREIGN[0]
+    asked = ("ITI-38", "ITI-39", "RAD-75", "ITI-80", *(("ITI-55",) if own_ids else ()))
+    endpoints = "\n".join(f'"{name}" = "https://{host}:{foreign.port}/{name}"' for name in asked)
+    authority = f'patient_authority = "{foreign.patient_authority}"\n' if own_ids else ""
+    return f"""[[peer]]
+name = "{foreign.name}"
+home_community_id = "{foreign.home_community_id.urn}"
+{authority}certificate = "{identity.certificate}"
+forward = true
+[peer.endpoint]
+{endpoints}
+"""
 
 
 async def _provided(house: House, tester: Identity, place: Path) -> System:

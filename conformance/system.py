@@ -6,6 +6,7 @@ name = "Our archive"
 "Imaging Document Source" = ["RAD-69"]
 [endpoint]
 "RAD-69" = "https://archive.example.org/xds/imaging-source"
+"Initiating Gateway ITI-18" = "https://gateway.example.org/xca"  # where another actor answers the same transaction
 [tls]
 certificate = "tester.pem"                   # who we are to it
 key = "tester.key"
@@ -21,6 +22,8 @@ receiver = "RADGATE|House"                   # MSH-5 and MSH-6
 [counterpart]                                # where we listen, for a system that asks or audits
 host = "127.0.0.1"
 soap_port = 18443                            # it asks https://host:18443/ITI-18, ITI-43, RAD-69, RAD-68
+north_port = 18444                           # two other communities, for a gateway that asks: ITI-38, ITI-39, RAD-75,
+south_port = 18445                           # ITI-55, ITI-80; North takes patient ids as they are, South has its own
 audit_port = 16514                           # its audit comes here, by syslog over TLS
 certificate = "simulator.pem"                # who we are there; without these three nothing is encrypted
 key = "simulator.key"
@@ -50,6 +53,7 @@ from profiles.wire.hl7v2.address import Hl7Address
 
 MAX_WAIT_S = 3600
 COMMUNITY = tuple(Oid(f"2.25.71190522.10.{leaf}") for leaf in (1, 2, 3))  # its home, its repository, its source
+FOREIGN = ("North", "South")
 HL7 = Hl7Address(
     sending_application="EHR", sending_facility="VALLEY", receiving_application="RADGATE", receiving_facility="House"
 )  # of a description that names nobody
@@ -69,11 +73,46 @@ class KnownStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Another community, where it listens and how it is known: always by the same ids.
+
+    `name` is what the system calls it.
+    """
+
+    name: str
+    port: int
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def home_community_id(self) -> Oid:
+        """Its home."""
+        return self._oid(1)
+
+    @property
+    def repository_unique_id(self) -> Oid:
+        """Of its documents."""
+        return self._oid(2)
+
+    @property
+    def retrieve_location_uid(self) -> Oid:
+        """Of its images."""
+        return self._oid(3)
+
+    @property
+    def patient_authority(self) -> Oid:
+        """Of the ids of its patients."""
+        return self._oid(4)
+
+    def _oid(self, leaf: int) -> Oid:
+        return Oid(f"2.25.71190522.{11 + FOREIGN.index(self.name)}.{leaf}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counterpart:
     """Whom a system asks and where its audit goes: a port is None where nobody is to listen, 0 for any that is free.
 
     `peer` is what the system calls it, `wait_s` how long a case waits for what the system does. The ids are those of its
-    community, of its repository (manifests) and of its source of images.
+    community, of its repository (manifests) and of its source of images. `foreign` are the other communities, 0 or 2.
     """
 
     host: str = "127.0.0.1"
@@ -84,6 +123,7 @@ class Counterpart:
     home_community_id: Oid = COMMUNITY[0]
     repository_unique_id: Oid = COMMUNITY[1]
     retrieve_location_uid: Oid = COMMUNITY[2]
+    foreign: tuple[Foreign, ...] = ()
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
@@ -91,6 +131,7 @@ class Counterpart:
 class System:
     """`endpoints` are by transaction id, or FHIR, DICOMWEB and MLLP; `claims` are (actor, transaction id).
 
+    An actor stands before the transaction id of an endpoint that is not its responder's: `Initiating Gateway ITI-18`.
     `hl7` is of the messages that it is fed: who we are there, and who it is.
     """
 
@@ -213,8 +254,9 @@ def _table(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _endpoints(told: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     for key in told:
         if key not in SERVICES:
+            actor = next((each for each in Actor if key.startswith(f"{each} ")), "")
             try:
-                transaction(key)
+                transaction(key.removeprefix(f"{actor} "))
             except KeyError:
                 raise BadDescription(
                     f"{path}: [endpoint] {key!r} is neither a transaction nor one of {', '.join(sorted(SERVICES))}"
@@ -230,6 +272,7 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "host": str, "peer": str, "soap_port": int, "audit_port": int, "wait_s": (int, float),
         "home_community_id": str, "repository_unique_id": str, "retrieve_location_uid": str,
+        "north_port": int, "south_port": int,
     }  # fmt: skip
     for key, value in rest.items():
         if key not in kinds:
@@ -252,7 +295,11 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
         tls = door_of(**{key: path.parent / str(value) for key, value in files.items()}) if files else None
     except (OSError, ssl.SSLError) as error:
         raise BadDescription(f"{path}: [counterpart] {error}") from error
-    return Counterpart(**rest, tls=tls)
+    ports = [rest.pop(f"{name.lower()}_port", None) for name in FOREIGN]
+    if ports.count(None) == 1:
+        raise BadDescription(f"{path}: [counterpart] north_port and south_port go together")
+    foreign = [Foreign(name=name, port=port, tls=tls) for name, port in zip(FOREIGN, ports, strict=True) if port]
+    return Counterpart(**rest, foreign=tuple(foreign), tls=tls)
 
 
 def _study(told: Mapping[str, Any], path: Path) -> KnownStudy:

@@ -27,6 +27,7 @@ from conformance.evidence import Evidence, Recorder
 from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
+from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_sender import send_message
 from conformance.simulators.imaging_community import ImagingCommunity
 from conformance.simulators.soap_server import Asked
@@ -37,7 +38,7 @@ from profiles.findings import Finding
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content, Part, Poured, once
 from profiles.model.identifiers import PatientIdentifier
-from profiles.transaction import SoapTransaction
+from profiles.transaction import Actor, SoapTransaction
 from profiles.wire.multipart import parts_of
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import PeerFault
@@ -220,11 +221,21 @@ class Target:
     # --- SOAP ---------------------------------------------------------------------------------------------------------
 
     async def call(
-        self, transaction: SoapTransaction[Request, Response], request: Request, *, wrong: Wrong = RIGHT
+        self,
+        transaction: SoapTransaction[Request, Response],
+        request: Request,
+        *,
+        at: Actor | None = None,
+        wrong: Wrong = RIGHT,
     ) -> Answer[Response]:
-        """Ask by SOAP and read the answer whole; documents that come are counted and looked at, not kept."""
+        """Ask by SOAP and read the answer whole; documents that come are counted and looked at, not kept.
+
+        `at` is who is asked where that is not the transaction's responder: the name of endpoint, evidence and fault is
+        `Initiating Gateway ITI-18` then.
+        """
         message_id = f"urn:uuid:{uuid.uuid4()}"
-        address = self.endpoint(transaction.id)
+        name = transaction.id if at is None else f"{at} {transaction.id}"
+        address = self.endpoint(name)
         out = transaction.encode_request(request)
         envelope = encode_envelope(
             out.body, action=transaction.request_action, message_id=message_id, to=address, reply_to=True,
@@ -233,7 +244,7 @@ class Target:
         packed = pack(transaction.packaging, envelope, out, unique=uuid.uuid4().hex, action=transaction.request_action)
         body = wrong.body(b"".join([chunk async for chunk in packed.chunks]))
         headers = wrong.headers({"Content-Type": packed.content_type})
-        answer = await self.post(transaction, address, headers, body, asked=message_id)
+        answer = await self.post(transaction, address, headers, body, asked=message_id, name=name)
         self._judge(answer, transaction)
         return answer
 
@@ -245,9 +256,10 @@ class Target:
         body: bytes,
         *,
         asked: str = "",
+        name: str = "",
     ) -> Answer[Response]:
         """Send these very bytes, and read what comes as SOAP if it is any."""
-        arrived, close = await self._send(transaction.id, "POST", address, headers, body)
+        arrived, close = await self._send(name or transaction.id, "POST", address, headers, body)
         content_type = arrived.headers.get("content-type", "")
         try:
             if not content_type.lower().startswith(("application/soap+xml", "multipart/related")):
@@ -406,6 +418,31 @@ class Target:
         """Whether there is anybody whom it could ask."""
         return self._around.community is not None
 
+    @property
+    def foreign(self) -> tuple[ForeignCommunity, ForeignCommunity]:
+        """Two other communities that it knows; the first takes patient ids as they are.
+
+        Raises:
+            Unreachable: They are not there.
+        """
+        if len(self._around.foreign) != 2:
+            raise Unreachable(
+                "no other communities are there that it could ask: name [counterpart] north_port, south_port"
+            )
+        north, south = self._around.foreign
+        return north, south
+
+    def heard(self, what: str, asked: Asked) -> None:
+        """Keep what the system asked as evidence, and judge how it was written.
+
+        Raises:
+            Failed: It cannot be read.
+        """
+        self._evidence.kept(f"{asked.transaction} {what}", asked.body)
+        self.findings += asked.findings
+        if asked.request is None:
+            raise Failed(f"its {asked.transaction} cannot be read: {asked.problem}")
+
     async def provoke(self, what: str, **facts: str) -> int:
         """Make it do something towards the community; answers how many requests had come before.
 
@@ -446,10 +483,7 @@ class Target:
         if found is None:
             came = ", ".join(dict.fromkeys(each.transaction for each in counterpart.asked[before:])) or "nothing"
             raise Failed(f"expected to be asked by {transaction.id} within {self.wait_s:.0f} s; {came} came")
-        self._evidence.kept(f"{transaction.id} of the system", found.body)
-        self.findings += found.findings
-        if found.request is None:
-            raise Failed(f"its {transaction.id} cannot be read: {found.problem}")
+        self.heard("of the system", found)
         return found
 
     # --- the wire -----------------------------------------------------------------------------------------------------

@@ -43,30 +43,42 @@ class Offered:
 class ImagingCommunity:
     """Answers ITI-18, ITI-43, RAD-69 and RAD-68 at a counterpart. `submitted` are the requests of RAD-68 that came."""
 
-    def __init__(self, counterpart: SoapCounterpart, *, repository: Oid, retrieve_location: Oid) -> None:
-        """`repository` has the manifests, `retrieve_location` the images: two ids, that nobody may take for each other."""
+    def __init__(
+        self, counterpart: SoapCounterpart, *, repository: Oid, retrieve_location: Oid, home: Oid | None = None
+    ) -> None:
+        """`repository` has the manifests, `retrieve_location` the images: two ids, that nobody may take for each other.
+
+        `home` stands on whatever comes from here; None: on nothing.
+        """
         self.counterpart = counterpart
+        self.home = home
         self.repository = repository
         self.retrieve_location = retrieve_location
         self.submitted: list[ProvideAndRegisterRequest] = []
         self.remembered: dict[Hashable, Any] = {}  # what cases share: see `Target.once`
         self._offered: dict[str, Offered] = {}
-        counterpart.answers(ITI_18, self._query)
-        counterpart.answers(ITI_43, self._documents)
-        counterpart.answers(RAD_69, self._instances)
-        counterpart.answers(RAD_68, self._submission)
+        self._stand()
+
+    def _stand(self) -> None:
+        """Answer what this community is asked by."""
+        self.counterpart.answers(ITI_18, self.query)
+        self.counterpart.answers(ITI_43, self.retrieve)
+        self.counterpart.answers(RAD_69, self.retrieve_images)
+        self.counterpart.answers(RAD_68, self.take)
 
     def offer(self, study: SampleStudy, patient: PatientIdentifier) -> Offered:
         """Have a study, under this id of its patient."""
         manifest = manifest_document(study, patient, self.retrieve_location)
         entry = replace(
-            manifest.entry, entry_uuid=f"urn:uuid:{uuid.uuid4()}", repository_unique_id=self.repository
+            manifest.entry, entry_uuid=f"urn:uuid:{uuid.uuid4()}", repository_unique_id=self.repository,
+            home_community_id=self.home,
         )  # fmt: skip
         offered = Offered(study=study, manifest=replace(manifest, entry=entry))
         self._offered[entry.unique_id] = offered
         return offered
 
-    async def _query(self, request: StoredQueryRequest) -> StoredQueryResponse:
+    async def query(self, request: StoredQueryRequest) -> StoredQueryResponse:
+        """Entries that fit patient, ids and status; or references to them."""
         criteria = request.criteria
         entries = tuple(
             each.manifest.entry
@@ -79,15 +91,17 @@ class ImagingCommunity:
         response = StoredQueryResponse(entries=entries)
         return response if request.return_type is ReturnType.LEAF_CLASS else response.as_references()
 
-    async def _documents(self, request: RetrieveDocumentSetRequest) -> Poured[RetrieveDocumentSetResponse]:
+    async def retrieve(self, request: RetrieveDocumentSetRequest) -> Poured[RetrieveDocumentSetResponse]:
+        """Manifests, each from the repository that has them."""
         held = {
             each.document_unique_id: self._offered[each.document_unique_id].manifest.body
             for each in request.documents
             if each.document_unique_id in self._offered and each.repository_unique_id == self.repository
         }
-        return _poured(str(self.repository), held, [each.document_unique_id for each in request.documents])
+        return poured(str(self.repository), held, [each.document_unique_id for each in request.documents], self.home)
 
-    async def _instances(self, request: RetrieveImagingDocumentSetRequest) -> Poured[RetrieveDocumentSetResponse]:
+    async def retrieve_images(self, request: RetrieveImagingDocumentSetRequest) -> Poured[RetrieveDocumentSetResponse]:
+        """Instances, each from its study, series and location; in whatever syntax they are kept."""
         paths: dict[tuple[str, str, str], Path] = {
             (each.study.study_instance_uid, series.series_instance_uid, instance.sop_instance_uid): instance.path
             for each in self._offered.values()
@@ -100,9 +114,10 @@ class ImagingCommunity:
             if path is not None and each.document.repository_unique_id == self.retrieve_location:
                 held[each.document.document_unique_id] = await asyncio.to_thread(path.read_bytes)
         asked = [each.document.document_unique_id for each in request.instances()]
-        return _poured(str(self.retrieve_location), held, asked)
+        return poured(str(self.retrieve_location), held, asked, self.home)
 
-    async def _submission(self, request: ProvideAndRegisterRequest) -> RegistryResponse:
+    async def take(self, request: ProvideAndRegisterRequest) -> RegistryResponse:
+        """Whatever comes."""
         self.submitted.append(request)
         return RegistryResponse(status=ResponseStatus.SUCCESS)
 
@@ -112,15 +127,24 @@ def manifest_document(study: SampleStudy, patient: PatientIdentifier, retrieve_l
     return _document(study, patient, _manifest(study, retrieve_location))
 
 
-def _poured(repository: str, held: dict[str, bytes], asked: list[str]) -> Poured[RetrieveDocumentSetResponse]:
+def poured(
+    repository: str, held: dict[str, bytes], asked: list[str], home: Oid | None = None
+) -> Poured[RetrieveDocumentSetResponse]:
+    """What is held, by uniqueId, and an error for each that was asked for and is not."""
     errors = tuple(
-        RegistryError(code="XDSDocumentUniqueIdError", context="It is not here", location=uid)
+        RegistryError(
+            code="XDSDocumentUniqueIdError", context="It is not here", location=f"{uid} {home.urn}" if home else uid
+        )
         for uid in asked
         if uid not in held
     )
     documents = tuple(
         RetrievedDocument(
-            repository_unique_id=repository, document_unique_id=uid, mime_type="application/dicom", size_bytes=len(body)
+            repository_unique_id=repository,
+            document_unique_id=uid,
+            home_community_id=home,
+            mime_type="application/dicom",
+            size_bytes=len(body),
         )
         for uid, body in held.items()
     )

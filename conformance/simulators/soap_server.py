@@ -8,7 +8,8 @@ Source: ITI TF-2 Appendix V.
 import asyncio
 import ssl as tls
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +26,15 @@ from profiles.wire.soap.message import Packaging
 from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of, read_message
 
 MAX_BYTES = 64 * 1024 * 1024
+
+
+class HungUp(Exception):
+    """A handler ends the connection without a word."""
+
+
 Handler = Callable[[Any], Awaitable[Any]]
 Edit = Callable[[str, Incoming], Incoming]
+Spoil = Callable[[Incoming], Incoming]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +57,42 @@ class SoapCounterpart:
     def __init__(
         self, host: str, port: int, *, ssl: tls.SSLContext | None, edit: Edit = lambda _, incoming: incoming
     ) -> None:
-        """`edit` changes a request before it is read (the tester's own test); port 0 is chosen by the system."""
+        """`edit` changes a request before it is read (the tester's own test); port 0 is chosen by the system.
+
+        `reply` changes an answer before it goes, for the same reason.
+        """
         self.host = host
         self.port = port
         self.edit = edit
+        self.reply: Edit = lambda _, answer: answer
         self.asked: list[Asked] = []
         self._ssl = ssl
         self._answers: dict[str, tuple[SoapTransaction[Any, Any], Handler]] = {}
+        self._spoiled: dict[str, Spoil] = {}
         self._runner: web.AppRunner | None = None
         self._arrived = asyncio.Condition()
 
     def answers(self, transaction: SoapTransaction[Any, Any], handler: Handler) -> None:
-        """Answer a transaction by a handler: request -> response."""
+        """Answer a transaction by a handler: request -> response; an `ExchangeError` is a fault, `HungUp` no answer."""
         self._answers[transaction.id] = (transaction, handler)
+
+    @contextmanager
+    def otherwise(self, transaction_id: str, *, response: Any = None, spoil: Spoil | None = None) -> Iterator[None]:
+        """For a while, answer a transaction by this response, or have what is answered spoilt on its way."""
+        transaction, handler = self._answers[transaction_id]
+
+        async def instead(_: object) -> Any:
+            return response
+
+        if response is not None:
+            self._answers[transaction_id] = (transaction, instead)
+        if spoil is not None:
+            self._spoiled[transaction_id] = spoil
+        try:
+            yield
+        finally:
+            self._answers[transaction_id] = (transaction, handler)
+            self._spoiled.pop(transaction_id, None)
 
     def address(self, transaction_id: str) -> str:
         """Where it is asked."""
@@ -70,7 +101,7 @@ class SoapCounterpart:
     async def start(self) -> None:
         """Begin to listen."""
         app = web.Application(client_max_size=MAX_BYTES)
-        app.router.add_post("/{transaction}", self._serve)
+        app.router.add_post("/{transaction}", self._reply)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._ssl)
@@ -94,6 +125,18 @@ class SoapCounterpart:
         except TimeoutError:
             return None
 
+    async def _reply(self, request: web.Request) -> web.Response:
+        name = request.match_info["transaction"]
+        answer = await self._serve(request)
+        if not isinstance(answer.body, bytes):
+            return answer
+        made = Incoming(
+            status=answer.status, headers={"content-type": answer.headers["Content-Type"]}, body=answer.body
+        )
+        spoil = self._spoiled.get(name)
+        sent = self.reply(name, made if spoil is None else spoil(made))
+        return web.Response(status=sent.status, headers=dict(sent.headers), body=sent.body) if sent != made else answer
+
     async def _serve(self, request: web.Request) -> web.Response:
         name = request.match_info["transaction"]
         if name not in self._answers:
@@ -108,7 +151,14 @@ class SoapCounterpart:
         if asked.request is None:
             error = ExchangeError(asked.problem)
             return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml")
-        return await _answered(transaction, await handler(asked.request), asked)
+        try:
+            return await _answered(transaction, await handler(asked.request), asked)
+        except ExchangeError as error:
+            return web.Response(status=500, body=encode_fault(error), content_type="application/soap+xml")
+        except HungUp:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response(status=500)
 
 
 async def _read(transaction: SoapTransaction[Any, Any], incoming: Incoming) -> Asked:
