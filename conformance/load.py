@@ -27,7 +27,7 @@ from conformance.own import own_house
 from conformance.samples import SampleInstance
 from conformance.simulators.imaging_community import manifest_document
 from conformance.submissions import provided
-from conformance.suites.pix.registry_feed import adt, new_patient, pid, taken
+from conformance.suites.pix.messages import adt, new_patient, pid, taken
 from conformance.suites.wia.dicomweb import ANY_SYNTAX, bodies_of, firsts, new_study, retrieved, store
 from conformance.suites.xds.documents import APPROVED, found, submitted
 from conformance.suites.xdsi.source_retrieve import of

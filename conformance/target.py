@@ -6,6 +6,7 @@ is kept for the verdict, so that a case need not ask for it: an error fails it, 
 
 import asyncio
 import hashlib
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.foreign_community import ForeignCommunity
-from conformance.simulators.hl7_sender import send_message
+from conformance.simulators.hl7_sender import converse, send_message
 from conformance.simulators.imaging_community import ImagingCommunity
 from conformance.simulators.soap_server import Asked
 from conformance.system import KnownStudy, System
@@ -50,6 +51,7 @@ Response = TypeVar("Response")
 Made = TypeVar("Made")
 
 IDLE_S = 30.0
+CONVERSED_S = 10.0  # how long an MLLP connection is listened to on which answers are missing
 UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
 MAX_INSTANCE_BYTES = 64 * 1024 * 1024
 LIMITS = SoapLimits(parts=100_000)
@@ -347,13 +349,10 @@ class Target:
         exchange, request, response = self._evidence.begin(transaction, outgoing.address)
         request.take(outgoing.body)
         request.close()
-        scheme, _, place = outgoing.address.partition("://")
-        host, _, port = place.rpartition(":")
+        host, port, tls = self._mllp(outgoing.address)
         began = time.perf_counter()
         try:
-            came = await send_message(
-                host, int(port), outgoing.body, ssl=self.system.tls if scheme == "mllps" else None, timeout_s=IDLE_S
-            )
+            came = await send_message(host, port, outgoing.body, ssl=tls, timeout_s=IDLE_S)
         except ExchangeError as error:
             exchange.broke = error.detail
             raise Failed(f"no acknowledgement: {error.detail}") from error
@@ -361,6 +360,41 @@ class Target:
         response.take(came)
         response.close()
         return came if self._in_flight is None else self._in_flight.answer(transaction, Incoming(body=came)).body
+
+    async def converse(self, transaction: str, *pieces: bytes, answers: int) -> list[bytes]:
+        """Send these very bytes on one MLLP connection, a packet for each piece; answers at most so many messages.
+
+        Fewer come where the system hangs up, or says nothing more for `CONVERSED_S`.
+        """
+        out = [Outgoing(address=self.endpoint("MLLP"), body=piece) for piece in pieces]
+        if self._in_flight is not None:
+            out = [self._in_flight.request(transaction, each) for each in out]
+        exchange, request, response = self._evidence.begin(transaction, out[0].address)
+        for each in out:
+            request.take(each.body)
+        request.close()
+        host, port, tls = self._mllp(out[0].address)
+        began = time.perf_counter()
+        try:
+            came = await converse(
+                host, port, [each.body for each in out if each.body], answers=answers, ssl=tls, timeout_s=CONVERSED_S
+            )
+        except ExchangeError as error:
+            exchange.broke = error.detail
+            raise Failed(f"no acknowledgement: {error.detail}") from error
+        exchange.ms = (time.perf_counter() - began) * 1000
+        for message in came:
+            response.take(message)
+        response.close()
+        if self._in_flight is None:
+            return came
+        return [self._in_flight.answer(transaction, Incoming(body=each)).body for each in came]
+
+    def _mllp(self, address: str) -> tuple[str, int, ssl.SSLContext | None]:
+        """Host and port of `mllp://host:port`, and how `mllps` is spoken."""
+        scheme, _, place = address.partition("://")
+        host, _, port = place.rpartition(":")
+        return host, int(port), self.system.tls if scheme == "mllps" else None
 
     # --- what comes by itself -----------------------------------------------------------------------------------------
 

@@ -1,12 +1,14 @@
-"""An HL7 v2 sender for demonstrations and tests: one message, one acknowledgement."""
+"""An HL7 v2 sender: one message and its acknowledgement, or any bytes and what is said to them."""
 
 import asyncio
 import ssl as tls
+from collections.abc import Sequence
 
 from profiles.errors import PeerProtocolError, PeerTimeout, PeerUnavailable
 from profiles.wire.hl7v2.mllp import Framed, FrameSplitter, join
 
 _READ_BYTES = 64 * 1024
+_PAUSE_S = 0.05  # between two packets, so that they are two
 
 
 async def send_message(
@@ -32,6 +34,37 @@ async def send_message(
         raise PeerTimeout(f"no acknowledgement within {timeout_s:g} s") from late
     except OSError as broken:
         raise PeerUnavailable(f"no connection: {broken.strerror or type(broken).__name__}") from broken
+
+
+async def converse(
+    host: str, port: int, pieces: Sequence[bytes], *, answers: int, ssl: tls.SSLContext | None = None, timeout_s: float
+) -> list[bytes]:
+    """Write these very bytes on one connection, a packet for each piece, and read what is answered, without its frames.
+
+    Answers:
+        At most `answers` messages; fewer where the connection ends or nothing more comes in time.
+
+    Raises:
+        PeerUnavailable: No connection.
+    """
+    splitter, came = FrameSplitter(), list[bytes]()
+    try:
+        reader, writer = await asyncio.open_connection(host, port, ssl=ssl)
+    except OSError as broken:
+        raise PeerUnavailable(f"no connection: {broken.strerror or type(broken).__name__}") from broken
+    try:
+        async with asyncio.timeout(timeout_s):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(_PAUSE_S)
+            while len(came) < answers and (data := await reader.read(_READ_BYTES)):
+                came += [event.message for event in splitter.feed(data) if isinstance(event, Framed)]
+    except (TimeoutError, OSError):
+        pass  # whoever is not answered sees it by what came
+    finally:
+        writer.close()
+    return came[:answers]
 
 
 async def _answer(reader: asyncio.StreamReader) -> bytes:

@@ -14,7 +14,7 @@ from conformance.report import as_html, as_json, as_junit
 from conformance.rows import coverage, requirements
 from conformance.runner import run
 from conformance.suites import cases
-from conformance.suites.pix.registry_feed import adt
+from conformance.suites.pix.messages import adt
 from conformance.system import HL7, BadDescription, System, read_system
 from conformance.target import Target
 from conformance.verdict import Failed, Unreachable, Verdict

@@ -13,7 +13,7 @@ from conformance.expect import expect
 from conformance.samples import sample_uid
 from conformance.simulators.audit_repository import AuditMessage
 from conformance.submissions import document, new_uid, provided
-from conformance.suites.pix.registry_feed import adt, cx, new_patient, pid, taken
+from conformance.suites.pix.messages import adt, cx, new_patient, pid, taken
 from conformance.suites.wia.dicomweb import ANY_SYNTAX, results, retrieved
 from conformance.suites.xds.documents import APPROVED, fetched, found, submitted
 from conformance.suites.xdsi.source_retrieve import of

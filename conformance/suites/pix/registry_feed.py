@@ -1,17 +1,14 @@
 """ITI-8 at a document registry: patients come, change and are merged, and every message has its answer.
 
-Messages are written by hand, so that nothing of ours stands between the case and the wire.
-
 Source: ITI TF-2 3.8, Appendix C; HL7 v2.3.1.
 """
 
-import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import Document, document, provided
+from conformance.suites.pix.messages import adt, control_id, cx, ends, new_patient, pid, sent, taken
 from conformance.suites.xds.documents import APPROVED, failed, found
 from conformance.target import Target
 from conformance.verdict import Failed
@@ -59,7 +56,7 @@ async def other_events(target: Target) -> None:
     for event in ("A01", "A05"):
         patient = new_patient(target)
         await taken(target, adt(target, event, pid(patient)))
-        await _documented(target, patient)
+        await documented(target, patient)
 
 
 @case("ITI8/update", transaction="ITI-8", actor=REGISTRY, title="An update is taken, also of somebody new")
@@ -68,7 +65,7 @@ async def updated(target: Target) -> None:
     patient = new_patient(target)
     await taken(target, adt(target, "A08", pid(patient)))
     await taken(target, adt(target, "A08", pid(patient, name="Other^Given")))
-    await _documented(target, patient)
+    await documented(target, patient)
 
 
 @case(
@@ -87,7 +84,7 @@ async def merged(target: Target) -> None:
     stays, goes = new_patient(target), new_patient(target)
     for patient in (stays, goes):
         await taken(target, adt(target, "A04", pid(patient)))
-    documents = [await _documented(target, patient) for patient in (stays, goes)]
+    documents = [await documented(target, patient) for patient in (stays, goes)]
     await taken(target, adt(target, "A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
     expect(await _found(target, stays), "what the surviving id finds").has_same(
         [each.entry.unique_id for each in documents]
@@ -103,7 +100,7 @@ async def merged_with_itself(target: Target) -> None:
     await taken(target, adt(target, "A04", pid(patient)))
     ack = await sent(target, adt(target, "A40", pid(patient), f"MRG|{cx(patient)}", visit=False))
     expect(ack.msa[1], "MSA-1").equals("AE")
-    await _documented(target, patient)
+    await documented(target, patient)
 
 
 @case("ITI8/bad-merge", transaction="ITI-8", actor=REGISTRY, title="An id that nobody knows cannot be merged")
@@ -114,7 +111,7 @@ async def merged_unknown(target: Target) -> None:
     for stays, goes in ((known, nobody), (nobody, known)):
         ack = await sent(target, adt(target, "A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
         expect(ack.msa[1], "MSA-1").equals("AE")
-    await _documented(target, known)
+    await documented(target, known)
 
 
 @case(
@@ -168,89 +165,13 @@ async def line_endings(target: Target) -> None:
     for ending in (b"\n", b"\r\n"):
         patient = new_patient(target)
         await taken(target, adt(target, "A04", pid(patient)).replace(b"\r", ending))
-        await _documented(target, patient)
+        await documented(target, patient)
 
 
-# --- messages ---------------------------------------------------------------------------------------------------------
+# --- what became of it ------------------------------------------------------------------------------------------------
 
 
-class Ack:
-    """An acknowledgement: its MSH and MSA as fields (MSH-1 is the separator), and what it complains of as text.
-
-    `complaint` is MSA from MSA-3 on and every ERR: times and control ids have digits that could be taken for a code.
-    """
-
-    def __init__(self, message: bytes) -> None:
-        """Read it.
-
-        Raises:
-            Failed: It has no MSH or no MSA.
-        """
-        lines = message.decode("utf-8", "replace").split("\r")
-        segments = {line[:3]: line.split("|") for line in lines}
-        if "MSH" not in segments or "MSA" not in segments:
-            raise Failed("expected an acknowledgement; what came has no MSH and MSA")
-        self.msh = segments["MSH"] + [""] * 12
-        self.msa = segments["MSA"] + [""] * 4
-        self.complaint = "\r".join(["|".join(self.msa[3:]), *(line for line in lines if line.startswith("ERR"))])
-
-
-async def sent(target: Target, message: bytes) -> Ack:
-    """Send, and read the acknowledgement."""
-    return Ack(await target.send("ITI-8", message))
-
-
-async def taken(target: Target, message: bytes) -> None:
-    """Send a message that must be taken."""
-    ack = await sent(target, message)
-    expect(ack.msa[1], "MSA-1").equals("AA")
-
-
-def adt(
-    target: Target, event: str, patient: str, *more: str, type: str = "", version: str = "2.3.1", visit: bool = True
-) -> bytes:
-    """A message to the system; `more` are segments behind PID."""
-    now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
-    segments = [
-        rf"MSH|^~\&|{'|'.join(ends(target))}|{now}||{type or f'ADT^{event}'}|{uuid.uuid4().hex[:20]}|P|{version}",
-        f"EVN|{event}|{now}",
-        *([patient] if patient else []),
-        *more,
-        *(["PV1||O"] if visit else []),
-    ]
-    return "\r".join([*segments, ""]).encode()
-
-
-def ends(target: Target) -> tuple[str, str]:
-    """MSH-3 and MSH-4 of what we send, MSH-5 and MSH-6, each as `application|facility`."""
-    address = target.system.hl7
-    return (
-        f"{address.sending_application}|{address.sending_facility}",
-        f"{address.receiving_application}|{address.receiving_facility}",
-    )
-
-
-def pid(patient: PatientIdentifier, name: str = "Doe^Jane") -> str:
-    """PID of a patient."""
-    return f"PID|||{cx(patient)}||{name}||19700101|F|||1 Main St^^Town^^12345"
-
-
-def cx(patient: PatientIdentifier) -> str:
-    """An id as PID-3 and MRG-1 have it."""
-    return f"{patient.value}^^^&{patient.authority}&ISO"
-
-
-def control_id(message: bytes) -> str:
-    """MSH-10."""
-    return message.split(b"|")[9].decode()
-
-
-def new_patient(target: Target) -> PatientIdentifier:
-    """An id of the registry's domain that nobody has used."""
-    return PatientIdentifier(value=f"C{uuid.uuid4().int % 10**12}", authority=target.patient().authority)
-
-
-async def _documented(target: Target, patient: PatientIdentifier) -> Document:
+async def documented(target: Target, patient: PatientIdentifier) -> Document:
     """Register a document of this patient, who must be known."""
     one = document(patient)
     answer = await target.call(ITI_41, provided(patient, one))
