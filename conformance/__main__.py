@@ -65,7 +65,8 @@ Each claim is claimed and verified, or claimed, not verified, or not claimed. Of
 With --check ends with 0 if every case of what is claimed has passed; else with 1."""
 STATEMENT_EXAMPLES = (
     "radgate conformance statement --result result.json --format html --output statement.html",
-    "radgate conformance statement --result sqlite.json --result postgresql.json --check --output statement.html",
+    "radgate conformance statement --result sqlite.json --result postgresql.json --check --output statement.md",
+    "radgate conformance statement --readme README.md  # its table of transactions, made anew of the claims",
 )
 COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
 COVERAGE_EXAMPLES = ("radgate conformance coverage", "radgate conformance coverage --json")
@@ -237,6 +238,12 @@ def _statement(statement: argparse.ArgumentParser) -> None:
     )
     statement.add_argument("--format", choices=("markdown", "html"), default="markdown", help="as what; else Markdown")
     statement.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+    statement.add_argument(
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help="only write the table of transactions between its marks of this page",
+    )
     statement.add_argument("--check", action="store_true", help="fail where a case of what is claimed did not pass")
 
 
@@ -279,7 +286,10 @@ def _do(asked: argparse.Namespace) -> int:
         covered(as_json=asked.as_json)
         return 0
     if asked.noun == "statement":
-        from conformance.statement import stated
+        from conformance.statement import in_readme, stated
+
+        if asked.readme is not None:
+            return in_readme(asked.readme)
 
         wrong = stated(asked.result, as_page=asked.format == "html", output=asked.output, check=asked.check)
         for each in wrong:

@@ -55,11 +55,21 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What the front page adds to a transaction, in Markdown: who else judges it, and what qualifies an end of it."""
+
+    judges: str
+    answers: str = ""
+    asks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """Everything that is said: `by_pair` has both ends of every transaction, in the order of the catalogue."""
+    """Everything that is said: `by_pair` of both ends of every transaction, `notes` of each, as the catalogue has them."""
 
     by_pair: Mapping[Pair, Claim]
     options: tuple[Option, ...]
+    notes: Mapping[str, Note]
 
 
 def pairs() -> tuple[Pair, ...]:
@@ -78,13 +88,13 @@ def read_claims(path: Path = CLAIMS) -> Claims:
 
     Raises:
         BadDescription: It cannot be read; a pair is of no transaction, stands nowhere or twice, or has no reason; an option
-            is of no profile or actor.
+            is of no profile or actor; a transaction has no note, or a note no transaction.
     """
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadDescription(f"{path} cannot be read: {error}") from error
-    extra = told.keys() - {*Standing, "option"}
+    extra = told.keys() - {*Standing, "option", "note"}
     if extra:
         raise BadDescription(f"{path}: nothing is called {min(extra)}")
     found: dict[Pair, Claim] = {}
@@ -103,7 +113,7 @@ def read_claims(path: Path = CLAIMS) -> Claims:
         if (actor, id) not in found:
             raise BadDescription(f"{path}: {actor} {id} stands nowhere: claim it, or say why not")
     options = tuple(_option(each, path) for each in told.get("option", ()))
-    return Claims(by_pair={pair: found[pair] for pair in known}, options=options)
+    return Claims(by_pair={pair: found[pair] for pair in known}, options=options, notes=_notes(told, path))
 
 
 def _claims(told: Mapping[str, Any], path: Path) -> Iterator[Claim]:
@@ -116,6 +126,22 @@ def _claims(told: Mapping[str, Any], path: Path) -> Iterator[Claim]:
             if not isinstance(why, str) or not why.strip():
                 raise BadDescription(f"{path}: [{standing}] {actor} {id} gives no reason")
             yield Claim(actor=actor, transaction=id, standing=standing, why=why)
+
+
+def _notes(told: Mapping[str, Any], path: Path) -> Mapping[str, Note]:
+    notes = told.get("note", {})
+    ids = tuple(each.id for each in TRANSACTIONS)
+    for id in notes.keys() - set(ids):
+        raise BadDescription(f"{path}: [note] {id} is no transaction")
+    found = {}
+    for id in ids:
+        note = notes.get(id, {})
+        if not note.get("judges"):
+            raise BadDescription(f"{path}: [note] {id} names nobody else who judges it")
+        if extra := note.keys() - {"judges", "answers", "asks"}:
+            raise BadDescription(f"{path}: [note] {id}: nothing is called {min(extra)}")
+        found[id] = Note(**note)
+    return found
 
 
 def _option(told: Mapping[str, Any], path: Path) -> Option:

@@ -19,6 +19,7 @@ from pydicom.uid import UID
 
 from conformance.case import Case
 from conformance.claims import Claim, Claims, read_claims
+from conformance.front_page import NoPlace, rewrite
 from conformance.report import ORDER, STYLE, VERSION, write
 from conformance.suites import cases
 from conformance.verdict import Verdict
@@ -356,3 +357,17 @@ def stated(results: Sequence[Path], *, as_page: bool, output: Path | None, check
     else:
         write(output, text)
     return problems(claims, seen, all_cases) if check else ()
+
+
+def in_readme(path: Path) -> int:
+    """Write the table of transactions of a page anew, and say whether it was otherwise.
+
+    Raises:
+        SystemExit: The page has no place for it.
+    """
+    try:
+        changed = rewrite(path, read_claims())
+    except NoPlace as error:
+        raise SystemExit(str(error)) from error
+    print(f"{path}: {'written anew' if changed else 'as it was'}")
+    return 0

@@ -10,29 +10,9 @@ import typer
 from conformance.__main__ import command_line
 from gateway.cli import cli
 from gateway.settings import Settings
-from profiles.describe.statement import Described, Direction, Wire, described
-from tests.house.front_page import PAGE, TABLE
+from tests.house.modules import ROOT
 
-NUMBERED = [each for each in described() if re.fullmatch("(ITI|RAD)-[0-9]+", each.id)]
-
-
-def _row(transaction: Described) -> list[str]:
-    (row,) = [row for row in TABLE if re.search(rf"\b{transaction.id}\b", row[0])]
-    return row
-
-
-@pytest.mark.parametrize("transaction", NUMBERED, ids=lambda each: each.id)
-def test_every_transaction_with_a_number_has_its_row(transaction: Described) -> None:
-    _, server, client, judges = _row(transaction)
-    assert server and client and judges
-    if transaction.wire is Wire.HTTP and transaction.direction is Direction.ANSWERED:
-        assert client in ("no", "towards the archive")  # the client of an archive is an adapter, not a transaction
-
-
-def test_the_rows_are_of_transactions_that_there_are() -> None:
-    known = {each.id for each in NUMBERED}
-    named = {id_ for row in TABLE for id_ in re.findall(r"\b(?:ITI|RAD)-[0-9]+\b", row[0])}
-    assert named <= known
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("block", re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
