@@ -23,7 +23,7 @@ def _from(transaction: str, text: str, *caught_by: str, answer: AnswerEdit) -> F
     return Fault(text=text, transactions=(f"from {transaction}",), caught_by=caught_by, answer=answer)
 
 
-def _addressing(transaction: SoapTransaction[Any, Any], case: str) -> Mapping[str, Fault]:
+def addressing(transaction: SoapTransaction[Any, Any], case: str) -> Mapping[str, Fault]:
     """What can be wrong with how a request is addressed."""
     id = transaction.id
     return {
@@ -83,10 +83,10 @@ def _last_content_changed(incoming: Incoming) -> Incoming:
 
 
 FAULTS: Mapping[str, Fault] = {
-    **_addressing(ITI_18, CONSUMER + "query_addressed"),
-    **_addressing(ITI_43, CONSUMER + "retrieval_addressed"),
-    **_addressing(RAD_69, RETRIEVE + "addressed"),
-    **_addressing(RAD_68, PROVIDE + "addressed"),
+    **addressing(ITI_18, CONSUMER + "query_addressed"),
+    **addressing(ITI_43, CONSUMER + "retrieval_addressed"),
+    **addressing(RAD_69, RETRIEVE + "addressed"),
+    **addressing(RAD_68, PROVIDE + "addressed"),
     "from ITI-18/other-patient": _from(
         "ITI-18", "asks for another patient", CONSUMER + "query_named", answer=answers(rb"'C\d+\^\^\^", b"'C1^^^")
     ),
