@@ -17,6 +17,7 @@ NOTHING = Fault(text="does nothing", transactions=(), caught_by=())
 WAIT_S = 1.5  # what does not come in time fails the case too, as it must
 IMPATIENT = {
     "conformance.suites.wia.dicomweb.STORED_S": 2.0,
+    "conformance.target.CONVERSED_S": 1.5,
 }
 CASES = {case.id: case for case in cases()}
 
