@@ -20,8 +20,9 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/radgate demo $(ARGS)
 
+# Two at a time, a file to each: much of a flow is waiting for a disk.
 test: setup lint types contracts
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -18,6 +18,9 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
+for name in ("COLUMNS", "LINES"):  # what commands print is not folded for the window that somebody, or xdist, has
+    os.environ.pop(name, None)
+
 _judged: Counter[str] = Counter()
 
 

@@ -1,6 +1,7 @@
 """What commands say, and how: tables and sentences for people, JSON for programs, exit codes for scripts."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -21,8 +22,19 @@ TONES = {
     "held": "yellow", "incomplete": "yellow", "partial": "yellow",
 }  # fmt: skip
 
-output = Console()
-errors = Console(stderr=True)
+PIPED_COLUMNS = 240  # what no terminal shows is for a program or a file: a path or an id is not folded there
+
+
+def console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal, or as COLUMNS says."""
+    made = Console(stderr=stderr)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPED_COLUMNS
+    return made
+
+
+output = console()
+errors = console(stderr=True)
 
 
 class Exit(IntEnum):

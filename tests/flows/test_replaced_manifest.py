@@ -223,7 +223,7 @@ async def test_operators_see_what_is_hidden_by_which_manifest_and_when(tmp_path:
         (hidden,) = shown["withdrawn"]
         assert (hidden["sop_instance_uid"], hidden["manifest"]) == (gone, newer.manifest.sop_instance_uid)
         arguments = ["study", "show", study.study_instance_uid, "--data", str(here.valley.data)]
-        printed = await asyncio.to_thread(CliRunner().invoke, cli, arguments, env={"COLUMNS": "250"})
+        printed = await asyncio.to_thread(CliRunner().invoke, cli, arguments)
         assert printed.exit_code == 0, printed.output
         assert f"{gone} by manifest {newer.manifest.sop_instance_uid} at " in printed.output
 

@@ -20,6 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 from gateway.cli import Exit, cli
+from gateway.cli.saying import PIPED_COLUMNS, console
 from tests.support.certificates import make_certificate
 from tests.support.desk import AUTHORITY, Scene, desk_scene
 from tests.support.house import command
@@ -33,7 +34,6 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "240")  # nothing is cut off
     for name in [each for each in os.environ if each.startswith("RADGATE")]:
         monkeypatch.delenv(name)
 
@@ -145,6 +145,12 @@ def test_what_the_house_refuses_ends_with_1_and_says_why_and_what_helps(scene: S
         told = run(*words, *at(scene), code=Exit.REFUSED)
         assert said in told
         assert cure in told
+
+
+def test_what_is_piped_is_not_folded_unless_somebody_says_how_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert console().width == PIPED_COLUMNS
+    monkeypatch.setenv("COLUMNS", "60")
+    assert console().width == 60
 
 
 def test_a_command_that_is_written_wrongly_ends_with_2() -> None:
