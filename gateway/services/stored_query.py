@@ -122,12 +122,8 @@ def _objects(response: StoredQueryResponse) -> tuple[DocumentEntry | SubmissionS
 
 
 async def _visible(registry: Registry, response: StoredQueryResponse) -> StoredQueryResponse:
-    """Without what is held, and without associations that lead to it."""
+    """Without what is held; associations that lead to it were left out when they were looked for."""
     held = {each.entry_uuid for each in _objects(response) if each.availability_status is AvailabilityStatus.PENDING}
-    if response.associations:
-        held |= await registry.held(
-            _unique(end for each in response.associations for end in (each.source, each.target))
-        )
     if not held:
         return response
     return replace(
@@ -135,7 +131,6 @@ async def _visible(registry: Registry, response: StoredQueryResponse) -> StoredQ
         entries=tuple(each for each in response.entries if each.entry_uuid not in held),
         submission_sets=tuple(each for each in response.submission_sets if each.entry_uuid not in held),
         folders=tuple(each for each in response.folders if each.entry_uuid not in held),
-        associations=tuple(each for each in response.associations if held.isdisjoint((each.source, each.target))),
     )
 
 
@@ -159,7 +154,7 @@ def _newest_folders(request: StoredQueryRequest) -> FolderCriteria:
 
 
 async def _arrows(registry: Registry, request: StoredQueryRequest, ends: Sequence[str]) -> tuple[Association, ...]:
-    """Associations of these objects, of the status that is asked for.
+    """Associations of these objects, of the status that is asked for; what is held has none that anybody could see.
 
     At level 1 those that lead to an older version lead nowhere, unless it was named; and what an update was asked for by
     is nothing that who asks would know.
@@ -170,16 +165,17 @@ async def _arrows(registry: Registry, request: StoredQueryRequest, ends: Sequenc
     found = [each for each in await registry.associations(ends) if each.availability_status in statuses]
     if request.metadata_level == 1:
         found = [each for each in found if each.type not in OPERATIONS]
+    of_them = _unique(end for each in found for end in (each.source, each.target))
+    hidden = await registry.held(of_them)
+    if request.metadata_level == 1:
         named = {
             *request.uuids,
             *request.criteria.entry_uuids,
             *request.submission_sets.entry_uuids,
             *request.folders.entry_uuids,
         }
-        of_them = _unique(end for each in found for end in (each.source, each.target))
-        older = await registry.superseded(of_them) - named
-        found = [each for each in found if older.isdisjoint((each.source, each.target))]
-    return tuple(found)
+        hidden |= await registry.superseded(of_them) - named
+    return tuple(each for each in found if hidden.isdisjoint((each.source, each.target)))
 
 
 async def _find_documents(registry: Registry, request: StoredQueryRequest) -> StoredQueryResponse:

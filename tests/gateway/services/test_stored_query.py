@@ -772,6 +772,23 @@ async def test_a_document_that_is_replaced_is_followed_by_the_new_one_in_the_fol
     assert (await asked(store, replace(related, association_types=(AssociationType.APPEND,)))).count == 0
 
 
+async def test_what_is_held_is_not_told_by_the_document_that_it_relates_to() -> None:
+    store = MemoryStore()
+    made, old, _ = a_filed_document()
+    new = entry(availability_status=PENDING)
+    arrow = relation(AssociationType.APPEND, new.entry_uuid, old.entry_uuid)
+    await feed(store, [made, submission(new, associations=(arrow,), availability_status=PENDING)])
+    related = StoredQueryRequest(
+        query=StoredQuery.GET_RELATED_DOCUMENTS,
+        criteria=DocumentCriteria(unique_ids=(old.unique_id,)),
+        association_types=(AssociationType.APPEND,),
+    )
+    assert (await asked(store, related)).count == 0
+    async with store.unit() as work:
+        await work.registry.set_status(new.entry_uuid, APPROVED, LATER)
+    assert (await asked(store, related)).count == 3
+
+
 async def test_who_does_not_know_of_versions_is_told_of_the_newest_and_of_what_is_named() -> None:
     store = MemoryStore()
     made, first, where = a_filed_document()
