@@ -30,7 +30,7 @@ from profiles.wire.ebxml.response import (
     registry_response,
 )
 from profiles.wire.ebxml.rim import XDS, wrong
-from profiles.wire.ebxml.xml import elements, pieces, text_of
+from profiles.wire.ebxml.xml import pieces, text_of
 from profiles.wire.ebxml.xop import content_id, content_id_of, include, inline, spellings
 from profiles.wire.soap.message import SoapIn, SoapOut
 from profiles.wire.soap.names import DOCUMENT
@@ -134,7 +134,7 @@ def read_document_requests(parent: etree._Element, findings: list[Finding]) -> t
 
 def _texts(parent: etree._Element) -> dict[str, str]:
     """The texts of child elements by name."""
-    return {str(child.tag): text_of(child) for child in elements(parent) if child.tag != DOCUMENT}
+    return {str(child.tag): text_of(child) for child in parent.iterchildren("*") if child.tag != DOCUMENT}
 
 
 def _required(texts: dict[str, str], name: str) -> str:

@@ -25,7 +25,7 @@ def pieces(texts: Iterable[str]) -> Iterator[bytes]:
 
 def elements(parent: etree._Element) -> Iterator[etree._Element]:
     """Child elements without comments and processing instructions."""
-    return (child for child in parent if isinstance(child.tag, str))
+    return parent.iterchildren("*")
 
 
 def text_of(element: etree._Element) -> str:

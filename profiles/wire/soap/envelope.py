@@ -504,20 +504,23 @@ def _odd(rule: str, text: str, location: str) -> Finding:
 # --- what is attached -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Includes:
-    """The content ids that a body names, as it writes them, in document order."""
+    """The content ids that a body names (`hrefs`), as it writes them, in document order."""
 
-    hrefs: tuple[str, ...]
+    __slots__ = ("_by_content_id", "hrefs")
+
+    def __init__(self, hrefs: Iterable[str]) -> None:
+        """Each names another part."""
+        self.hrefs = tuple(hrefs)
+        self._by_content_id = {unquote(href): href for href in reversed(self.hrefs)}
+        self._by_content_id.update((href, href) for href in self.hrefs)
 
     def key(self, content_id: str) -> str | None:
         """What the body calls the part of this Content-ID; None: it does not name it.
 
         A `cid` is compared as it stands and percent-decoded: both are written (RFC 2392 2 asks for the latter).
         """
-        if content_id in self.hrefs:
-            return content_id
-        return next((href for href in self.hrefs if unquote(href) == content_id), None)
+        return self._by_content_id.get(content_id)
 
 
 def includes_of(root: etree._Element) -> Includes:
@@ -544,7 +547,7 @@ def includes_of(root: etree._Element) -> Includes:
         hrefs.append(href[4:])
     if len(set(hrefs)) != len(hrefs):
         raise MalformedMessage("two xop:Include name the same part")
-    return Includes(tuple(hrefs))
+    return Includes(hrefs)
 
 
 # --- what is written --------------------------------------------------------------------------------------------------

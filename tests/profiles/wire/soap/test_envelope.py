@@ -2,6 +2,7 @@
 
 import base64
 import codecs
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from profiles.wire.soap.envelope import (
     MAX_DEPTH,
     UNDERSTOOD_HEADERS,
     EnvelopeReader,
+    Includes,
     addressing_of,
     check_header,
     encode_envelope,
@@ -395,6 +397,19 @@ def test_white_space_around_an_include_is_nothing() -> None:
     assert includes.key("a@b") == "a%40b"
     assert includes.key("other") is None
     assert [each.get("href") for each in root.iter(f"{{{XOP}}}Include")] == ["cid:a%40b"]
+
+
+def test_what_a_body_calls_a_part_is_found_at_once_however_many_it_names() -> None:
+    includes = Includes(f"{number}%40b" for number in range(20_000))
+    began = time.process_time()
+    assert [includes.key(f"{number}@b") for number in range(20_000)] == list(includes.hrefs)
+    assert not any(includes.key(f"{number}@c") for number in range(20_000))
+    assert time.process_time() - began < 2.0, "one after the other would take minutes"
+
+
+def test_a_part_that_is_named_as_it_stands_is_not_taken_for_one_that_is_named_encoded() -> None:
+    includes = Includes(("a%2540b", "a%40b", "a@b"))
+    assert [includes.key(each) for each in ("a@b", "a%40b", "a%2540b")] == ["a@b", "a%40b", "a%2540b"]
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
