@@ -21,6 +21,7 @@ from conformance.provide import push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
 from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
 from conformance.verdict import Failed
+from profiles.catalogue import TRANSACTIONS
 
 STORED_S = 60.0
 WAIT_S = 15.0  # a house on a busy machine that was told to do something
@@ -31,6 +32,13 @@ SOAP = {
     "ITI-41": "repository",
     "ITI-43": "repository",
     "RAD-68": "repository",
+    "ITI-86": "repository",
+    "ITI-42": "registry",
+    "ITI-51": "registry",
+    "ITI-57": "registry",
+    "ITI-61": "registry",
+    "ITI-62": "registry",
+    "ITI-92": "registry",
     "ITI-38": "responding-gateway",
     "ITI-39": "responding-gateway",
     "RAD-75": "imaging-responding-gateway",
@@ -193,6 +201,7 @@ certificate = "{made.tester.certificate}"
 hl7_application = "{HL7.sending_application}"
 hl7_facility = "{HL7.sending_facility}"
 unknown_patient = "reject"
+scopes = {[each.id for each in TRANSACTIONS]}
 
 [[peer]]
 name = "{there.peer}"

@@ -15,6 +15,7 @@ from conformance.faults.fhir import FAULTS as FHIR
 from conformance.faults.gateways import FAULTS as GATEWAYS
 from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.retrieve import FAULTS as RETRIEVE
+from conformance.faults.submissions import FAULTS as SUBMISSIONS
 from conformance.faults.web import FAULTS as WEB
 from profiles.pdqv3.iti47 import ITI_47
 from profiles.pixv3.iti44 import ITI_44
@@ -26,12 +27,14 @@ from profiles.xcpd.iti55 import ITI_55
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti41 import ITI_41
 from profiles.xds.iti43 import ITI_43
+from profiles.xdsi.rad68 import RAD_68
 from profiles.xdsi.rad69 import RAD_69
 
 FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_18, "xds.registry_query"),
     **envelope_faults(ITI_41, "xds.repository_provide"),
     **envelope_faults(ITI_43, "xds.repository_retrieve"),
+    **envelope_faults(RAD_68, "xdsi.repository_provide"),
     **envelope_faults(RAD_69, "xdsi.source_retrieve"),
     **envelope_faults(ITI_38, "xca.responding_query"),
     **envelope_faults(ITI_39, "xca.responding_retrieve"),
@@ -49,6 +52,7 @@ FAULTS: Mapping[str, Fault] = {
     **ASKING,
     **GATEWAYS,
     **PEOPLE,
+    **SUBMISSIONS,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

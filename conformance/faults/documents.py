@@ -28,7 +28,7 @@ DEPRECATED = b"urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
 NOBODY = b"urn:uuid:00000000-0000-4000-8000-000000000000"
 ERROR_LIST = rb"<rs:RegistryErrorList.*?</rs:RegistryErrorList>"
 _UNIQUE_ID = rb'value="([^"]*)"[^>]*2e82c1f6-a085-4c72-9da3-8640a32e42ab"'
-_ARROW = rb"<rim:Association (?:(?!/>|</rim:Association>).)*WHICH.*?(?:/>|</rim:Association>)"
+ARROW = rb"<rim:Association (?:(?!/>|</rim:Association>).)*WHICH.*?(?:/>|</rim:Association>)"
 _ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
 
 
@@ -59,12 +59,13 @@ def _own(name: str) -> Callable[[System], bytes]:
     return lambda system: str(getattr(system, name)).encode()
 
 
-def _patient(system: System) -> bytes:
+def patient_of(system: System) -> bytes:
+    """The patient whom it knows, as an attribute has the id."""
     known = system.patients[0]
     return f"{known.value}^^^&amp;{known.authority}&amp;ISO".encode()
 
 
-def _as_success(incoming: Incoming) -> Incoming:
+def as_success(incoming: Incoming) -> Incoming:
     """No errors, and Success."""
     body = re.sub(ERROR_LIST, b"", incoming.body, flags=re.DOTALL)
     return replace(incoming, body=body.replace(FAILURE, SUCCESS))
@@ -158,11 +159,11 @@ FAULTS: Mapping[str, Fault] = {
     # --- registry: what is wrong ---
     "ITI-18/invents-for-nobody": _query(
         "answers somebody's documents for a patient whom it does not know", "unknown_patient",
-        request=requests(rb"nobody-\d+\^\^\^&amp;[\d.]+&amp;ISO", _patient),
+        request=requests(rb"nobody-\d+\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
     ),
     "ITI-18/missing-as-success": _query(
         "answers a question that lacks a parameter", "no_patient", "no_status", "unknown_query", "both_ids",
-        answer=_as_success,
+        answer=as_success,
     ),
     "ITI-18/any-error-code": _query(
         "gives every error the same code", "no_patient", "no_status", "both_ids", "unknown_query", "two_patients",
@@ -183,7 +184,7 @@ FAULTS: Mapping[str, Fault] = {
         "wrong_hash", "wrong_size", "missing_document", "missing_metadata", "set_twice", "twice_in_message",
         "unknown_patient", "two_patients", "no_unique_id", "atomic", "replaces_nothing", "replaces_deprecated",
         "other_bytes",
-        answer=_as_success,
+        answer=as_success,
     ),
     "ITI-41/any-error-code": _provide(
         "gives every error the same code",
@@ -199,11 +200,11 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-41/overlooks-patient": _provide(
         "takes documents of whomever", "unknown_patient", "two_patients",
-        request=requests(rb"(?:nobody-\d+|somebody-else)\^\^\^&amp;[\d.]+&amp;ISO", _patient),
+        request=requests(rb"(?:nobody-\d+|somebody-else)\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
     ),
     "ITI-41/overlooks-replacement": _provide(
         "takes a replacement for a new document", "replaced",
-        request=_lacks(_ARROW.replace(b"WHICH", b"AssociationType:RPLC")),
+        request=_lacks(ARROW.replace(b"WHICH", b"AssociationType:RPLC")),
     ),
     "ITI-41/append-replaces": _provide(
         "deprecates what was appended to", "appended", request=requests(rb"AssociationType:APND", b"AssociationType:RPLC")
@@ -211,7 +212,7 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-41/overlooks-folder": _provide(
         "registers no folder", "foldered",
         request=_lacks(
-            rb'<rim:RegistryPackage id="Folder.*?</rim:RegistryPackage>|' + _ARROW.replace(b"WHICH", b'"Folder-')
+            rb'<rim:RegistryPackage id="Folder.*?</rim:RegistryPackage>|' + ARROW.replace(b"WHICH", b'"Folder-')
         ),
     ),
     # --- repository: what comes back ---

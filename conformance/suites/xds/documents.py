@@ -11,6 +11,7 @@ from profiles.findings import Severity
 from profiles.model.content import Poured
 from profiles.model.document import AvailabilityStatus, DocumentEntry
 from profiles.model.query import DocumentCriteria
+from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.provide import ProvideAndRegisterRequest
 from profiles.wire.ebxml.response import RegistryError, RegistryResponse, ResponseStatus
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
@@ -71,9 +72,14 @@ async def fetched(target: Target, *unique_ids: str, repository: str = "", home: 
     )
 
 
-async def refused(target: Target, request: ProvideAndRegisterRequest, *codes: str) -> None:
-    """A submission that fails with one of these codes, and leaves nothing behind."""
-    response = (await target.call(ITI_41, request)).response
+async def refused(
+    target: Target,
+    request: ProvideAndRegisterRequest,
+    *codes: str,
+    by: SoapTransaction[ProvideAndRegisterRequest, RegistryResponse] = ITI_41,
+) -> None:
+    """A submission that fails with one of these codes, and leaves nothing behind; RAD-68 is the other one `by` which."""
+    response = (await target.call(by, request)).response
     failed(response, *codes)
     uids = tuple(entry.unique_id for entry in request.submission.entries)
     if uids and all(uids):
