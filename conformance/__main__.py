@@ -144,8 +144,8 @@ def _run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument(
         "--provoke", default="", metavar="CMD",
-        help="with --target: run this to make the system do RADGATE_WHAT (fetch, share) with RADGATE_STUDY of "
-        "RADGATE_PATIENT and RADGATE_PEER; without it, you are told what to do and waited for",
+        help="with --target: run this to make the system do RADGATE_WHAT (fetch, share, submit ...) with RADGATE_STUDY or "
+        "RADGATE_FILE of RADGATE_PATIENT and RADGATE_PEER; without it, you are told what to do and waited for",
     )  # fmt: skip
     run.add_argument("--strict", action="store_true", help="what a tolerant reader warns of fails a case too")
     run.add_argument("--evidence", type=Path, metavar="DIR", help="where every exchange is kept (a new folder)")

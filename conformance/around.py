@@ -4,13 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
-from conformance.simulators.imaging_community import ImagingCommunity
 
-Provoke = Callable[[str, Mapping[str, str]], Awaitable[None]]
+Provoke = Callable[[str, Mapping[str, str]], Awaitable[bool]]
 """Makes the system do something: a word for it (`fetch`, `share`), and the facts that it needs.
 
+Returns:
+    Whether it says that it did; False: nobody says, for a person was told to do so.
+
 Raises:
+    NotDone: It says that it did not.
     Unreachable: It cannot be made to.
 """
 
@@ -23,7 +27,7 @@ class Around:
     """
 
     audit: AuditRepository | None = None
-    community: ImagingCommunity | None = None
+    community: DocumentCommunity | None = None
     foreign: tuple[ForeignCommunity, ...] = ()
     provoke: Provoke | None = None
     peer: str = "Simulator"

@@ -10,17 +10,20 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from conformance.around import Around, Provoke
 from conformance.simulators.audit_repository import AuditRepository
+from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
-from conformance.simulators.imaging_community import ImagingCommunity
 from conformance.simulators.soap_server import SoapCounterpart
 from conformance.system import BadDescription, Counterpart, Foreign
-from conformance.verdict import Unreachable
+from conformance.verdict import NotDone, Unreachable
 from profiles.model.identifiers import PatientIdentifier
 
 SENTENCES = {
     "fetch": "Make it fetch study {study} of patient {patient} from {peer}.",
     "share": "Make it share study {study} with {peer}.",
+    "submit": "Make it submit {file} as a document of patient {patient} to {peer} (ITI-41).",
+    "replace": "Make it submit {file} to {peer} in the place of document {document}.",
 }
+FACTS = ("peer", "study", "patient", "file", "document", "title")
 
 
 @asynccontextmanager
@@ -41,7 +44,7 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
                 soap = SoapCounterpart(counterpart.host, counterpart.soap_port, ssl=counterpart.tls)
                 await soap.start()
                 stack.push_async_callback(soap.stop)
-                community = ImagingCommunity(
+                community = DocumentCommunity(
                     soap, repository=counterpart.repository_unique_id,
                     retrieve_location=counterpart.retrieve_location_uid,
                 )  # fmt: skip
@@ -66,13 +69,13 @@ async def _foreign(told: Foreign, host: str, stack: AsyncExitStack) -> ForeignCo
 
 
 def by_command(words: Sequence[str], wait_s: float) -> Provoke:
-    """A program makes it do so; it is told by RADGATE_WHAT, RADGATE_PEER, RADGATE_STUDY and RADGATE_PATIENT.
+    """A program makes it do so; it is told by RADGATE_WHAT, and by RADGATE_ with each of `FACTS`.
 
     It is run without a shell, and ended after `wait_s`. What has no value is "".
     """
 
-    async def provoke(what: str, facts: Mapping[str, str]) -> None:
-        told = {f"RADGATE_{key.upper()}": facts.get(key, "") for key in ("peer", "study", "patient")}
+    async def provoke(what: str, facts: Mapping[str, str]) -> bool:
+        told = {f"RADGATE_{key.upper()}": facts.get(key, "") for key in FACTS}
         try:
             process = await asyncio.create_subprocess_exec(
                 *words, env={**os.environ, **told, "RADGATE_WHAT": what}, stdin=asyncio.subprocess.DEVNULL,
@@ -92,9 +95,8 @@ def by_command(words: Sequence[str], wait_s: float) -> Provoke:
                 await process.wait()
         if process.returncode != 0:
             lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-            raise Unreachable(
-                f"{words[0]} ended with {process.returncode}: {lines[-1] if lines else 'it said nothing'}"
-            )
+            raise NotDone(f"{words[0]} ended with {process.returncode}: {lines[-1] if lines else 'it said nothing'}")
+        return True
 
     return provoke
 
@@ -102,7 +104,8 @@ def by_command(words: Sequence[str], wait_s: float) -> Provoke:
 def by_hand(say: Callable[[str], None]) -> Provoke:
     """A person makes it do so: what is wanted is said, and the case waits for what comes."""
 
-    async def provoke(what: str, facts: Mapping[str, str]) -> None:
+    async def provoke(what: str, facts: Mapping[str, str]) -> bool:
         say(SENTENCES[what].format_map(facts))
+        return False
 
     return provoke

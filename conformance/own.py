@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +12,17 @@ from ssl import SSLContext
 
 import aiohttp
 
-from conformance.around import Around, Provoke
+from conformance.around import Around
 from conformance.certificates import Authority, Identity
 from conformance.claims import CLAIMS
 from conformance.counterparts import standing
-from conformance.house import CommandFailed, House, HouseFailed, free_ports
+from conformance.house import House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
+from conformance.provoking import by_command_line
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
+from conformance.simulators.document_community import OF_DOCUMENTS
+from conformance.simulators.imaging_community import OF_IMAGES
 from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
-from conformance.verdict import Failed
 from profiles.catalogue import TRANSACTIONS
 
 STORED_S = 60.0
@@ -78,7 +80,7 @@ async def own_house(*, store_url: str = "", folder: Path | None = None) -> Async
     try:
         made = scratch(place, store_url=store_url)
         async with (
-            standing(made.counterpart, _provoking(made.house)) as around,
+            standing(made.counterpart, by_command_line(made.house)) as around,
             serving(made) as system,
         ):
             assert made.house.process is not None
@@ -142,28 +144,11 @@ async def serving(made: Scratch) -> AsyncIterator[System]:
         await made.house.stop()
 
 
-def _provoking(house: House) -> Provoke:
-    """Our house does what it is told by its command line."""
-
-    async def provoke(what: str, facts: Mapping[str, str]) -> None:
-        words = {
-            "fetch": ("study", "fetch", "--patient", facts.get("patient", ""), "--registry", facts["peer"], "--study"),
-            "share": ("study", "share", "--to", facts["peer"]),
-        }[what]
-        try:
-            await house.command(*words, facts["study"], "--wait")
-        except CommandFailed as failed:
-            raise Failed(f"it did not {what} the study: {failed}") from failed
-
-    return provoke
-
-
 def _settings(made: Scratch, store_url: str) -> None:
     house, there = made.house, made.counterpart
     house.folder.mkdir(parents=True, exist_ok=True)
     endpoints = "\n".join(
-        f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"'
-        for name in ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
+        f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"' for name in (*OF_IMAGES, *OF_DOCUMENTS)
     )
     foreign = "\n".join(
         _peer(each, there.host, identity) for each, identity in zip(there.foreign, made.foreign, strict=True)

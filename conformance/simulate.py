@@ -1,6 +1,6 @@
 """`simulate`: the simulators by themselves, for whoever builds or tries a system that asks, tells or audits.
 
-A community (ITI-18, ITI-43, RAD-69, RAD-68), a receiver of HL7 v2 and an audit repository stand on this machine until they
+A community (images and documents, by SOAP), a receiver of HL7 v2 and an audit repository stand on this machine until they
 are stopped, and say of each message what came and what is odd about it: of a person no more than ids are printed.
 """
 
@@ -17,8 +17,9 @@ from conformance.certificates import Authority
 from conformance.counterparts import by_hand, standing
 from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
+from conformance.simulators.document_community import OF_DOCUMENTS
 from conformance.simulators.hl7_listener import Hl7Receiver
-from conformance.simulators.imaging_community import ImagingCommunity
+from conformance.simulators.imaging_community import OF_IMAGES, ImagingCommunity
 from conformance.simulators.soap_server import Asked
 from conformance.system import BadDescription, Counterpart, door_of
 from profiles.catalogue import by_trigger_event
@@ -30,7 +31,6 @@ from profiles.wire.hl7v2.segments import read_header
 
 LOOK_S = 1.0  # how often what is no message, such as a broken frame, is looked for
 AUTHORITY = Oid("2.25.71190522.10.4")  # of the synthetic patient
-SOAP = ("ITI-18", "ITI-43", "RAD-69", "RAD-68")
 
 Say = Callable[[str], None]
 
@@ -91,7 +91,7 @@ def _addresses(around: Around, receiver: Hl7Receiver, *, tls: bool) -> Iterator[
     assert around.community is not None
     assert around.audit is not None
     soap = around.community.counterpart
-    for name in SOAP:
+    for name in (*OF_IMAGES, *OF_DOCUMENTS):
         yield f"{name:<9} {soap.address(name)}"
     yield f"{'audit':<9} {'tls' if tls else 'tcp'}://{around.audit.host}:{around.audit.port} (syslog, RFC 5425 frames)"
     yield f"{'MLLP':<9} {'mllps' if tls else 'mllp'}://{receiver.host}:{receiver.port}"

@@ -28,12 +28,12 @@ from conformance.evidence import Evidence, Recorder
 from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
+from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_sender import converse, send_message
-from conformance.simulators.imaging_community import ImagingCommunity
 from conformance.simulators.soap_server import Asked
 from conformance.system import KnownStudy, System
-from conformance.verdict import Failed, Unreachable
+from conformance.verdict import Failed, NotDone, Unreachable
 from profiles.errors import ExchangeError
 from profiles.findings import Finding
 from profiles.model.audit import AuditRecord
@@ -437,7 +437,7 @@ class Target:
     # --- what it does itself ------------------------------------------------------------------------------------------
 
     @property
-    def community(self) -> ImagingCommunity:
+    def community(self) -> DocumentCommunity:
         """Whom the system can be made to ask.
 
         Raises:
@@ -481,13 +481,36 @@ class Target:
         """Make it do something towards the community; answers how many requests had come before.
 
         Raises:
+            Failed: It asked, and says that it did not do what it was told to.
             Unreachable: It cannot be made to.
         """
-        before = len(self.community.counterpart.asked)
+        asked = self.community.counterpart.asked
+        before = len(asked)
+        try:
+            await self._provoked(what, facts)
+        except NotDone as said:
+            if len(asked) > before:
+                raise Failed(f"it did not {what}: {said}") from said
+            raise
+        return before
+
+    async def attempt(self, what: str, **facts: str) -> str:
+        """Make it do something that goes wrong; answers what it says of it, "" where it says that it did so.
+
+        Raises:
+            Unreachable: It cannot be made to, or nobody says what it makes of it.
+        """
+        try:
+            if not await self._provoked(what, facts):
+                raise Unreachable("what it makes of an answer is not seen: make it ask by a command (--provoke)")
+        except NotDone as said:
+            return str(said) or "it did not"
+        return ""
+
+    async def _provoked(self, what: str, facts: Mapping[str, str]) -> bool:
         if self._around.provoke is None:
             raise Unreachable("it cannot be made to ask: no way to provoke it is in this run")
-        await self._around.provoke(what, {"peer": self._around.peer, **facts})
-        return before
+        return await self._around.provoke(what, {"peer": self._around.peer, **facts})
 
     async def once(self, name: str, make: Callable[[], Awaitable[Made]]) -> Made:
         """What was made under this name by an earlier case of the run, or else made now.

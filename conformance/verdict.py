@@ -19,3 +19,7 @@ class Failed(Exception):
 
 class Unreachable(Exception):
     """The case cannot be tried here; the text is why, and what would help."""
+
+
+class NotDone(Unreachable):
+    """The system was told to do something, and says that it did not; the text is what it says."""

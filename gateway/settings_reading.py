@@ -21,7 +21,8 @@ ENVIRONMENT = "RADGATE__"
 OTHER_NAMES = frozenset(
     {
         "RADGATE_CONFIG", "RADGATE_DATA",  # of the command line
-        "RADGATE_PATIENT", "RADGATE_PEER", "RADGATE_STUDY", "RADGATE_WHAT",  # of `radgate conformance run --provoke`
+        "RADGATE_DOCUMENT", "RADGATE_FILE", "RADGATE_PATIENT", "RADGATE_PEER", "RADGATE_STUDY", "RADGATE_TITLE",
+        "RADGATE_WHAT",  # these of `radgate conformance run --provoke`
         "RADGATE_BENCH_ROWS", "RADGATE_SCREENSHOTS", "RADGATE_SEED", "RADGATE_SOAK", "RADGATE_STANDARDS",  # of the tests
     }
 )  # fmt: skip

@@ -31,6 +31,8 @@ from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xdsi.rad68 import RAD_68, ProvideAndRegisterRequest
 from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 
+OF_IMAGES = (ITI_18.id, ITI_43.id, RAD_69.id, RAD_68.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:

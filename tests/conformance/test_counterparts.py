@@ -7,12 +7,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from conformance.counterparts import by_command, by_hand, standing
+from conformance.evidence import Evidence
 from conformance.house import free_ports
 from conformance.own import Scratch, scratch, serving
 from conformance.system import BadDescription, Counterpart, System, read_system
+from conformance.target import Target
 from conformance.verdict import Unreachable
 
 FACTS: Mapping[str, str] = {"peer": "Simulator", "study": "1.2.3", "patient": "P^^^&1.2&ISO"}
@@ -110,13 +113,13 @@ async def test_a_command_is_told_what_is_wanted_and_of_whom(tmp_path: Path) -> N
     kept = tmp_path / "told"
     code = (
         "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text("
-        "'|'.join(os.environ['RADGATE_' + each] for each in ('WHAT', 'PEER', 'STUDY', 'PATIENT')))"
+        "'|'.join(os.environ['RADGATE_' + each] for each in ('WHAT', 'PEER', 'STUDY', 'PATIENT', 'FILE')))"
     )
     provoke = by_command([sys.executable, "-c", code, str(kept)], 30)
-    await provoke("fetch", FACTS)
-    assert kept.read_text() == "fetch|Simulator|1.2.3|P^^^&1.2&ISO"
-    await provoke("share", {"peer": "Simulator", "study": "1.2.3"})
-    assert kept.read_text() == "share|Simulator|1.2.3|"
+    assert await provoke("fetch", FACTS)
+    assert kept.read_text() == "fetch|Simulator|1.2.3|P^^^&1.2&ISO|"
+    assert await provoke("submit", {"peer": "Simulator", "file": "text.txt"})
+    assert kept.read_text() == "submit|Simulator|||text.txt"
 
 
 @pytest.mark.parametrize(
@@ -140,12 +143,35 @@ async def test_a_command_that_never_ends_is_ended() -> None:
 async def test_a_person_is_told_in_a_sentence() -> None:
     said: list[str] = []
     provoke = by_hand(said.append)
-    await provoke("fetch", FACTS)
-    await provoke("share", FACTS)
+    assert not await provoke("fetch", FACTS), "a person says nothing"
+    assert not await provoke("share", FACTS), "a person says nothing"
     assert said == [
         "Make it fetch study 1.2.3 of patient P^^^&1.2&ISO from Simulator.",
         "Make it share study 1.2.3 with Simulator.",
     ]
+
+
+async def test_whoever_makes_it_ask_by_hand_cannot_say_what_it_makes_of_a_wrong_answer(tmp_path: Path) -> None:
+    async with (
+        standing(Counterpart(soap_port=0), by_hand(lambda _: None)) as around,
+        aiohttp.ClientSession() as session,
+    ):
+        target = Target(
+            System(name="x", endpoints={}, claims=frozenset()), session, Evidence(tmp_path, 0.0), around=around
+        )
+        with pytest.raises(Unreachable, match="make it ask by a command"):
+            await target.attempt("share", study="1.2.3")
+
+
+async def test_a_command_that_fails_is_what_the_system_says_of_a_wrong_answer(tmp_path: Path) -> None:
+    provoke = by_command([sys.executable, "-c", "raise SystemExit('refused')"], 30)
+    async with standing(Counterpart(soap_port=0), provoke) as around, aiohttp.ClientSession() as session:
+        target = Target(
+            System(name="x", endpoints={}, claims=frozenset()), session, Evidence(tmp_path, 0.0), around=around
+        )
+        assert "refused" in await target.attempt("share", study="1.2.3")
+        with pytest.raises(Unreachable, match="refused"):
+            await target.provoke("share", study="1.2.3")
 
 
 async def test_a_port_that_is_taken_is_said() -> None:
