@@ -40,6 +40,7 @@ _search, _read = _fault(SEARCH), _fault(READ)
 _endpoint, _patient, _capabilities = (
     _fault("FHIR Endpoint read"), _fault("FHIR Patient search"), _fault("FHIR capabilities"),
 )  # fmt: skip
+_endpoints, _reading = _fault("FHIR Endpoint search"), _fault("FHIR Patient read")
 
 
 def _lacks(*names: str) -> AnswerEdit:
@@ -216,6 +217,42 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "FHIR/no-patient": _patient(
         "does not find a patient by identifier", "patient", request=addresses(r"identifier=.*", "identifier=nobody")
+    ),
+    "FHIR/forgets-identifier": _reading("reads a patient without identifiers", "patient_read", answer=_lacks("identifier")),
+    "FHIR/other-family": _reading(
+        "reads somebody of another name", "patient_read", answer=answers(rb'"family":\s*"[^"]*"', b'"family":"Nobody"')
+    ),
+    "FHIR/american-date": _reading(
+        "writes dates the other way round", "patient_read",
+        answer=answers(rb'"birthDate":\s*"(\d+)-(\d+)-(\d+)"', rb'"birthDate":"\2-\3-\1"'),
+    ),
+    "FHIR/gender-letter": _reading(
+        "writes the letter of HL7 v2", "patient_read", answer=answers(rb'"gender":\s*"(.)[^"]*"', rb'"gender":"\1"')
+    ),
+    "FHIR/empty-patient": _reading("answers about nobody", "patient_absent", answer=with_status(200, 404)),
+    "FHIR/merged-lives": _reading(
+        "says that who was merged away is active", "patient_merged", answer=answers(rb'"active":\s*false', b'"active":true')
+    ),
+    "FHIR/merged-alone": _reading(
+        "does not say who took the place of a patient", "patient_merged", answer=_lacks("link")
+    ),
+    "FHIR/overlooks-endpoint-conditions": _endpoints(
+        "tells all endpoints whatever is asked", "endpoints_found", request=addresses(r"\?.*", "")
+    ),
+    "FHIR/no-endpoints": _endpoints("tells of none", "endpoints_found", "endpoints_written", answer=_lacks("entry")),
+    "FHIR/inner-endpoints": _endpoints(
+        "tells the address of the archive behind it", "endpoints_found",
+        answer=answers(rb'"address":\s*"[^"]*/dicomweb"', b'"address":"http://archive.internal/dicom-web"'),
+    ),
+    "FHIR/endpoint-slash": _endpoints(
+        "ends addresses with a slash", "endpoints_written", answer=answers(rb'/dicomweb"', b'/dicomweb/"')
+    ),
+    "FHIR/no-payload": _endpoints(
+        "does not say for which content", "endpoints_written", answer=answers(rb'"payloadType"', b'"payload"')
+    ),
+    "FHIR/r5-connection": _endpoints(
+        "writes the connection type of R5", "endpoints_written",
+        answer=answers(rb'"connectionType":\s*(\{[^{}]*\})', rb'"connectionType":[\1]'),
     ),
     "FHIR/r5": _capabilities("says that it speaks R5", "capabilities", answer=answers(rb'"4\.0\.1"', b'"5.0.0"')),
     "FHIR/claims-too-much": _capabilities(

@@ -9,14 +9,19 @@ from typing import Any
 from conformance.case import case
 from conformance.expect import expect
 from conformance.samples import sample_uid
+from conformance.suites.pix.messages import adt, cx, new_patient, pid, taken
 from conformance.target import HttpAnswer, Target
 from conformance.verdict import Failed
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.patient import Sex
 from profiles.transaction import Actor
 
 SERVER = Actor.FHIR_SERVER
 SEARCH, READ = "FHIR ImagingStudy search", "FHIR ImagingStudy read"
 JSON, XML = "application/fhir+json", "application/fhir+xml"
 DICOM_UID, URI = "urn:dicom:uid", "urn:ietf:rfc:3986"
+GENDERS = {Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "other", Sex.UNKNOWN: "unknown"}
+CONNECTION = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 MOST = 1000  # studies of one patient that paging is tried with
 NOBODY = f"urn:oid:{sample_uid('nobody')}"
@@ -280,6 +285,105 @@ async def patient(target: Target) -> None:
         expect(subject["reference"], "the study's subject").equals(f"Patient/{resource['id']}")
 
 
+@case(
+    "FHIR/patient-read",
+    transaction="FHIR Patient read",
+    actor=SERVER,
+    title="A patient is read with the id, name, birth date and sex that are known",
+)
+async def patient_read(target: Target) -> None:
+    """By the id that a search tells."""
+    known = target.study()
+    resource = _resource(await _read_patient(target, await _patient_id(target, known.patient)))
+    expect(resource.get("resourceType"), "what came").equals("Patient")
+    identifiers = [(each.get("system"), each.get("value")) for each in resource.get("identifier", [])]
+    expect(identifiers, "identifier").contains((f"urn:oid:{known.patient.authority}", known.patient.value))
+    person = known.study.patient
+    expect([each.get("family") for each in resource.get("name", [])], "the family names").contains(person.name.family)
+    born = person.birth_date.dtm if person.birth_date is not None else ""
+    expect(str(resource.get("birthDate", "")).replace("-", ""), "birthDate").equals(born)
+    expect(resource.get("gender", "unknown"), "gender").equals(GENDERS[person.sex])
+    expect(list(_empty(resource)), "empty values").is_absent()
+
+
+@case(
+    "FHIR/patient-absent",
+    transaction="FHIR Patient read",
+    actor=SERVER,
+    title="A patient who is not there is 404 with an outcome",
+)
+async def patient_absent(target: Target) -> None:
+    """An id of nobody."""
+    _outcome(await _read_patient(target, "nobody"), 404)
+
+
+@case(
+    "FHIR/patient-merged",
+    transaction="FHIR Patient read",
+    actor=SERVER,
+    title="A patient who was merged away is not active any more, or not there",
+)
+async def patient_merged(target: Target) -> None:
+    """By the id that was told before the merge, which is made by ITI-8; what is left names who took their place."""
+    stays, goes = new_patient(target), new_patient(target)
+    for each in (stays, goes):
+        await taken(target, adt(target, "A04", pid(each)))
+    before = await _patient_id(target, goes)
+    await taken(target, adt(target, "A40", pid(stays), f"MRG|{cx(goes)}", visit=False))
+    after = await _read_patient(target, before)
+    if after.status in (404, 410):
+        return
+    resource = _resource(after)
+    expect(resource.get("active"), "active").equals(False)
+    expect([each.get("type") for each in resource.get("link", [])], "the types of link").contains("replaced-by")
+
+
+@case(
+    "FHIR/endpoint-search",
+    transaction="FHIR Endpoint search",
+    actor=SERVER,
+    title="Endpoints are found by connection type, status and id",
+)
+async def endpoints_found(target: Target) -> None:
+    """Each finds the one of DICOMweb; another value does not."""
+    found = _resource(await _endpoints(target, ("connection-type", "dicom-wado-rs")))
+    expect((found.get("resourceType"), found.get("type")), "what came").equals(("Bundle", "searchset"))
+    matches = [each["resource"] for each in found.get("entry", []) if each.get("search", {}).get("mode") == "match"]
+    ids = [each["id"] for each in matches if each.get("address") == target.endpoint("DICOMWEB")]
+    expect(ids, "the endpoint of DICOMweb").is_there()
+    for name, value, other in (
+        ("connection-type", f"{CONNECTION}|dicom-wado-rs", "hl7-fhir-msg"),
+        ("status", "active", "off"),
+        ("_id", ids[0], "nobody"),
+    ):
+        there = _ids(_resource(await _endpoints(target, (name, value))))
+        expect(ids[0] in there, f"whether {name}={value} finds it").equals(True)
+        elsewhere = _ids(_resource(await _endpoints(target, (name, other))))
+        expect(ids[0] in elsewhere, f"whether {name}={other} finds it").equals(False)
+
+
+@case(
+    "FHIR/endpoint-written",
+    transaction="FHIR Endpoint search",
+    actor=SERVER,
+    title="Every endpoint says what it is, and for which content",
+)
+async def endpoints_written(target: Target) -> None:
+    """Status, connection type as a Coding, payload type, address."""
+    resources = [each["resource"] for each in _resource(await _endpoints(target)).get("entry", [])]
+    expect(resources, "endpoints").is_there()
+    for each in resources:
+        expect(each.get("status"), "status").is_one_of(
+            "active", "suspended", "error", "off", "entered-in-error", "test"
+        )
+        kind = each.get("connectionType")
+        expect(isinstance(kind, dict) and bool(kind.get("code")), "whether connectionType is a Coding").equals(True)
+        expect(each.get("payloadType"), "payloadType").is_there()
+        address = str(each.get("address", ""))
+        expect(bool(address) and not address.endswith("/"), "whether address is a root without a slash").equals(True)
+        expect(list(_empty(each)), "empty values").is_absent()
+
+
 @case("FHIR/capabilities", transaction="FHIR capabilities", actor=SERVER, title="The server says what it can")
 async def capabilities(target: Target) -> None:
     """Version, formats, resources and interactions."""
@@ -329,6 +433,26 @@ async def _searched(target: Target, *query: tuple[str, str]) -> Resource:
 
 async def _read(target: Target, id: str) -> HttpAnswer:
     return await target.ask(READ, f"/ImagingStudy/{id}", service="FHIR", headers={"Accept": JSON})
+
+
+async def _patient_id(target: Target, patient: PatientIdentifier) -> str:
+    """The id of a patient who is known by this identifier."""
+    asked = (("identifier", f"urn:oid:{patient.authority}|{patient.value}"),)
+    ids = _ids(
+        _resource(
+            await target.ask("FHIR Patient search", "/Patient", service="FHIR", query=asked, headers={"Accept": JSON})
+        )
+    )
+    expect(len(ids), "the number of patients with the identifier").equals(1)
+    return ids[0]
+
+
+async def _read_patient(target: Target, id: str) -> HttpAnswer:
+    return await target.ask("FHIR Patient read", f"/Patient/{id}", service="FHIR", headers={"Accept": JSON})
+
+
+async def _endpoints(target: Target, *query: tuple[str, str]) -> HttpAnswer:
+    return await target.ask("FHIR Endpoint search", "/Endpoint", service="FHIR", query=query, headers={"Accept": JSON})
 
 
 async def _study(target: Target) -> Resource:
