@@ -29,7 +29,7 @@ NOBODY = b"urn:uuid:00000000-0000-4000-8000-000000000000"
 ERROR_LIST = rb"<rs:RegistryErrorList.*?</rs:RegistryErrorList>"
 _UNIQUE_ID = rb'value="([^"]*)"[^>]*2e82c1f6-a085-4c72-9da3-8640a32e42ab"'
 ARROW = rb"<rim:Association (?:(?!/>|</rim:Association>).)*WHICH.*?(?:/>|</rim:Association>)"
-_ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
+ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
 
 
 def _fault(
@@ -76,7 +76,7 @@ def _lacks(pattern: bytes) -> RequestEdit:
     return requests(pattern, b"")
 
 
-def _once_only() -> RequestEdit:
+def once_only() -> RequestEdit:
     """A document that comes a second time has a hash that is not its own."""
     seen: set[bytes] = set()
 
@@ -95,7 +95,7 @@ FAULTS: Mapping[str, Fault] = {
     # --- registry: what is found ---
     "ITI-18/forgets-entries": _query(
         "finds nothing, and says so with success", "finds", "get_documents", "attributes",
-        answer=answers(_ENTRY, b""),
+        answer=answers(ENTRY, b""),
     ),
     "ITI-18/forgets-references": _query(
         "answers no references", "references", answer=answers(rb"<rim:ObjectRef [^>]*/>", b"")
@@ -126,7 +126,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-18/time-is-required": _query(
         "leaves out entries without a time", "without_time",
-        answer=answers(_ENTRY.replace(b"(?!", b"(?!serviceStartTime|"), b""),
+        answer=answers(ENTRY.replace(b"(?!", b"(?!serviceStartTime|"), b""),
     ),
     "ITI-18/no-patterns": _query(
         "compares authors and reference ids exactly", "by_author", "by_reference",
@@ -178,7 +178,7 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-41/partial": _provide(
         "answers PartialSuccess", "taken", answer=answers(re.escape(SUCCESS), PARTIAL)
     ),
-    "ITI-41/once-only": _provide("refuses what it was given before", "resent", request=_once_only()),
+    "ITI-41/once-only": _provide("refuses what it was given before", "resent", request=once_only()),
     "ITI-41/success-for-failure": _provide(
         "refuses, and says that it took it",
         "wrong_hash", "wrong_size", "missing_document", "missing_metadata", "set_twice", "twice_in_message",

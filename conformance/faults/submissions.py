@@ -5,10 +5,16 @@ Source: RAD TF-2 4.68; ITI TF-2 3.41, 3.42; ITI TF-3 4.2.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from conformance.faults.documents import ARROW, as_success, patient_of
+from conformance.faults.documents import ARROW, ENTRY, as_success, once_only, patient_of
 from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, answers, last_byte_changed, requests
+from conformance.faults.envelope import envelope_faults
+from conformance.in_flight import Outgoing
+from conformance.suites.xds.registry_register import EXTRA
+from conformance.system import System
+from profiles.xds.iti42 import ITI_42
 
 IMAGING = "xdsi.repository_provide/"
 _IMAGING_REFUSED = (
@@ -20,13 +26,37 @@ _REFERENCES = rb'<rim:Slot name="urn:ihe:iti:xds:2013:referenceIdList">.*?</rim:
 _EVENT_CODE = (
     rb'<rim:Classification (?:(?!/>|>).)*urn:uuid:2c6b8cb7-8b2a-4051-b291-b1ae6a575ef4"[^>]*>.*?</rim:Classification>'
 )
-_REPLACEMENT = ARROW.replace(b"WHICH", b"AssociationType:RPLC")
+_REPLACEMENT = ARROW.replace(b"WHICH", b"AssociationType:(?:XFRM_)?RPLC")
+_ADDITION = ARROW.replace(b"WHICH", b'AssociationType:(?:APND|XFRM)(?=")')
+_FOLDER = rb'<rim:RegistryPackage id="Folder.*?</rim:RegistryPackage>|' + ARROW.replace(b"WHICH", b'"Folder-')
+_REGISTRY_REFUSED = (
+    "no_hash", "no_size", "no_repository", "no_creation_time", "no_language", "reversed_times", "another_hash",
+    "another_size", "unknown_patient", "two_patients", "set_twice", "twice", "replaces_nothing", "symbol_of_nothing",
+    "foreign_source", "deprecated", "atomic",
+)  # fmt: skip
 
 
 def _imaging(text: str, *caught_by: str, transaction: str = "RAD-68", **edits: Any) -> Fault:
     return Fault(
         text=text, transactions=(transaction,), caught_by=tuple(IMAGING + name for name in caught_by), **edits
     )  # fmt: skip
+
+
+DIGITS = bytes.maketrans(b"0123456789", b"9876543210")
+
+
+def _registry(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return Fault(
+        text=text, transactions=("ITI-42",), caught_by=tuple("xds.registry_register/" + name for name in caught_by), **edits
+    )  # fmt: skip
+
+
+def _other_uuids(outgoing: Outgoing, system: System) -> Outgoing:
+    """Entries that say their UUID have another one."""
+    body = outgoing.body
+    for uuid_ in re.findall(rb'<rim:ExtrinsicObject id="(urn:uuid:[^"]*)"', body):
+        body = body.replace(uuid_, b"urn:uuid:" + uuid_[9:].translate(DIGITS))
+    return replace(outgoing, body=body)
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -67,5 +97,49 @@ FAULTS: Mapping[str, Fault] = {
     "RAD-68/overlooks-replacement": _imaging(
         "takes a replacement for a new document", "replaced", "replaces_nothing", "replaced_twice",
         request=requests(_REPLACEMENT, b""),
+    ),
+    # --- ITI-42 ---
+    **envelope_faults(ITI_42, "xds.registry_register"),
+    "ITI-42/forgets": _registry(
+        "says that it took what it did not take",
+        "registered", "ids", "extra", "by_reference", "replaced", "additions", "inherits", "filed",
+        request=requests(ENTRY, b""), answer=as_success,
+    ),
+    "ITI-42/partial": _registry("answers PartialSuccess", "again", answer=answers(re.escape(SUCCESS), PARTIAL)),
+    "ITI-42/once-only": _registry("refuses what it was told before", "again", request=once_only()),
+    "ITI-42/other-uuids": _registry("gives every entry a UUID of its own", "ids", request=_other_uuids),
+    "ITI-42/loses-extra": _registry(
+        "loses extra metadata and does not tell", "extra",
+        request=requests(rb'<rim:Slot name="%b">.*?</rim:Slot>' % EXTRA.encode(), b""),
+    ),
+    "ITI-42/loses-title": _registry(
+        "loses the title", "registered", request=requests(rb'<rim:LocalizedString [^>]*value="T[^>]*/>', b"")
+    ),
+    "ITI-42/overlooks-references": _registry(
+        "takes members by reference for none", "by_reference", request=requests(ARROW.replace(b"WHICH", b"Reference"), b"")
+    ),
+    "ITI-42/overlooks-replacement": _registry(
+        "takes a replacement for a new document",
+        "replaced", "additions", "inherits", "replaces_nothing", "foreign_source", "deprecated",
+        request=requests(_REPLACEMENT, b""),
+    ),
+    "ITI-42/keeps-additions": _registry(
+        "leaves in force what was added to what is replaced", "additions", request=requests(_ADDITION, b"")
+    ),
+    "ITI-42/overlooks-folders": _registry(
+        "registers no folder", "inherits", "filed", request=requests(_FOLDER, b"")
+    ),
+    "ITI-42/overlooks-times": _registry(
+        "does not compare times", "reversed_times",
+        request=requests(rb'<rim:Slot name="serviceStopTime">.*?</rim:Slot>', b""),
+    ),
+    "ITI-42/overlooks-patient": _registry(
+        "takes entries of whomever", "unknown_patient", "two_patients", "atomic",
+        request=requests(rb"(?:nobody-\d+|somebody-else)\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
+    ),
+    "ITI-42/success-for-failure": _registry("refuses, and says that it took it", *_REGISTRY_REFUSED, answer=as_success),
+    "ITI-42/any-error-code": _registry(
+        "gives every error the same code", *(name for name in _REGISTRY_REFUSED if name != "atomic"),
+        answer=answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"'),
     ),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """What the suites of XDS.b do to get somewhere: submit a document, find it, fetch it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from conformance.expect import expect
 from conformance.submissions import Document, document, provided
@@ -9,10 +9,9 @@ from conformance.target import Answer, Target
 from conformance.verdict import Unreachable
 from profiles.findings import Severity
 from profiles.model.content import Poured
-from profiles.model.document import AvailabilityStatus, DocumentEntry
+from profiles.model.document import AvailabilityStatus, DocumentEntry, Submission
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import SoapTransaction
-from profiles.wire.ebxml.provide import ProvideAndRegisterRequest
 from profiles.wire.ebxml.response import RegistryError, RegistryResponse, ResponseStatus
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti41 import ITI_41
@@ -72,13 +71,19 @@ async def fetched(target: Target, *unique_ids: str, repository: str = "", home: 
     )
 
 
+class Submitting(Protocol):
+    """A request that brings registry objects."""
+
+    @property
+    def submission(self) -> Submission:
+        """What it brings."""
+        ...
+
+
 async def refused(
-    target: Target,
-    request: ProvideAndRegisterRequest,
-    *codes: str,
-    by: SoapTransaction[ProvideAndRegisterRequest, RegistryResponse] = ITI_41,
+    target: Target, request: Submitting, *codes: str, by: SoapTransaction[Any, RegistryResponse] = ITI_41
 ) -> None:
-    """A submission that fails with one of these codes, and leaves nothing behind; RAD-68 is the other one `by` which."""
+    """A submission that fails with one of these codes, and leaves nothing behind."""
     response = (await target.call(by, request)).response
     failed(response, *codes)
     uids = tuple(entry.unique_id for entry in request.submission.entries)
