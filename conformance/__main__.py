@@ -51,7 +51,7 @@ SIMULATE_EXAMPLES = (
 )
 LOAD = """\
 Clients ask one thing over and over, each with one request under way, and verify every answer: throughput, latencies (p50,
-p95, p99), what went wrong and, with --self, the memory of the house.
+p95, p99), what went wrong and, of a system on this machine, its memory and processor time.
 
 Ends with 0 if there were answers and all were right; else with 1."""
 LOAD_EXAMPLES = (
@@ -170,7 +170,8 @@ def _load(load: argparse.ArgumentParser) -> None:
     which.add_argument("--self", action="store_true", dest="own", help="radgate, started on scratch data")
     load.add_argument(
         "--transaction", required=True, metavar="T",
-        help="RAD-69, RAD-107, RAD-108, RAD-68, ITI-18, 'FHIR ImagingStudy search' or ITI-8",
+        help="RAD-69, RAD-107 (or WADO-RS), RAD-108 (or STOW-RS), RAD-68, ITI-18, 'FHIR ImagingStudy search' (or "
+        "ImagingStudy), ITI-8 (or MLLP)",
     )  # fmt: skip
     load.add_argument("--clients", type=_clients, default=4, metavar="N", help="so many at once (4)")
     load.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="requests begin for so long (10)")
@@ -196,19 +197,21 @@ def _seconds(text: str) -> float:
 
 def _loaded(asked: argparse.Namespace) -> int:
     from conformance.house import HouseFailed
-    from conformance.load import WORKS, loaded
+    from conformance.load import loaded
     from conformance.load_report import as_html, as_json, told
+    from conformance.load_works import ALSO_CALLED, WORKS
     from conformance.provide import NotTaken
     from conformance.report import write
     from conformance.system import BadDescription
     from conformance.verdict import Failed, Unreachable
 
-    if asked.transaction not in WORKS:
+    transaction = ALSO_CALLED.get(asked.transaction.casefold(), asked.transaction)
+    if transaction not in WORKS:
         raise SystemExit(f"--transaction {asked.transaction}: there is load of {', '.join(WORKS)}")
     try:
         done = asyncio.run(
             loaded(
-                asked.target, asked.transaction, clients=asked.clients, seconds=asked.seconds,
+                asked.target, transaction, clients=asked.clients, seconds=asked.seconds,
                 say=lambda line: print(line, flush=True),
             )
         )  # fmt: skip

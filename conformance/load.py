@@ -2,7 +2,8 @@
 
 A client asks, waits for its answer, reads it whole, compares it with what must come, and asks again. What a request needs
 (a new study, a new patient) is made before its time begins, but takes the client's time: with few clients that is part of
-the throughput. Client and, with `--self`, house share one machine: figures are for comparing, not for boasting.
+the throughput. Client and a house on the same machine share it: how busy the client was is told, so that its limit is not
+taken for the house's.
 """
 
 import asyncio
@@ -11,47 +12,32 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from conformance.around import NOTHING, Around
 from conformance.counterparts import by_hand, standing
 from conformance.evidence import Unkept
-from conformance.expect import expect
+from conformance.load_works import WORKS, Prepare
+from conformance.local import listening_at, taken_by
 from conformance.own import own_house
-from conformance.samples import SampleInstance
-from conformance.simulators.imaging_community import manifest_document
-from conformance.submissions import provided
-from conformance.suites.pix.messages import adt, new_patient, pid, taken
-from conformance.suites.wia.dicomweb import ANY_SYNTAX, bodies_of, firsts, new_study, retrieved, store
-from conformance.suites.xds.documents import APPROVED, found, submitted
-from conformance.suites.xdsi.source_retrieve import of
-from conformance.system import COMMUNITY, System, read_system
-from conformance.target import Received, Target
+from conformance.system import System, read_system
+from conformance.target import Target
 from conformance.verdict import Failed, Unreachable
 from profiles.errors import ExchangeError
 from profiles.findings import Severity
-from profiles.model.query import DocumentCriteria
-from profiles.wire.ebxml.response import ResponseStatus
-from profiles.xds.iti18 import StoredQuery
-from profiles.xdsi.rad68 import RAD_68
-from profiles.xdsi.rad69 import RAD_69
 
 REQUEST_S = 60.0
 PAUSE_S = 0.1  # after a failure: whoever is down is not asked a thousand times a second
 SAMPLED_S = 0.25
+HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 UID = re.compile(r"[0-9][0-9.]{11,}")
-
-Ask = Callable[[], Awaitable[None]]
-"""One request and the verification of its answer: this is what is timed."""
-
-Prepare = Callable[[Target], Awaitable[Ask]]
-"""Makes what the next request needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +52,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """Of a process and those that it started: what they have in memory, and the sum of the most that each ever had."""
+class Look:
+    """At a process and those that it started: memory, the sum of the most that each ever had, processor time so far."""
 
     at_s: float
     resident_bytes: int
     peak_bytes: int
+    processor_s: float
 
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """What became of a load. `seconds` is until the last answer was there; `memory` is empty where nobody could look."""
+    """What became of a load: `seconds` is until the last answer was there, `looks` is empty where nobody could look.
+
+    `client_s` is the processor time that the client took, counterparts of the system among it.
+    """
 
     system: str
     transaction: str
@@ -84,7 +74,8 @@ class Load:
     at: datetime
     seconds: float = 0.0
     asked: list[Asked] = field(default_factory=list)
-    memory: list[Memory] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    client_s: float = 0.0
 
     @property
     def answered(self) -> list[Asked]:
@@ -113,6 +104,18 @@ class Load:
         return times[max(math.ceil(len(times) * percent / 100), 1) - 1] if times else None
 
     @property
+    def processor_ms(self) -> float | None:
+        """What a right answer took of the system's processors; None: nobody could look, or there is none."""
+        if len(self.looks) < 2 or not self.answered:
+            return None
+        return (self.looks[-1].processor_s - self.looks[0].processor_s) * 1000 / len(self.answered)
+
+    @property
+    def client_busy(self) -> float:
+        """Which part of a processor the client took; near 1 it is the client that was measured."""
+        return self.client_s / self.seconds if self.seconds else 0.0
+
+    @property
     def good(self) -> bool:
         """Whether there were answers, and all of them were right."""
         return bool(self.asked) and not self.problems
@@ -121,7 +124,9 @@ class Load:
 async def loaded(
     target: str | None, transaction: str, *, clients: int, seconds: float, say: Callable[[str], None]
 ) -> Load:
-    """Load a system; None is our own house, started on scratch data, whose memory is looked at.
+    """Load a system; None is our own house, started on scratch data.
+
+    Memory and processor time are looked at where it runs on this machine.
 
     Raises:
         BadDescription: The description cannot be used.
@@ -145,7 +150,7 @@ async def load(
         transaction: One of `WORKS`.
         clients: How many.
         seconds: For how long requests are begun.
-        process: Whose memory is looked at; None: nobody's.
+        process: Who is looked at; None: who listens where it is asked, if that is on this machine.
 
     Raises:
         Unreachable: It cannot be asked, or we are not told enough of it.
@@ -163,28 +168,32 @@ async def load(
                 evidence = Unkept(next(folders), 0.0)
                 return Target(system, session, evidence, around=around), evidence
 
-            prepare = await WORKS[transaction](new_target()[0])
-            first = await prepare(new_target()[0])
-            with suppress(Failed, ExchangeError, TimeoutError):  # counts for nothing; who cannot be asked ends it here
-                async with asyncio.timeout(REQUEST_S):
-                    await first()
-            began = time.perf_counter()
+            async with WORKS[transaction](new_target()[0]) as prepare:
+                target, evidence = new_target()
+                first = await prepare(target)
+                with suppress(
+                    Failed, ExchangeError, TimeoutError
+                ):  # counts for nothing; who cannot be asked ends it here
+                    async with asyncio.timeout(REQUEST_S):
+                        await first()
+                looked_at = process or await asyncio.to_thread(_whose, [each.address for each in evidence.exchanges])
+                began, client_began = time.perf_counter(), time.process_time()
 
-            async def client() -> None:
-                while time.perf_counter() - began < seconds:
-                    await _once(done, prepare, new_target, began)
+                async def client() -> None:
+                    while time.perf_counter() - began < seconds:
+                        await _once(done, prepare, new_target, began)
 
-            watching = asyncio.create_task(_watch(done, process, began)) if process is not None else None
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(clients):
-                        group.create_task(client())
-            finally:
-                if watching is not None:
+                _look(done, looked_at, began)
+                watching = asyncio.create_task(_watch(done, looked_at, began))
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(clients):
+                            group.create_task(client())
+                finally:
                     watching.cancel()
-            done.seconds = time.perf_counter() - began
-            if process is not None:
-                _look(done, process, began)
+                done.seconds = time.perf_counter() - began
+                done.client_s = time.process_time() - client_began
+                _look(done, looked_at, began)
     return done
 
 
@@ -232,180 +241,30 @@ async def _whom(target: str | None, say: Callable[[str], None]) -> AsyncIterator
         yield system, around, None
 
 
-# --- memory -----------------------------------------------------------------------------------------------------------
+# --- what the system takes --------------------------------------------------------------------------------------------
 
 
-async def _watch(done: Load, process: int, began: float) -> None:
+def _whose(addresses: list[str]) -> int | None:
+    """The process that listens at the first of these, if that is on this machine."""
+    for address in addresses:
+        place = urlsplit(address)
+        port = place.port or {"http": 80, "https": 443}.get(place.scheme)
+        return listening_at(port) if place.hostname in HERE and port is not None else None
+    return None
+
+
+async def _watch(done: Load, process: int | None, began: float) -> None:
     while True:
-        _look(done, process, began)
         await asyncio.sleep(SAMPLED_S)
+        _look(done, process, began)
 
 
-def _look(done: Load, process: int, began: float) -> None:
-    found = memory_of(process)
+def _look(done: Load, process: int | None, began: float) -> None:
+    found = taken_by(process) if process is not None else None
     if found is not None:
-        done.memory.append(Memory(at_s=time.perf_counter() - began, resident_bytes=found[0], peak_bytes=found[1]))
-
-
-def memory_of(process: int) -> tuple[int, int] | None:
-    """VmRSS and VmHWM of a process and all below it, in bytes; None: there is no such process, or no `/proc`."""
-    resident = peak = 0
-    seen = False
-    waiting = [process]
-    while waiting:
-        folder = Path("/proc") / str(waiting.pop())
-        try:
-            told = dict(
-                line.split(":", 1)
-                for line in (folder / "status").read_text(encoding="ascii", errors="replace").splitlines()
+        done.looks.append(
+            Look(
+                at_s=time.perf_counter() - began, resident_bytes=found.resident_bytes, peak_bytes=found.peak_bytes,
+                processor_s=found.processor_s,
             )
-            below = [(each / "children").read_text() for each in (folder / "task").iterdir()]
-        except OSError:
-            continue  # it ended while it was looked at
-        waiting += [int(each) for line in below for each in line.split()]
-        if "VmRSS" in told:
-            seen = True
-            resident += int(told["VmRSS"].split()[0]) * 1024
-            peak += int(told["VmHWM"].split()[0]) * 1024
-    return (resident, peak) if seen else None
-
-
-# --- what is asked ----------------------------------------------------------------------------------------------------
-
-
-async def _rad_69(target: Target) -> Prepare:
-    """A whole study that is held, in the syntaxes in which it is."""
-    study = target.study().study
-    syntaxes = sorted({each.transfer_syntax_uid for each in study.instances})
-
-    async def prepare(target: Target) -> Ask:
-        async def ask() -> None:
-            answer = await target.call(RAD_69, of(target, study, study.instances, syntaxes))
-            expect(answer.response.head.status, "the status").equals(ResponseStatus.SUCCESS)
-            _are(answer.received, study.instances)
-
-        return ask
-
-    return prepare
-
-
-async def _rad_107(target: Target) -> Prepare:
-    """The same study, by WADO-RS."""
-    study = target.study().study
-
-    async def prepare(target: Target) -> Ask:
-        async def ask() -> None:
-            answer = await retrieved(target, f"/studies/{study.study_instance_uid}", ANY_SYNTAX)
-            expect(answer.status, "the HTTP status").equals(200)
-            _are(answer.parts, study.instances)
-
-        return ask
-
-    return prepare
-
-
-async def _rad_108(target: Target) -> Prepare:
-    """A new study of two small instances, by STOW-RS."""
-
-    async def prepare(target: Target) -> Ask:
-        study = await new_study(target)
-        bodies = await asyncio.to_thread(bodies_of, study)
-
-        async def ask() -> None:
-            answer = await store(target, bodies)
-            expect(answer.status, "the HTTP status").equals(200)
-            named = firsts(answer.json().get("00081199", {}).get("Value", []), "00081155")
-            expect(named, "ReferencedSOPSequence").has_same([each.sop_instance_uid for each in study.instances])
-
-        return ask
-
-    return prepare
-
-
-async def _rad_68(target: Target) -> Prepare:
-    """The manifest of a new study, whose images the community has, where one stands there."""
-
-    async def prepare(target: Target) -> Ask:
-        study, patient = await new_study(target, instances=1), target.patient()
-        if target.has_community:
-            target.community.offer(study, patient)
-        request = provided(patient, manifest_document(study, patient, COMMUNITY[2]))
-
-        async def ask() -> None:
-            answer = await target.call(RAD_68, request)
-            expect(answer.response.status, "the status").equals(ResponseStatus.SUCCESS)
-
-        return ask
-
-    return prepare
-
-
-async def _iti_18(target: Target) -> Prepare:
-    """FindDocuments of a patient, who has a document that was submitted before."""
-    patient = target.patient()
-    (one,) = await submitted(target)
-    criteria = DocumentCriteria(patient_ids=(patient,), statuses=APPROVED)
-
-    async def prepare(target: Target) -> Ask:
-        async def ask() -> None:
-            answer = await found(target, StoredQuery.FIND_DOCUMENTS, criteria=criteria)
-            expect({each.patient_id for each in answer.entries}, "whose entries came").equals({patient})
-            expect([each.unique_id for each in answer.entries], "what is found").contains(one.entry.unique_id)
-
-        return ask
-
-    return prepare
-
-
-async def _imaging_study(target: Target) -> Prepare:
-    """A study by its UID."""
-    study = target.study().study
-    query = (("identifier", f"urn:dicom:uid|urn:oid:{study.study_instance_uid}"),)
-
-    async def prepare(target: Target) -> Ask:
-        async def ask() -> None:
-            answer = await target.ask(
-                "FHIR ImagingStudy search", "/ImagingStudy", service="FHIR", query=query,
-                headers={"Accept": "application/fhir+json"},
-            )  # fmt: skip
-            expect(answer.status, "the HTTP status").equals(200)
-            resources = [each.get("resource", {}) for each in answer.json().get("entry", [])]
-            expect([each.get("numberOfInstances") for each in resources], "the instances of what is found").equals(
-                [len(study.instances)]
-            )
-
-        return ask
-
-    return prepare
-
-
-async def _iti_8(target: Target) -> Prepare:
-    """A new patient, on a connection of its own."""
-
-    async def prepare(target: Target) -> Ask:
-        message = adt(target, "A04", pid(new_patient(target)))
-
-        async def ask() -> None:
-            await taken(target, message)
-
-        return ask
-
-    return prepare
-
-
-def _are(received: Sequence[Received], instances: Sequence[SampleInstance]) -> None:
-    """These very instances, with the pixels that are known of them."""
-    expect([(each.sop_instance_uid, each.pixels_sha256) for each in received], "what came").has_same(
-        [(str(each.sop_instance_uid), each.pixels_sha256) for each in instances]
-    )
-
-
-WORKS: Mapping[str, Callable[[Target], Awaitable[Prepare]]] = {
-    "RAD-69": _rad_69,
-    "RAD-107": _rad_107,
-    "RAD-108": _rad_108,
-    "RAD-68": _rad_68,
-    "ITI-18": _iti_18,
-    "FHIR ImagingStudy search": _imaging_study,
-    "ITI-8": _iti_8,
-}
+        )  # fmt: skip

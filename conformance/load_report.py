@@ -23,12 +23,15 @@ def told(load: Load) -> tuple[str, ...]:
         f"{load.seconds:.1f} s: {load.per_second:,.1f}/s, {load.bytes_per_second / 1e6:,.1f} MB/s",
         *([times] if times else []),
     ]
-    if load.memory:
-        most = max(each.resident_bytes for each in load.memory)
+    if load.looks:
+        most = max(each.resident_bytes for each in load.looks)
         lines.append(
-            f"memory: {_mib(load.memory[0].resident_bytes)} at first, {_mib(most)} at most, "
-            f"{_mib(load.memory[-1].resident_bytes)} at last; peak (VmHWM) {_mib(load.memory[-1].peak_bytes)}"
+            f"memory: {_mib(load.looks[0].resident_bytes)} at first, {_mib(most)} at most, "
+            f"{_mib(load.looks[-1].resident_bytes)} at last; peak (VmHWM) {_mib(load.looks[-1].peak_bytes)}"
         )
+    if load.processor_ms is not None:
+        lines.append(f"processor time: {load.processor_ms:,.2f} ms for each right answer")
+    lines.append(f"the client took {load.client_busy:.0%} of a processor")
     lines.append(f"{sum(load.problems.values()):,} wrong")
     return (*lines, *(f"  {count:,} times: {problem}" for problem, count in load.problems.items()))
 
@@ -42,7 +45,7 @@ def as_json(load: Load) -> str:
             "answered": len(load.answered), "wrong": sum(load.problems.values()), "problems": dict(load.problems),
             "per_second": round(load.per_second, 3), "bytes_per_second": round(load.bytes_per_second),
             "ms": {f"p{percent:g}": load.percentile_ms(percent) for percent in PERCENTILES},
-            "memory": _memory(load),
+            "memory": _memory(load), "processor_ms": load.processor_ms, "client_busy": round(load.client_busy, 3),
         },
         indent=1,
         ensure_ascii=False,
@@ -50,13 +53,13 @@ def as_json(load: Load) -> str:
 
 
 def _memory(load: Load) -> dict[str, Any] | None:
-    if not load.memory:
+    if not load.looks:
         return None
     return {
-        "resident_first_bytes": load.memory[0].resident_bytes,
-        "resident_most_bytes": max(each.resident_bytes for each in load.memory),
-        "resident_last_bytes": load.memory[-1].resident_bytes,
-        "peak_bytes": load.memory[-1].peak_bytes,
+        "resident_first_bytes": load.looks[0].resident_bytes,
+        "resident_most_bytes": max(each.resident_bytes for each in load.looks),
+        "resident_last_bytes": load.looks[-1].resident_bytes,
+        "peak_bytes": load.looks[-1].peak_bytes,
     }
 
 
@@ -75,7 +78,7 @@ def as_html(load: Load) -> str:
     """One page: the paragraph, then latency, throughput and memory over time."""
     title = html.escape(f"{load.system}: {load.transaction}, {load.clients} clients")
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in told(load))
-    plots = [_latency(load), _throughput(load), *([_resident(load)] if load.memory else [])]
+    plots = [_latency(load), _throughput(load), *([_resident(load)] if load.looks else [])]
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -113,10 +116,10 @@ def _throughput(load: Load) -> str:
 
 
 def _resident(load: Load) -> str:
-    values = [each.resident_bytes / 2**20 for each in load.memory]
-    most, end = max(values), max(load.seconds, load.memory[-1].at_s)
+    values = [each.resident_bytes / 2**20 for each in load.looks]
+    most, end = max(values), max(load.seconds, load.looks[-1].at_s)
     points = " ".join(
-        f"{_x(each.at_s, end):.1f},{_y(value, most):.1f}" for each, value in zip(load.memory, values, strict=True)
+        f"{_x(each.at_s, end):.1f},{_y(value, most):.1f}" for each, value in zip(load.looks, values, strict=True)
     )
     return _plot(
         "MiB in memory (VmRSS of the process and those below it)",

@@ -30,7 +30,7 @@ from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
-from conformance.simulators.hl7_sender import converse, send_message
+from conformance.simulators.hl7_sender import Line, converse, send_message
 from conformance.simulators.soap_server import Asked
 from conformance.system import KnownStudy, System
 from conformance.verdict import Failed, NotDone, Unreachable
@@ -54,6 +54,8 @@ IDLE_S = 30.0
 CONVERSED_S = 10.0  # how long an MLLP connection is listened to on which answers are missing
 UNESCAPED = "*?,:/"  # of a query: RFC 3986 lets these stand, and some servers do not decode them
 MAX_INSTANCE_BYTES = 64 * 1024 * 1024
+MAX_READ = 10_000
+_READ: dict[str, "Received"] = {}  # by SHA-1: a load receives the same files again and again
 LIMITS = SoapLimits(parts=100_000)
 
 
@@ -341,8 +343,16 @@ class Target:
 
     # --- HL7 v2 -------------------------------------------------------------------------------------------------------
 
-    async def send(self, transaction: str, message: bytes) -> bytes:
-        """Send a message by MLLP on a connection of its own; answers the acknowledgement, both without their frames."""
+    def line(self) -> Line:
+        """A connection by MLLP that is kept, not opened yet; whoever has it closes it."""
+        host, port, tls = self._mllp(self.endpoint("MLLP"))
+        return Line(host, port, ssl=tls)
+
+    async def send(self, transaction: str, message: bytes, *, over: Line | None = None) -> bytes:
+        """Send a message by MLLP; answers the acknowledgement, both without their frames.
+
+        `over` None: on a connection of its own.
+        """
         outgoing = Outgoing(address=self.endpoint("MLLP"), body=message)
         if self._in_flight is not None:
             outgoing = self._in_flight.request(transaction, outgoing)
@@ -352,7 +362,10 @@ class Target:
         host, port, tls = self._mllp(outgoing.address)
         began = time.perf_counter()
         try:
-            came = await send_message(host, port, outgoing.body, ssl=tls, timeout_s=IDLE_S)
+            if over is None:
+                came = await send_message(host, port, outgoing.body, ssl=tls, timeout_s=IDLE_S)
+            else:
+                came = await over.send(outgoing.body, timeout_s=IDLE_S)
         except ExchangeError as error:
             exchange.broke = error.detail
             raise Failed(f"no acknowledgement: {error.detail}") from error
@@ -613,8 +626,17 @@ async def _received(part: Part) -> Received:
         if size <= MAX_INSTANCE_BYTES:
             body += chunk
     received = Received(key=part.key, media_type=part.media_type, size_bytes=size, sha1=sha1.hexdigest())
+    if received.sha1 not in _READ:
+        if len(_READ) >= MAX_READ:
+            _READ.clear()
+        _READ[received.sha1] = _with_dicom(received, bytes(body))
+    return replace(_READ[received.sha1], key=received.key, media_type=received.media_type)
+
+
+def _with_dicom(received: Received, body: bytes) -> Received:
+    """With what it says of itself, where it is a DICOM file."""
     with suppress(InvalidDicomError, AttributeError, ValueError, EOFError):
-        dataset = dcmread(BytesIO(bytes(body)))
+        dataset = dcmread(BytesIO(body))
         return replace(
             received, sop_instance_uid=str(dataset.SOPInstanceUID),
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID), pixels_sha256=pixels_sha256(dataset),

@@ -11,29 +11,59 @@ _READ_BYTES = 64 * 1024
 _PAUSE_S = 0.05  # between two packets, so that they are two
 
 
+class Line:
+    """A connection that is opened by the first message and kept for those after it; one message at a time."""
+
+    def __init__(self, host: str, port: int, *, ssl: tls.SSLContext | None = None) -> None:
+        """Nothing is opened yet."""
+        self._place = (host, port, ssl)
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, message: bytes, *, timeout_s: float = 30.0) -> bytes:
+        """Send a message; answers its acknowledgement as it came. After a failure the connection is closed.
+
+        Raises:
+            PeerUnavailable: No connection, or it ended before the answer.
+            PeerTimeout: No answer in time.
+            PeerProtocolError: The answer is not framed as MLLP.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._streams is None:
+                    host, port, ssl = self._place
+                    self._streams = await asyncio.open_connection(host, port, ssl=ssl)
+                reader, writer = self._streams
+                writer.write(join(message))
+                await writer.drain()
+                return await _answer(reader)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                raise PeerTimeout(f"no acknowledgement within {timeout_s:g} s") from error
+            if isinstance(error, OSError):
+                raise PeerUnavailable(f"no connection: {error.strerror or type(error).__name__}") from error
+            raise
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
 async def send_message(
     host: str, port: int, message: bytes, *, ssl: tls.SSLContext | None = None, timeout_s: float = 30.0
 ) -> bytes:
     """Send one message on a connection of its own; answers the acknowledgement as it came, without its frame.
 
     Raises:
-        PeerUnavailable: No connection, or it ended before the answer.
-        PeerTimeout: No answer in time.
-        PeerProtocolError: The answer is not framed as MLLP.
+        As `Line.send` does.
     """
+    line = Line(host, port, ssl=ssl)
     try:
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(host, port, ssl=ssl)
-            try:
-                writer.write(join(message))
-                await writer.drain()
-                return await _answer(reader)
-            finally:
-                writer.close()
-    except TimeoutError as late:
-        raise PeerTimeout(f"no acknowledgement within {timeout_s:g} s") from late
-    except OSError as broken:
-        raise PeerUnavailable(f"no connection: {broken.strerror or type(broken).__name__}") from broken
+        return await line.send(message, timeout_s=timeout_s)
+    finally:
+        line.close()
 
 
 async def converse(
