@@ -16,6 +16,7 @@ from conformance.faults.gateways import FAULTS as GATEWAYS
 from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.submissions import FAULTS as SUBMISSIONS
+from conformance.faults.submitting import FAULTS as SUBMITTING
 from conformance.faults.web import FAULTS as WEB
 from profiles.pdqv3.iti47 import ITI_47
 from profiles.pixv3.iti44 import ITI_44
@@ -50,6 +51,7 @@ FAULTS: Mapping[str, Fault] = {
     **FEED,
     **AUDIT,
     **ASKING,
+    **SUBMITTING,
     **GATEWAYS,
     **PEOPLE,
     **SUBMISSIONS,

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from conformance.faults.edits import AnswerEdit, Fault, answers, inline
+from conformance.faults.edits import AnswerEdit, Fault, answers, inline, mtom
 from conformance.in_flight import Incoming
 from profiles.transaction import SoapTransaction
+from profiles.wire.ebxml.response import ResponseStatus
+from profiles.wire.ebxml.rim import RIM
+from profiles.wire.soap.message import Packaging
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti43 import ITI_43
 from profiles.xdsi.rad68 import RAD_68
@@ -41,6 +44,51 @@ def addressing(transaction: SoapTransaction[Any, Any], case: str) -> Mapping[str
             answer=answers(re.escape(f">{transaction.request_action}<".encode()), b">urn:ihe:iti:2007:Other<"),
         ),
     }  # fmt: skip
+
+
+def asking_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mapping[str, Fault]:
+    """What can be wrong with a request by one transaction, and with what becomes of its answer: for `asking_cases`."""
+    id = transaction.id
+
+    def takes(text: str, case: str, answer: AnswerEdit) -> Fault:
+        return Fault(text=text, transactions=(f"to {id}",), caught_by=(f"{suite}/{case}",), answer=answer)
+
+    good = _good(transaction)
+    return {
+        **addressing(transaction, f"{suite}/addressed"),
+        f"from {id}/packing": _from(
+            id, "packs its request otherwise", f"{suite}/addressed",
+            answer=inline if transaction.packaging is Packaging.MTOM else mtom,
+        ),
+        f"to {id}/failure-as-success": takes(
+            "takes a failure for success", "refusal_told",
+            answers(rb"<(\w+:)?(?:RegistryResponse|AdhocQueryResponse)[^>]*Type:Failure.*</s:Body>", good + b"</s:Body>"),
+        ),
+        f"to {id}/fault-as-success": takes("takes a SOAP fault for success", "broken_told", _as_success(good)),
+        f"to {id}/unended-as-success": takes(
+            "takes an answer without an end for success", "broken_told",
+            answers(rb"</s:Body>(?!</s:Envelope>)", b"</s:Body></s:Envelope>"),
+        ),
+    }  # fmt: skip
+
+
+def _good(transaction: SoapTransaction[Any, Any]) -> bytes:
+    """The shortest answer that says yes."""
+    namespace, _, name = transaction.response_element[1:].partition("}")
+    found = f'<rim:RegistryObjectList xmlns:rim="{RIM}"/>' if name == "AdhocQueryResponse" else ""
+    return f'<r:{name} xmlns:r="{namespace}" status="{ResponseStatus.SUCCESS}">{found}</r:{name}>'.encode()
+
+
+def _as_success(good: bytes) -> AnswerEdit:
+    """A fault is an answer that says yes."""
+
+    def edit(incoming: Incoming) -> Incoming:
+        if incoming.status != 500:
+            return incoming
+        body = re.sub(rb"<s:Fault>.*</s:Fault>", lambda _: good, incoming.body, flags=re.DOTALL)
+        return replace(incoming, status=200, body=body)
+
+    return edit
 
 
 RETRIEVE, PROVIDE, CONSUMER = "xdsi.consumer_retrieve/", "xdsi.source_provide/", "xds.consumer/"

@@ -14,7 +14,14 @@ from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xca import responding_query, responding_retrieve
 from conformance.suites.xcai import responding_gateway as imaging_gateway
 from conformance.suites.xcpd import responding_gateway as discovery
-from conformance.suites.xds import consumer, registry_query, registry_register, repository_provide, repository_retrieve
+from conformance.suites.xds import (
+    consumer,
+    registry_query,
+    registry_register,
+    repository_provide,
+    repository_retrieve,
+    source,
+)
 from conformance.suites.xdsi import consumer_retrieve, source_provide, source_retrieve
 from conformance.suites.xdsi import repository_provide as imaging_provide
 
@@ -24,6 +31,7 @@ SUITES: tuple[ModuleType, ...] = (
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
     transport,
+    source,
 )  # fmt: skip
 
 

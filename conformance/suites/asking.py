@@ -1,22 +1,167 @@
-"""What is asked of everybody who asks by SOAP, and how a system is made to ask for a study.
+"""What is asked of everybody who asks by SOAP, and how a system is made to ask.
 
 Source: ITI TF-2 Appendix V.
 """
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from lxml import etree
 
+from conformance.case import Case, case
 from conformance.expect import expect
+from conformance.in_flight import Incoming
 from conformance.simulators.imaging_community import Offered
 from conformance.simulators.soap_server import Asked
 from conformance.suites.wia.dicomweb import new_study
 from conformance.target import Target
-from profiles.transaction import SoapTransaction
+from conformance.verdict import Failed
+from profiles.model.identifiers import PatientIdentifier
+from profiles.transaction import Actor, SoapTransaction
+from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.soap.names import ENVELOPE, HEADER, MUST_UNDERSTAND, WSA
 
 TRUE = frozenset({"1", "true"})
+FAULT = (
+    b"<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
+    b'<s:Reason><s:Text xml:lang="en">The simulator was told to fail</s:Text></s:Reason></s:Fault>'
+)
+LOST_END = b"</s:Envelope>"
+
+Given = TypeVar("Given")
+Facts = Mapping[str, str]
+
+
+class Errand(Generic[Given]):
+    """Something that a system can be made to do, which ends in a request by one transaction, or begins with it."""
+
+    def __init__(
+        self,
+        what: str,
+        transaction: SoapTransaction[Any, Any],
+        given: Callable[[Target], Awaitable[tuple[Given, Facts]]],
+        wanted: Callable[[Given, Asked], bool] = lambda given, asked: True,
+    ) -> None:
+        """`what` is the word for it; `given` prepares it, and answers what is compared and the facts that it needs.
+
+        `wanted` tells the request from others that it makes meanwhile.
+        """
+        self.what = what
+        self.transaction = transaction
+        self._given = given
+        self._wanted = wanted
+
+    async def asked(self, target: Target) -> tuple[Given, Asked]:
+        """Have it done, once for all cases; answers what was given, and what was asked."""
+
+        async def make() -> tuple[Given, int]:
+            given, facts = await self._given(target)
+            return given, await target.provoke(self.what, **facts)
+
+        given, before = await target.once(self.what, make)
+        return given, await target.asked(self.transaction, before, lambda each: self._wanted(given, each))
+
+    async def otherwise(
+        self, target: Target, *, response: Any = None, spoil: Callable[[Incoming], Incoming] | None = None
+    ) -> str:
+        """Have it done with an answer that is no success; answers what it says of it, "" where it says that it did so.
+
+        Raises:
+            Failed: It did not ask.
+        """
+        given, facts = await self._given(target)
+        counterpart = target.community.counterpart
+        before = len(counterpart.asked)
+        with counterpart.otherwise(self.transaction.id, response=response, spoil=spoil):
+            said = await target.attempt(self.what, **facts)
+        mine = [
+            each
+            for each in counterpart.asked[before:]
+            if each.transaction == self.transaction.id and (each.request is None or self._wanted(given, each))
+        ]
+        if not mine:
+            raise Failed(f"expected to be asked by {self.transaction.id}; it says: {said or 'that it did so'}")
+        for each in mine:
+            target.heard("of the system", each)
+        return said
+
+
+def asking_cases(
+    suite: str,
+    actor: Actor,
+    errand: Errand[Any],
+    *,
+    rules: str,
+    told: str,
+    refusals: Mapping[str, Any],
+) -> tuple[Case, ...]:
+    """What every request by a transaction must be, and what becomes of an answer that is no success.
+
+    Args:
+        suite: The suite that they belong to.
+        actor: Who asks.
+        errand: What makes it ask.
+        rules, told: The rows of what stands in a request, and of whom a refusal is told.
+        refusals: Responses that say no; what they say is the key.
+    """
+    transaction = errand.transaction
+    common: dict[str, Any] = {"transaction": transaction.id, "actor": actor, "suite": suite}
+
+    @case("IHE-WSA101", "IHE-WSA102", "V/packaging", title="The request is addressed as it must be", **common)
+    async def addressed(target: Target) -> None:
+        well_addressed((await errand.asked(target))[1], transaction)
+
+    @case(rules, title="Nothing about the request is odd", **common)
+    async def nothing_odd(target: Target) -> None:
+        expect((await errand.asked(target))[1].findings, "what is odd").is_absent()
+
+    @case(told, title="An answer that says no is told as that", **common)
+    async def refusal_told(target: Target) -> None:
+        for text, response in refusals.items():
+            said = await errand.otherwise(target, response=response)
+            expect(said, f"a complaint about {text}").is_there()
+
+    @case("V/fault", title="A SOAP fault, or an answer without an end, is not taken for success", **common)
+    async def broken_told(target: Target) -> None:
+        for text, spoil in (("a SOAP fault", faulty), ("an envelope without an end", unended)):
+            said = await errand.otherwise(target, spoil=spoil)
+            expect(said, f"a complaint about {text}").is_there()
+
+    return addressed, nothing_odd, refusal_told, broken_told
+
+
+def faulty(answer: Incoming) -> Incoming:
+    """A SOAP fault in the place of what would be answered."""
+    body = re.sub(rb"(<s:Body[^>]*>).*(</s:Body>)", rb"\1" + FAULT + rb"\2", answer.body, flags=re.DOTALL)
+    return replace(answer, status=500, body=body)
+
+
+def unended(answer: Incoming) -> Incoming:
+    """The end of the envelope is not there."""
+    return replace(answer, body=answer.body.replace(LOST_END, b"", 1))
+
+
+def cx(patient: PatientIdentifier) -> str:
+    """As a program or a person is told of it."""
+    return f"{patient.value}^^^&{patient.authority}&ISO"
+
+
+def text_file(target: Target, text: str, name: str = "text.txt") -> Path:
+    """A document of nobody, to be submitted."""
+    path = target.scratch() / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(code: str) -> tuple[RegistryError, ...]:
+    """The errors of an answer that says no."""
+    return (RegistryError(code=code, context="The simulator was told to say no"),)
+
+
+NOT_WHOLE = ResponseStatus.PARTIAL_SUCCESS  # where it is all or nothing: no answer that the Framework has
 
 
 async def offered(target: Target, *, series: int = 2, instances: int = 3) -> Offered:
@@ -31,9 +176,7 @@ async def fetched(target: Target) -> tuple[Offered, int]:
     async def make() -> tuple[Offered, int]:
         offer = await offered(target)
         patient = offer.manifest.entry.patient_id
-        before = await target.provoke(
-            "fetch", study=offer.study.study_instance_uid, patient=f"{patient.value}^^^&{patient.authority}&ISO"
-        )
+        before = await target.provoke("fetch", study=offer.study.study_instance_uid, patient=cx(patient))
         return offer, before
 
     return await target.once("fetch", make)
