@@ -13,6 +13,7 @@ from conformance.faults.envelope import envelope_faults
 from conformance.faults.feed import FAULTS as FEED
 from conformance.faults.fhir import FAULTS as FHIR
 from conformance.faults.gateways import FAULTS as GATEWAYS
+from conformance.faults.initiating import FAULTS as INITIATING
 from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.submissions import FAULTS as SUBMISSIONS
@@ -53,6 +54,7 @@ FAULTS: Mapping[str, Fault] = {
     **ASKING,
     **SUBMITTING,
     **GATEWAYS,
+    **INITIATING,
     **PEOPLE,
     **SUBMISSIONS,
 }

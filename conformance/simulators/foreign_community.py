@@ -64,11 +64,6 @@ class ForeignCommunity(ImagingCommunity):
             self._handlers[transaction.id] = handler
             self.counterpart.answers(transaction, handler)
 
-    def empty(self) -> None:
-        """Have nothing any more."""
-        self._offered.clear()
-        self.submitted.clear()
-
     @contextmanager
     def instead(self, transaction: SoapTransaction[Any, Any], handler: Handler) -> Iterator[None]:
         """Answer by another handler; whoever still waits for it at the end is hung up on."""

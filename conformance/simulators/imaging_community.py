@@ -79,6 +79,11 @@ class ImagingCommunity:
         self._offered[entry.unique_id] = offered
         return offered
 
+    def empty(self) -> None:
+        """Have nothing any more."""
+        self._offered.clear()
+        self.submitted.clear()
+
     async def query(self, request: StoredQueryRequest) -> StoredQueryResponse:
         """Entries that fit patient, ids and status; or references to them."""
         criteria = request.criteria
