@@ -8,10 +8,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALID = timedelta(days=30)
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,16 @@ class Authority:
             .add_extension(usages, critical=False)
             .sign(self._key, hashes.SHA256())
         )
+        return self._written(name, certificate, key)
+
+    def issuer(self, name: str) -> Identity:
+        """Who signs assertions: by RSA, which everybody reads, with a certificate that stands by itself."""
+        key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self._builder(subject, key.public_key(), issuer=subject).sign(key, hashes.SHA256())
+        return self._written(name, certificate, key)
+
+    def _written(self, name: str, certificate: x509.Certificate, key: PrivateKey) -> Identity:
         identity = Identity(
             certificate=self._folder / f"{name.lower()}.pem",
             key=self._folder / f"{name.lower()}.key",
@@ -76,12 +88,14 @@ class Authority:
         )
         return identity
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, *, issuer: x509.Name | None = None
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self._name)
+            .issuer_name(issuer or self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))

@@ -11,8 +11,13 @@ from pathlib import Path
 from ssl import SSLContext
 
 import aiohttp
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from conformance.around import Around
+from conformance.assertions import AssertionTerms, Issuer, PrivateKey, SentAssertionTerms
 from conformance.certificates import Authority, Identity
 from conformance.claims import CLAIMS
 from conformance.counterparts import standing
@@ -26,6 +31,7 @@ from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, S
 from profiles.catalogue import TRANSACTIONS
 
 STORED_S = 60.0
+IDP = "https://idp.example.org"
 WAIT_S = 15.0  # a house on a busy machine that was told to do something
 DEADLINE_S = 4.0  # other communities have so long; many cases have one that is silent
 SOAP = {
@@ -91,6 +97,50 @@ async def own_house(*, store_url: str = "", folder: Path | None = None) -> Async
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Persons:
+    """Who asks only on somebody's behalf, who says on whose, and as whom the house says so itself."""
+
+    clinic: Identity
+    idp: Identity
+    signer: Identity
+
+    @property
+    def settings(self) -> str:
+        """The same to the house."""
+        return f"""[assertion]
+certificate = "{self.signer.certificate}"
+key = "{self.signer.key}"
+[[issuer]]
+name = "IdP"
+entity_id = "{IDP}"
+certificates = ["{self.idp.certificate}"]
+[[peer]]
+name = "Clinic"
+certificate = "{self.clinic.certificate}"
+assertion = "required"
+"""
+
+    def taken_by(self, house: House) -> AssertionTerms:
+        """On which terms the house takes assertions."""
+        certificate, key = _pair(self.idp)
+        return AssertionTerms(
+            issuer=Issuer(entity_id=IDP, certificate=certificate, key=key), audience=house.base_url, required=True,
+            one_time_use=True,
+            tls=tls_of(trust=self.clinic.authority, certificate=self.clinic.certificate, key=self.clinic.key),
+        )  # fmt: skip
+
+    def sent_by(self, house: House) -> SentAssertionTerms:
+        """As whom the house sends its own."""
+        return SentAssertionTerms(issuer=house.oid(1).urn, certificate=_pair(self.signer)[0])
+
+
+def _pair(identity: Identity) -> tuple[x509.Certificate, PrivateKey]:
+    key = load_pem_private_key(identity.key.read_bytes(), None)
+    assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)  # or we would not have made it
+    return x509.load_pem_x509_certificate(identity.certificate.read_bytes()), key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scratch:
     """A house that has its settings and is not started, who asks it, and the counterpart that it knows."""
 
@@ -100,6 +150,7 @@ class Scratch:
     simulator: Identity
     foreign: tuple[Identity, ...]
     counterpart: Counterpart
+    persons: "Persons"
 
 
 def scratch(folder: Path, *, store_url: str = "") -> Scratch:
@@ -120,8 +171,11 @@ def scratch(folder: Path, *, store_url: str = "") -> Scratch:
         soap_port=soap_port, audit_port=audit_port, wait_s=WAIT_S, foreign=foreign, tls=_door(simulator)
     )
     made = Scratch(
-        house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart
-    )
+        house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart,
+        persons=Persons(
+            clinic=certificates.issue("Clinic"), idp=certificates.issuer("IdP"), signer=certificates.issue("Signer")
+        ),
+    )  # fmt: skip
     _settings(made, store_url)
     return made
 
@@ -139,7 +193,10 @@ async def serving(made: Scratch) -> AsyncIterator[System]:
     """
     await made.house.start()
     try:
-        yield await _provided(made.house, made.tester, made.folder)
+        system = await _provided(made.house, made.tester, made.folder)
+        yield replace(
+            system, assertion=made.persons.taken_by(made.house), sent_assertion=made.persons.sent_by(made.house)
+        )
     finally:
         await made.house.stop()
 
@@ -195,10 +252,12 @@ repository_unique_ids = ["{there.repository_unique_id}"]
 retrieve_location_uids = ["{there.retrieve_location_uid}"]
 patient_authority = "{house.patient_authority}"
 certificate = "{made.simulator.certificate}"
+send_assertion = "bearer"
 [peer.endpoint]
 {endpoints}
 
 {foreign}
+{made.persons.settings}
 """,
         encoding="utf-8",
     )

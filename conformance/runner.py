@@ -21,7 +21,7 @@ from conformance.evidence import Evidence, Exchange
 from conformance.in_flight import InFlight
 from conformance.system import System
 from conformance.target import Target
-from conformance.verdict import Failed, Unreachable, Verdict
+from conformance.verdict import Failed, Unclaimed, Unreachable, Verdict
 from profiles.errors import ExchangeError
 from profiles.findings import Finding, Severity
 
@@ -113,6 +113,8 @@ async def _tried(case: Case, target: Target, evidence: Evidence, place: str, *, 
                 await case.body(target)
         except Failed as failed:
             verdict, detail = Verdict.FAIL, str(failed)
+        except Unclaimed as unclaimed:
+            verdict, detail = Verdict.OMIT, str(unclaimed)
         except Unreachable as unreachable:
             verdict, detail = Verdict.SKIP, str(unreachable)
         except ExchangeError as error:

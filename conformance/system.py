@@ -30,6 +30,19 @@ key = "simulator.key"
 trust = "root.pem"                           # who vouches for the system
 peer = "Simulator"                           # what the system calls us
 wait_s = 60                                  # how long a case waits for it
+[assertion]                                  # for a system that takes assertions of persons (XUA)
+issuer = "https://idp.example.org"           # whom it believes; the suite signs as this issuer
+issuer_certificate = "idp.pem"
+issuer_key = "idp.key"
+audience = "https://archive.example.org"     # a URI that means it
+required = true                              # whether it refuses who comes without one
+one_time_use = true                          # whether it refuses one that asks to be used once, the second time
+certificate = "clinic.pem"                   # who we are to it then; without these two as in [tls]
+key = "clinic.key"
+[sent_assertion]                             # for a system that sends them with what it asks
+issuer = "urn:oid:1.2.3.1"                   # as its assertions name it
+certificate = "archive-signs.pem"            # of the key that signs them
+audience = "https://simulator.example.org"   # we, as it was told; without it: our address, its host or our home
 [[study]]                                    # a study that it holds, as DICOM files that we can read too
 folder = "studies/ct"
 patient = "P1^^^&1.2.3.9&ISO"                # by the id that it knows the patient by
@@ -45,6 +58,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from conformance.assertions import AssertionTerms, Issuer, SentAssertionTerms
 from conformance.samples import SampleStudy, read_study
 from profiles.catalogue import transaction
 from profiles.model.identifiers import Oid, PatientIdentifier
@@ -147,6 +166,8 @@ class System:
     known_patients: tuple[PatientIdentifier, ...] = ()
     hl7: Hl7Address = HL7
     counterpart: Counterpart | None = None
+    assertion: AssertionTerms | None = None
+    sent_assertion: SentAssertionTerms | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
@@ -169,7 +190,9 @@ def read_system(path: Path) -> System:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadDescription(f"{path} cannot be read: {error}") from error
-    extra = told.keys() - {"name", "claims", "endpoint", "tls", "known", "hl7", "counterpart", "study"}
+    extra = told.keys() - {
+        "name", "claims", "endpoint", "tls", "known", "hl7", "counterpart", "study", "assertion", "sent_assertion",
+    }  # fmt: skip
     if extra:
         raise BadDescription(f"{path}: nothing is called {sorted(extra)[0]}")
     known = dict(_table(told, "known"))
@@ -192,6 +215,8 @@ def read_system(path: Path) -> System:
         studies=tuple(_study(each, path) for each in told.get("study", ())),
         hl7=hl7_of(_table(told, "hl7"), path),
         counterpart=_counterpart(_table(told, "counterpart"), path),
+        assertion=_assertion(_table(told, "assertion"), _table(told, "tls"), path),
+        sent_assertion=_sent_assertion(_table(told, "sent_assertion"), path),
         tls=_tls(_table(told, "tls"), path),
         **oids,
     )
@@ -300,6 +325,56 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
         raise BadDescription(f"{path}: [counterpart] north_port and south_port go together")
     foreign = [Foreign(name=name, port=port, tls=tls) for name, port in zip(FOREIGN, ports, strict=True) if port]
     return Counterpart(**rest, foreign=tuple(foreign), tls=tls)
+
+
+def _assertion(told: Mapping[str, Any], ours: Mapping[str, Any], path: Path) -> AssertionTerms | None:
+    if not told:
+        return None
+    _hold(
+        told, path, "assertion", {"issuer": str, "issuer_certificate": str, "issuer_key": str, "audience": str},
+        {"required": bool, "one_time_use": bool, "certificate": str, "key": str},
+    )  # fmt: skip
+    shown = {key: told[key] for key in ("certificate", "key") if key in told}
+    try:
+        key = load_pem_private_key((path.parent / told["issuer_key"]).read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate((path.parent / told["issuer_certificate"]).read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise BadDescription(f"{path}: [assertion] {error}") from error
+    if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
+        raise BadDescription(f"{path}: [assertion] issuer_key is neither RSA nor of an elliptic curve")
+    return AssertionTerms(
+        issuer=Issuer(entity_id=told["issuer"], certificate=certificate, key=key),
+        audience=told["audience"],
+        required=told.get("required", False),
+        one_time_use=told.get("one_time_use", False),
+        tls=_tls({**ours, **shown}, path) if shown else None,
+    )
+
+
+def _sent_assertion(told: Mapping[str, Any], path: Path) -> SentAssertionTerms | None:
+    if not told:
+        return None
+    _hold(told, path, "sent_assertion", {"issuer": str, "certificate": str}, {"audience": str})
+    try:
+        certificate = x509.load_pem_x509_certificate((path.parent / told["certificate"]).read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadDescription(f"{path}: [sent_assertion] {error}") from error
+    return SentAssertionTerms(issuer=told["issuer"], certificate=certificate, audience=told.get("audience", ""))
+
+
+def _hold(
+    told: Mapping[str, Any], path: Path, table: str, needed: Mapping[str, type], others: Mapping[str, type]
+) -> None:
+    """Refuse a table that lacks what is needed, or has something else."""
+    kinds = {**needed, **others}
+    for key, value in told.items():
+        if key not in kinds:
+            raise BadDescription(f"{path}: [{table}] takes {', '.join(kinds)}")
+        if not isinstance(value, kinds[key]):
+            raise BadDescription(f"{path}: [{table}] {key} is no {'text' if kinds[key] is str else 'true or false'}")
+    missing = next((key for key in needed if key not in told), None)
+    if missing is not None:
+        raise BadDescription(f"{path}: [{table}] needs {missing}")
 
 
 def _study(told: Mapping[str, Any], path: Path) -> KnownStudy:

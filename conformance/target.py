@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -170,6 +171,13 @@ class Target:
         self._in_flight = in_flight
         self._around = around
         self._audited = len(around.audit.messages) if around.audit is not None else 0
+        self._tls: ssl.SSLContext | None = None
+
+    def known_as(self, tls: ssl.SSLContext | None) -> "Target":
+        """The same for the same case, where we are somebody else to the system; None: we are not."""
+        other = copy(self)
+        other._tls = tls
+        return other
 
     # --- what it is known to be ---------------------------------------------------------------------------------------
 
@@ -573,7 +581,8 @@ class Target:
         try:
             answer = await self._session.request(
                 method, URL(outgoing.address, encoded=True), data=outgoing.body or None, headers=outgoing.headers,
-                allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_S),
+                allow_redirects=False, ssl=self._tls if self._tls is not None else True,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=IDLE_S),
             )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
             exchange.broke = _named(error)

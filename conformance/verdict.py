@@ -17,6 +17,10 @@ class Failed(Exception):
     """The target did not do what the case says; the text is what came instead."""
 
 
+class Unclaimed(Exception):
+    """The system does not say that it does this, or its description does not; the text is what would say so."""
+
+
 class Unreachable(Exception):
     """The case cannot be tried here; the text is why, and what would help."""
 

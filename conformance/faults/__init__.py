@@ -15,6 +15,7 @@ from conformance.faults.fhir import FAULTS as FHIR
 from conformance.faults.gateways import FAULTS as GATEWAYS
 from conformance.faults.initiating import FAULTS as INITIATING
 from conformance.faults.people import FAULTS as PEOPLE
+from conformance.faults.persons import FAULTS as PERSONS
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.submissions import FAULTS as SUBMISSIONS
 from conformance.faults.submitting import FAULTS as SUBMITTING
@@ -57,6 +58,7 @@ FAULTS: Mapping[str, Fault] = {
     **INITIATING,
     **PEOPLE,
     **SUBMISSIONS,
+    **PERSONS,
 }
 
 __all__ = ["FAULTS", "Fault", "Sabotage"]

@@ -1,0 +1,1 @@
+"""XUA: on whose behalf somebody asks, and who says so."""
