@@ -6,6 +6,8 @@ because they are many and the index already tells the truth. The same job tells 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from enum import Enum
 
 from gateway.model.house import House
 from gateway.model.job import Event, ExchangeJob, Kind, State
@@ -14,11 +16,20 @@ from gateway.ports.clock import Clock
 from gateway.ports.store import Work
 from gateway.services.exchange import Exchange
 from gateway.services.inform import actions_for
-from profiles.errors import RuleViolation, UnknownPatient
+from profiles.errors import Duplicate, RuleViolation, UnknownPatient
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Evidence, IdentityLink, Patient
 from profiles.transaction import StudyFact
 from profiles.wire.hl7v2.adt import DEMOGRAPHICS
+
+Pairs = Sequence[tuple[PatientIdentifier, PatientIdentifier]]
+
+
+class Unknown(Enum):
+    """What it is that one of the two ids of a merge is not known here."""
+
+    ERROR = "a registry knows both (ITI TF-2 3.8.4.2.4)"
+    NO_ERROR = "a consumer may know one of them, or neither (ITI TF-2 3.30.4)"
 
 
 class Feed:
@@ -95,15 +106,43 @@ class Feed:
         todo = actions_for(self._peers, exchange.peer, before, after)
         await self._follow_up(work, (), after, exchange, todo=todo)
 
-    async def merge(self, pairs: Sequence[tuple[PatientIdentifier, PatientIdentifier]], exchange: Exchange) -> None:
+    async def change_ids(self, pairs: Pairs, exchange: Exchange) -> None:
+        """A47: whoever had the one id has the other one. That nobody has the old one is no error.
+
+        Raises:
+            Duplicate: The new id is another patient's; nothing changes.
+            UnknownPatient, IdentityConflict, RuleViolation: As in `merge`.
+
+        Source: ITI TF-2 3.30.4.
+        """
+        work = await exchange.begin()
+        for old, new in self._kept(pairs):
+            had, has = await work.identity.get(old), await work.identity.get(new)
+            if had is not None and has is not None and has != had:
+                raise Duplicate("the new id is another patient's here", code="205", location="PID^1^3^1^1")
+        await self.merge(pairs, exchange, unknown=Unknown.NO_ERROR)
+
+    async def merge(self, pairs: Pairs, exchange: Exchange, *, unknown: Unknown = Unknown.ERROR) -> None:
         """A40: what was the one's is the other's from this commit on. `pairs` are (subsumed, surviving).
 
         Raises:
             UnknownPatient, IdentityConflict, Duplicate: As the port says; nothing changes.
             RuleViolation: No pair is of a domain that is kept here.
 
-        Source: ITI TF-2 3.8.4.2.
+        Source: ITI TF-2 3.8.4.2, 3.30.4.
         """
+        kept = self._kept(pairs)
+        work = await exchange.begin()
+        if unknown is Unknown.NO_ERROR:
+            kept = [pair for pair in kept if await _is_known_by_now(work, *pair, exchange.now)]
+            if not kept:
+                exchange.learned.patients = tuple(surviving for _, surviving in pairs)
+                exchange.learned.text = "Nobody here has the id that goes"
+                return
+        await self._merge(work, kept, exchange)
+
+    def _kept(self, pairs: Pairs) -> list[tuple[PatientIdentifier, PatientIdentifier]]:
+        """Those of a domain that is kept here, 1..n."""
         domains = {self._house.patient_authority, self._house.affinity_authority}
         kept = [pair for pair in pairs if pair[1].authority in domains]
         if not kept:
@@ -111,7 +150,9 @@ class Feed:
                 "the two ids of the merge are not of one domain that is kept here", code="204", location="MRG^1^1",
                 cure="Both ids of a merge have the same assigning authority, one of ours",
             )  # fmt: skip
-        work = await exchange.begin()
+        return kept
+
+    async def _merge(self, work: Work, kept: Pairs, exchange: Exchange) -> None:
         entries, uids = 0, list[str]()
         for subsumed, surviving in kept:
             try:
@@ -162,3 +203,13 @@ class Feed:
         exchange.job, exchange.kind = job, Kind.FEED
         await work.ledger.open(job)
         await work.ledger.advance(job.id, Event.SETTLED, exchange.now)
+
+
+async def _is_known_by_now(work: Work, subsumed: PatientIdentifier, surviving: PatientIdentifier, at: datetime) -> bool:
+    """Whether anybody has the id that goes; one that remains, and that nobody ever had, is made known as theirs."""
+    gone = await work.identity.get(subsumed)
+    if gone is None:
+        return False
+    if await work.identity.get(surviving) is None and await work.identity.subsumed(surviving) is None:
+        await work.identity.put(replace(gone, identifiers=(surviving,)), at)
+    return True

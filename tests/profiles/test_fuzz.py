@@ -39,6 +39,7 @@ from profiles.wire.audit.read import decode as read_record
 from profiles.wire.cda import read_report
 from profiles.wire.dicom.kos import decode_kos, encode_kos
 from profiles.wire.dicom.part10 import read_head
+from profiles.wire.hl7v2.adt import JOINS
 from profiles.wire.hl7v2.message import header_of
 from profiles.wire.http import HttpIn
 from profiles.wire.multipart import parts_of
@@ -271,7 +272,7 @@ class Hl7:
         for transaction in (ITI_8, ITI_30):
             for _, event in transaction.triggers:
                 request = feed(FeedEvent(event), person())
-                if event == FeedEvent.MERGE:
+                if event in JOINS:
                     request = type(request)(event=request.event, patient=request.patient, subsumed_identifiers=merged)
                 self.messages.append(transaction.encode_request(request, sent()))
         self.messages.append(ORU_R01.encode_request(AVAILABLE, sent()))

@@ -21,6 +21,7 @@ RULES = FeedRules(
         FeedEvent.ADD_PERSON: "ADT_A05",
         FeedEvent.UPDATE_PERSON: "ADT_A05",
         FeedEvent.MERGE: "ADT_A39",
+        FeedEvent.CHANGE_IDS: "ADT_A30",
     },
     names_event=False,
     patient_class="N",  # ITI TF-2 3.30.4.1.2: the pseudo PV1 of a person without a visit

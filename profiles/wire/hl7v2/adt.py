@@ -55,7 +55,11 @@ class FeedEvent(StrEnum):
     ADD_PERSON = "A28"
     UPDATE_PERSON = "A31"
     MERGE = "A40"
+    CHANGE_IDS = "A47"
 
+
+JOINS = frozenset({FeedEvent.MERGE, FeedEvent.CHANGE_IDS})
+"""Events of two ids: one that remains (PID-3), and one that goes (MRG-1)."""
 
 CREATES = frozenset({FeedEvent.ADMIT, FeedEvent.REGISTER, FeedEvent.PRE_ADMIT, FeedEvent.ADD_PERSON})
 
@@ -65,7 +69,7 @@ DEMOGRAPHICS: Mapping[str, int] = {"name": 5, "birth_date": 7, "sex": 8, "addres
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientFeedRequest:
-    """A patient was created or changed, or ids were merged.
+    """A patient was created or changed, two ids were merged, or one was changed for another.
 
     `patient.identifiers` are those whose authority is known; in a merge they are the surviving ones. `said` names the
     demographics that the message spoke of, even to delete them. `address` and `control_id` (MSH-10) are how it came; for
@@ -150,7 +154,7 @@ def read_feed(data: bytes, rules: FeedRules, site: Site = NO_SITE) -> Decoded[Pa
     request = PatientFeedRequest(
         event=event,
         patient=patient,
-        subsumed_identifiers=_read_subsumed(message, site, findings) if event is FeedEvent.MERGE else (),
+        subsumed_identifiers=_read_subsumed(message, site, findings) if event in JOINS else (),
         visit=read_visit(message.first("PV1"), site),
         recorded=read_moment(evn, 2, site, findings) if evn is not None else None,
         said=frozenset(name for name, number in DEMOGRAPHICS.items() if pid.has(number)),
@@ -194,7 +198,7 @@ def _departures(message: Message, header: Header, event: FeedEvent) -> Iterator[
         yield warning("hl7.no-evn", "EVN is required", "100", "EVN^1")
     elif not evn.has(2):
         yield warning("hl7.no-recorded-time", "EVN-2 is required", REQUIRED, "EVN^1^2")
-    if pv1 is None and event is not FeedEvent.MERGE:
+    if pv1 is None and event not in JOINS:
         yield warning("hl7.no-pv1", "PV1 is required", "100", "PV1^1")
     elif pv1 is not None and not pv1.has(2):
         yield warning("hl7.no-patient-class", "PV1-2 is required", REQUIRED, "PV1^1^2")
@@ -206,7 +210,7 @@ def _departures(message: Message, header: Header, event: FeedEvent) -> Iterator[
 
 
 def write_feed(request: PatientFeedRequest, out: Hl7Out, rules: FeedRules, site: Site = NO_SITE) -> bytes:
-    """Write an ADT message, without its MLLP frame: MSH EVN PID [MRG] PV1.
+    """Write an ADT message, without its MLLP frame: MSH EVN PID [MRG] [PV1].
 
     Source: ITI TF-2 3.8.4.1.2, 3.8.4.2.2, 3.30.4.
     """
@@ -218,12 +222,13 @@ def write_feed(request: PatientFeedRequest, out: Hl7Out, rules: FeedRules, site:
         written("EVN", {1: event.value if rules.names_event else "", 2: recorded}),
         write_patient(request.patient, site, set_id=""),
     ]
-    if event is FeedEvent.MERGE:
+    if event in JOINS:
         subsumed: list[str | tuple[Component, ...]] = [
             write_patient_identifier(each, site) for each in request.subsumed_identifiers
         ]
         segments.append(written("MRG", {1: subsumed}))
-    segments.append(write_visit(request.visit, default_class=rules.patient_class))
+    if event is not FeedEvent.CHANGE_IDS:  # ADT_A30 has no PV1
+        segments.append(write_visit(request.visit, default_class=rules.patient_class))
     return write_message(segments)
 
 
@@ -234,7 +239,7 @@ FeedCheck = Callable[[PatientFeedRequest], Iterator[Finding]]
 
 def both_ids_are_of_one_authority(request: PatientFeedRequest) -> Iterator[Finding]:
     """ITI TF-2 3.8.4.2.4: a merge joins two ids of the same assigning authority."""
-    if request.event is FeedEvent.MERGE and request.subsumed_identifiers and not request.merges:
+    if request.event in JOINS and request.subsumed_identifiers and not request.merges:
         yield error(
             "iti8.merge-across-authorities",
             "MRG-1 and PID-3 are of different assigning authorities",

@@ -21,7 +21,7 @@ from profiles.wire.audit.participants import (
     source,
 )
 from profiles.wire.hl7v2.address import Hl7Address
-from profiles.wire.hl7v2.adt import CREATES, FeedEvent, PatientFeedRequest
+from profiles.wire.hl7v2.adt import CREATES, JOINS, PatientFeedRequest
 
 
 def feed_records(
@@ -54,7 +54,7 @@ def _touched(request: PatientFeedRequest | None, facts: Facts) -> tuple[tuple[Ac
     patient = next(iter((*facts.patients, *named)), None)
     if request is None:
         return ((Action.UPDATE, patient),)
-    if request.event is FeedEvent.MERGE:
+    if request.event in JOINS:
         return of_a_merge(request.merges, request.subsumed_identifiers, patient)
     return ((Action.CREATE if request.event in CREATES else Action.UPDATE, patient),)
 

@@ -216,7 +216,7 @@ async def test_what_the_actor_refuses_is_an_error_with_code_and_location() -> No
     ("change", "code", "location"),
     [
         ((b"ADT^A04^ADT_A01", b"SIU^S12^SIU_S12"), "200", "MSH^1^9^1^1"),
-        ((b"ADT^A04^ADT_A01", b"ADT^A47^ADT_A30"), "201", "MSH^1^9^1^2"),
+        ((b"ADT^A04^ADT_A01", b"ADT^A24^ADT_A24"), "201", "MSH^1^9^1^2"),
         ((b"|P|2.5", b"|X|2.5"), "202", "MSH^1^11^1^1"),
         ((b"|P|2.5", b"|P|3.0"), "203", "MSH^1^12^1^1"),
     ],

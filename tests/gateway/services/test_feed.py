@@ -11,7 +11,7 @@ from gateway.model.peer import Caller, Peer
 from gateway.ports.store import Work
 from gateway.services.exchange import Exchange
 from gateway.services.feed import Feed
-from profiles.errors import RuleViolation, UnknownPatient
+from profiles.errors import Duplicate, RuleViolation, UnknownPatient
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Evidence, PersonName, Sex
@@ -47,7 +47,7 @@ class House:
         self.actor = PatientIdentityConsumer(feed=Feed(house=OUR_HOUSE, clock=FixedClock(NOW)))
         self._turns = 0
 
-    async def tell(self, request: PatientFeedRequest) -> Exchange:
+    async def tell(self, request: PatientFeedRequest, transaction: str = "ITI-8") -> Exchange:
         self._turns += 1
         async with self.store.unit() as work:
 
@@ -56,7 +56,11 @@ class House:
 
             caller = Caller(peer=Peer(name="ADT"), network_address="127.0.0.1")
             exchange = Exchange(id=f"exchange-{self._turns}", caller=caller, now=NOW, begin=begin)
-            assert await self.actor.patient_identity_feed(request, exchange) == ACCEPTED
+            answer = {
+                "ITI-8": self.actor.patient_identity_feed,
+                "ITI-30": self.actor.patient_identity_management,
+            }[transaction]
+            assert await answer(request, exchange) == ACCEPTED
             return exchange
 
     async def known(self, identifier: PatientIdentifier) -> object:
@@ -162,3 +166,76 @@ async def test_a_merge_of_whom_nobody_knows_is_refused_and_nothing_moves() -> No
         await house.tell(merge(ANN, BEN))
     assert (nobody_goes.value.code, nobody_goes.value.location) == ("204", "MRG^1^1^1^1")
     assert await house.known(ANN) == patient(ANN)
+
+
+# --- ITI-30: a consumer need not know both ----------------------------------------------------------------------------
+
+
+def change_ids(new: PatientIdentifier, old: PatientIdentifier) -> PatientFeedRequest:
+    return PatientFeedRequest(event=FeedEvent.CHANGE_IDS, patient=patient(new), subsumed_identifiers=(old,))
+
+
+async def entries_of(house: House, identifier: PatientIdentifier) -> int:
+    async with house.store.view() as work:
+        return len([each async for each in work.registry.find(DocumentCriteria(patient_ids=(identifier,)))])
+
+
+@pytest.mark.parametrize("request_", [merge(BEN, ANN), change_ids(BEN, ANN)], ids=["A40", "A47"])
+async def test_an_id_that_nobody_had_becomes_that_of_the_patient_who_had_the_other(
+    request_: PatientFeedRequest,
+) -> None:
+    house = House()
+    await house.tell(registered(ANN, THEIRS, family="Roe"))
+    async with house.store.unit() as work:
+        await work.registry.put(submission(entry(ANN)), NOW)
+    await house.tell(request_, "ITI-30")
+    async with house.store.view() as work:
+        after = await work.identity.get(BEN)
+        assert await work.identity.get(ANN) is None
+        assert await work.identity.get(THEIRS) == after
+    assert after is not None
+    assert (after.name.family, set(after.identifiers)) == ("Roe", {BEN, THEIRS})
+    assert (await entries_of(house, BEN), await entries_of(house, ANN)) == (1, 0)
+
+
+@pytest.mark.parametrize("request_", [merge(BEN, ANN), change_ids(BEN, ANN)], ids=["A40", "A47"])
+async def test_that_nobody_has_the_id_that_goes_is_no_error_and_nothing_changes(request_: PatientFeedRequest) -> None:
+    house = House()
+    await house.tell(registered(BEN))
+    exchange = await house.tell(request_, "ITI-30")
+    assert exchange.learned.text == "Nobody here has the id that goes"
+    assert exchange.job is None
+    assert await house.known(BEN) == patient(BEN)
+    assert await house.known(ANN) is None
+
+
+async def test_a_consumer_merges_two_who_are_known_as_a_registry_does() -> None:
+    house = House()
+    await house.tell(registered(ANN))
+    await house.tell(registered(BEN, family="Roe"))
+    await house.tell(merge(BEN, ANN), "ITI-30")
+    assert await house.known(ANN) is None
+    assert await house.known(BEN) == patient(BEN, family="Roe")
+
+
+async def test_an_id_is_not_changed_for_one_that_another_patient_has() -> None:
+    house = House()
+    await house.tell(registered(ANN))
+    await house.tell(registered(BEN, family="Roe"))
+    with pytest.raises(Duplicate) as refused:
+        await house.tell(change_ids(BEN, ANN), "ITI-30")
+    assert (refused.value.code, refused.value.location) == ("205", "PID^1^3^1^1")
+    assert await house.known(ANN) == patient(ANN)
+    assert await house.known(BEN) == patient(BEN, family="Roe")
+
+
+async def test_an_id_is_not_changed_for_one_that_was_merged_away() -> None:
+    house = House()
+    for each in (ANN, BEN):
+        await house.tell(registered(each))
+    await house.tell(merge(BEN, ANN))
+    third = replace(BEN, value="third")
+    await house.tell(registered(third))
+    with pytest.raises(UnknownPatient):
+        await house.tell(change_ids(ANN, third), "ITI-30")
+    assert await house.known(third) == patient(third)

@@ -22,7 +22,7 @@ from profiles.pix.profile import TRANSACTIONS
 from profiles.transaction import Facts, Hl7Transaction, Party, Side
 from profiles.wire.audit.message import encode as write_audit
 from profiles.wire.hl7v2.ack import of_error, read_acknowledgement
-from profiles.wire.hl7v2.adt import DEMOGRAPHICS
+from profiles.wire.hl7v2.adt import DEMOGRAPHICS, JOINS
 from profiles.wire.hl7v2.datatypes import Site
 from profiles.wire.hl7v2.segments import Visit
 from tests.support.hl7 import ADDRESS, AT, AUTHORITY, SUBSUMED, SURVIVING, feed, sent
@@ -95,6 +95,12 @@ VECTORS: list[tuple[str, Feed, PatientFeedRequest, str]] = [
         replace(feed(FeedEvent.MERGE), subsumed_identifiers=(SUBSUMED,)),
         MSH_25.format("A40^ADT_A39") + "EVN||20260314120000+0000\r" + PID + "MRG|0815^^^&1.2.3.4&ISO\rPV1||N\r",
     ),
+    (
+        "ITI-30 A47 has no PV1",
+        ITI_30,
+        replace(feed(FeedEvent.CHANGE_IDS), subsumed_identifiers=(SUBSUMED,)),
+        MSH_25.format("A47^ADT_A30") + "EVN||20260314120000+0000\r" + PID + "MRG|0815^^^&1.2.3.4&ISO\r",
+    ),
 ]  # fmt: skip
 
 
@@ -108,7 +114,8 @@ def test_a_request_reads_and_writes_the_same(
     now = Moment(AT)
     pseudo = Visit(patient_class="N" if transaction is ITI_30 else "O")
     assert decoded.value == replace(
-        request_, address=ADDRESS, control_id="MSG1", at=now, recorded=now, visit=request_.visit or pseudo,
+        request_, address=ADDRESS, control_id="MSG1", at=now, recorded=now,
+        visit=None if request_.event is FeedEvent.CHANGE_IDS else request_.visit or pseudo,
         said=frozenset(DEMOGRAPHICS) - {"address"},
     )  # fmt: skip
     assert [found for check in transaction.checks for found in check(decoded.value)] == []
@@ -125,7 +132,7 @@ def test_the_hl7_library_finds_what_we_wrote_where_it_belongs(
     assert judged.extract_field("PID", 1, 5, 1, 4) == "Jr."
     assert judged.extract_field("PID", 1, 5, 1, 5) == "Dr."
     assert judged.extract_field("PID", 1, 8, 1) == "F"
-    if request_.event is FeedEvent.MERGE:
+    if request_.event in JOINS:
         assert judged.extract_field("MRG", 1, 1, 1, 1) == "0815"
 
 
@@ -277,7 +284,7 @@ DAMAGE = [b"", b"|", b"^", b"~", b"\\", b"&", b"\r", b'""', b"\xff", b"\x00", b"
 @given(PATIENTS, st.sampled_from([ITI_8, ITI_30]), st.data())
 def test_any_patient_comes_back(patient: Patient, transaction: Feed, data: st.DataObject) -> None:
     event = FeedEvent(data.draw(st.sampled_from([event for _, event in transaction.triggers])))
-    subsumed = (replace(patient.identifiers[0], value="another one"),) if event is FeedEvent.MERGE else ()
+    subsumed = (replace(patient.identifiers[0], value="another one"),) if event in JOINS else ()
     request = PatientFeedRequest(event=event, patient=patient, subsumed_identifiers=subsumed)
     decoded = transaction.decode_request(transaction.encode_request(request, sent()))
     assert decoded.value.patient == patient
@@ -342,9 +349,12 @@ def test_a_registration_is_a_patient_record(transaction: Feed, side: Side, event
     assert b"Sample" not in write_audit(record)
 
 
-@pytest.mark.parametrize("transaction", [ITI_8, ITI_30])
-def test_a_merge_is_two_records_one_deleted_one_updated(transaction: Feed) -> None:
-    request = replace(RECEIVED, event=FeedEvent.MERGE, subsumed_identifiers=(SUBSUMED,))
+@pytest.mark.parametrize(
+    ("transaction", "event"),
+    [(ITI_8, FeedEvent.MERGE), (ITI_30, FeedEvent.MERGE), (ITI_30, FeedEvent.CHANGE_IDS)],
+)
+def test_a_merge_is_two_records_one_deleted_one_updated(transaction: Feed, event: FeedEvent) -> None:
+    request = replace(RECEIVED, event=event, subsumed_identifiers=(SUBSUMED,))
     # The feed learns both patients, the one that goes first.
     records = transaction.audit(Side.RESPONDER, request, ACCEPTED, replace(FACTS, patients=(SUBSUMED, SURVIVING)))
     assert [(record.action, record.objects[0].id) for record in records] == [

@@ -13,6 +13,7 @@ from profiles.pix.iti8 import ITI_8, FeedEvent, PatientFeedRequest
 from profiles.pix.iti30 import ITI_30
 from profiles.swf.oru_r01 import ORU_R01, StudyAvailable
 from profiles.wire.hl7v2.ack import ACCEPTED, AckCode, AckError, Acknowledgement, write_acknowledgement
+from profiles.wire.hl7v2.adt import JOINS
 from tests.profiles.swf.oru_r01.announced import AVAILABLE
 from tests.support.hl7 import SUBSUMED, feed, registration, sent
 
@@ -25,7 +26,7 @@ def valid(data: bytes) -> Any:
 
 def _request(event: FeedEvent) -> PatientFeedRequest:
     request = feed(event)
-    return replace(request, subsumed_identifiers=(SUBSUMED,)) if event is FeedEvent.MERGE else request
+    return replace(request, subsumed_identifiers=(SUBSUMED,)) if event in JOINS else request
 
 
 @pytest.mark.parametrize(
