@@ -14,6 +14,7 @@ from conformance.faults.feed import FAULTS as FEED
 from conformance.faults.fhir import FAULTS as FHIR
 from conformance.faults.gateways import FAULTS as GATEWAYS
 from conformance.faults.initiating import FAULTS as INITIATING
+from conformance.faults.management import FAULTS as MANAGEMENT
 from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.persons import FAULTS as PERSONS
 from conformance.faults.retrieve import FAULTS as RETRIEVE
@@ -51,6 +52,7 @@ FAULTS: Mapping[str, Fault] = {
     **WEB,
     **FHIR,
     **FEED,
+    **MANAGEMENT,
     **AUDIT,
     **ASKING,
     **SUBMITTING,

@@ -7,7 +7,7 @@ from conformance.case import Case
 from conformance.suites.atna import node_audit, node_authentication
 from conformance.suites.ehr import server
 from conformance.suites.pdqv3 import supplier
-from conformance.suites.pix import registry_feed, transport
+from conformance.suites.pix import identity_management, registry_feed, transport
 from conformance.suites.pixv3 import feed, query
 from conformance.suites.wia import manager_store, source_search
 from conformance.suites.wia import source_retrieve as web_source_retrieve
@@ -33,7 +33,7 @@ SUITES: tuple[ModuleType, ...] = (
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
-    transport,
+    transport, identity_management,
     source,
 )  # fmt: skip
 

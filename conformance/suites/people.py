@@ -17,6 +17,7 @@ from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient, PersonName, Sex
 from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
+from profiles.pdqv3.iti47 import ITI_47
 from profiles.pixv3.iti44 import ITI_44, PatientRecordRequest, RecordEvent
 from profiles.wire.hl7v3.candidates import CandidatesQuery
 from profiles.wire.hl7v3.datatypes import HL7, InstanceIdentifier, child, children, code_of, read_ii
@@ -90,6 +91,17 @@ def called(patient: Patient) -> PatientCriteria:
 def by_id(*identifiers: PatientIdentifier) -> PatientCriteria:
     """Who has these ids."""
     return PatientCriteria(identifiers=identifiers)
+
+
+async def found_by(target: Target, identifier: PatientIdentifier) -> list[Patient]:
+    """Whom the system knows by this id, as it tells by ITI-47; nobody where it knows nobody."""
+    response = (await target.call(ITI_47, candidates_query(target, by_id(identifier)))).response
+    return [each.patient for each in response.candidates]
+
+
+async def families(target: Target, identifier: PatientIdentifier) -> list[str]:
+    """Their family names."""
+    return [each.name.family for each in await found_by(target, identifier)]
 
 
 # --- what every answer owes -------------------------------------------------------------------------------------------

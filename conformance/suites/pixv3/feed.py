@@ -10,8 +10,7 @@ from conformance.expect import expect
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.people import (
     answers_the_message,
-    by_id,
-    candidates_query,
+    families,
     known,
     new_id,
     record,
@@ -20,7 +19,6 @@ from conformance.suites.people import (
 from conformance.target import Target, Wrong
 from profiles.model.identifiers import PatientIdentifier
 from profiles.model.patient import Patient
-from profiles.pdqv3.iti47 import ITI_47
 from profiles.pixv3.iti44 import BY_EVENT, ITI_44, PatientRecordRequest, RecordEvent
 from profiles.transaction import Actor
 
@@ -40,7 +38,7 @@ async def added(target: Target) -> None:
     """By id and name."""
     patient = somebody(new_id(target))
     await _taken(target, patient, RecordEvent.ADD)
-    expect(await _families(target, patient.identifiers[0]), "who is found").equals([patient.name.family])
+    expect(await families(target, patient.identifiers[0]), "who is found").equals([patient.name.family])
 
 
 @case("ITI44/revise", transaction="ITI-44", actor=MANAGER, title="A patient who is revised has the new name")
@@ -49,7 +47,7 @@ async def revised(target: Target) -> None:
     patient = await known(target)
     new = somebody(*patient.identifiers, family=f"Revised{patient.name.family}")
     await _taken(target, new, RecordEvent.REVISE)
-    expect(await _families(target, patient.identifiers[0]), "who is found").equals([new.name.family])
+    expect(await families(target, patient.identifiers[0]), "who is found").equals([new.name.family])
 
 
 @case("ITI44/merge", transaction="ITI-44", actor=MANAGER, title="Who is merged into another is not found any more")
@@ -57,10 +55,8 @@ async def merged(target: Target) -> None:
     """The surviving record is."""
     goes, stays = await known(target), await known(target)
     await _taken(target, stays, RecordEvent.MERGE, goes.identifiers[0])
-    expect(await _families(target, stays.identifiers[0]), "who is found by the surviving id").equals(
-        [stays.name.family]
-    )
-    expect(await _families(target, goes.identifiers[0]), "who is found by the subsumed id").is_absent()
+    expect(await families(target, stays.identifiers[0]), "who is found by the surviving id").equals([stays.name.family])
+    expect(await families(target, goes.identifiers[0]), "who is found by the subsumed id").is_absent()
 
 
 @case("ITI44/bad-merge", transaction="ITI-44", actor=MANAGER, title="A merge that cannot be changes nothing")
@@ -70,7 +66,7 @@ async def bad_merge(target: Target) -> None:
     for subsumed in (patient.identifiers[0], new_id(target)):
         request = replace(record(target, patient, RecordEvent.MERGE), subsumed_identifiers=(subsumed,))
         await target.call(BY_EVENT[RecordEvent.MERGE], request)
-        expect(await _families(target, patient.identifiers[0]), "who is found").equals([patient.name.family])
+        expect(await families(target, patient.identifiers[0]), "who is found").equals([patient.name.family])
 
 
 @case("ITI44/acknowledgement", transaction="ITI-44", actor=MANAGER, title="The acknowledgement names its message")
@@ -94,9 +90,3 @@ async def _taken(target: Target, patient: Patient, event: RecordEvent, *subsumed
     answer = await target.call(BY_EVENT[event], request)
     expect(answer.response.details, "what the acknowledgement complains of").is_absent()
     expect(answer.response.accepted, "whether it was accepted").equals(True)
-
-
-async def _families(target: Target, identifier: PatientIdentifier) -> list[str]:
-    """The family names of those who have this id."""
-    response = (await target.call(ITI_47, candidates_query(target, by_id(identifier)))).response
-    return [each.patient.name.family for each in response.candidates]
