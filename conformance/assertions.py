@@ -87,7 +87,7 @@ class AssertionTerms:
 class SentAssertionTerms:
     """The assertions that a system sends: who they say made them, by which certificate, and what means us in them.
 
-    `audience` is "" where the system was told nothing: then our address, the host of it or our home community means us.
+    `audience` is "" where the system was told nothing: then our address means us, or the host of it.
     """
 
     issuer: str

@@ -274,6 +274,7 @@ name = "{foreign.name}"
 home_community_id = "{foreign.home_community_id.urn}"
 {authority}certificate = "{identity.certificate}"
 forward = true
+send_assertion = "bearer"
 [peer.endpoint]
 {endpoints}
 """

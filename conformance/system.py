@@ -42,7 +42,7 @@ key = "clinic.key"
 [sent_assertion]                             # for a system that sends them with what it asks
 issuer = "urn:oid:1.2.3.1"                   # as its assertions name it
 certificate = "archive-signs.pem"            # of the key that signs them
-audience = "https://simulator.example.org"   # we, as it was told; without it: our address, its host or our home
+audience = "https://simulator.example.org"   # we, as it was told; without it: our address, or the host of it
 [[study]]                                    # a study that it holds, as DICOM files that we can read too
 folder = "studies/ct"
 patient = "P1^^^&1.2.3.9&ISO"                # by the id that it knows the patient by

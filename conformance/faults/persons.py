@@ -1,4 +1,4 @@
-"""Wrong service providers: who believes what they should not, or writes down somebody else.
+"""Wrong service providers, who believe what they should not or write down somebody else; and wrong service users.
 
 A house that overlooks something about an assertion is made of a right one by showing it a good assertion instead, wherever
 that is what the request has wrong.
@@ -154,7 +154,91 @@ def _tampering(outgoing: Outgoing, system: System) -> Outgoing:
     return replace(outgoing, body=re.sub(rb">conform|>Robin", b">Other", outgoing.body))
 
 
+USER = "xua.user/"
+_SECURITY = rb"<wsse:Security .*</wsse:Security>"
+OF_QUERY = (
+    "one", "signed_by_issuer", "subject", "times", "audience", "authentication", "purpose", "home",
+)  # fmt: skip
+
+
+def _sent(transaction: str, text: str, *caught_by: str, answer: AnswerEdit) -> Fault:
+    """Of what a system sends with a request of its own."""
+    return Fault(
+        text=text, transactions=(f"from {transaction}",), caught_by=tuple(USER + name for name in caught_by),
+        answer=answer,
+    )  # fmt: skip
+
+
+SENT: Mapping[str, Fault] = {
+    "from ITI-18/no-assertion": _sent("ITI-18", "brings no assertion", *OF_QUERY, answer=answers(_SECURITY, b"")),
+    "from RAD-69/no-assertion": _sent(
+        "RAD-69", "brings no assertion with a retrieval", "with_retrieval", answer=answers(_SECURITY, b"")
+    ),
+    "from ITI-18/two-assertions": _sent(
+        "ITI-18", "brings its assertion twice", *OF_QUERY, answer=answers(b"(" + _SECURITY + b")", rb"\1\1")
+    ),
+    "from ITI-18/need-not-understand": _sent(
+        "ITI-18", "does not mark the security header", "one",
+        answer=answers(rb'(<wsse:Security [^>]*) s:mustUnderstand="1"', rb"\1"),
+    ),
+    "from ITI-18/unsigned": _sent(
+        "ITI-18", "does not sign", "signed_by_issuer", answer=answers(rb"<ds:Signature .*</ds:Signature>", b"")
+    ),
+    "from ITI-18/changed": _sent(
+        "ITI-18", "changes what is signed", "signed_by_issuer", answer=answers(rb"(<saml2:NameID[^>]*>)", rb"\1x")
+    ),
+    "from ITI-18/another-issuer": _sent(
+        "ITI-18", "gives another issuer", "signed_by_issuer", answer=answers(rb"(<saml2:Issuer>)[^<]*", rb"\1nobody")
+    ),
+    "from ITI-18/nobody": _sent(
+        "ITI-18", "names nobody", "subject", answer=answers(rb"(<saml2:NameID[^>]*>)[^<]*", rb"\1")
+    ),
+    "from ITI-18/vouches": _sent(
+        "ITI-18", "vouches instead", "subject", answer=answers(b"cm:bearer", b"cm:sender-vouches")
+    ),
+    "from ITI-18/over": _sent(
+        "ITI-18", "shows one that has ended", "times", answer=answers(rb' NotOnOrAfter="\d{4}', b' NotOnOrAfter="2001')
+    ),
+    "from ITI-18/since-long": _sent(
+        "ITI-18", "says that it was valid before it was made", "times",
+        answer=answers(rb' NotBefore="\d{4}', b' NotBefore="2001'),
+    ),
+    "from ITI-18/for-another": _sent(
+        "ITI-18", "shows one that is for another", "audience",
+        answer=answers(rb"(<saml2:Audience>)[^<]*", rb"\1https://nobody.example.org"),
+    ),
+    "from ITI-18/for-all": _sent(
+        "ITI-18", "shows one that is for anybody", "audience",
+        answer=answers(rb"<saml2:AudienceRestriction>.*</saml2:AudienceRestriction>", b""),
+    ),
+    "from ITI-18/not-authenticated": _sent(
+        "ITI-18", "does not say how the person was authenticated", "authentication",
+        answer=answers(rb"<saml2:AuthnStatement.*?</saml2:AuthnStatement>", b""),
+    ),
+    "from ITI-18/plain-purpose": _sent(
+        "ITI-18", "tells the purpose as text", "purpose", answer=answers(rb"<PurposeOfUse [^>]*/>", b"TREAT")
+    ),
+    "from ITI-18/no-code-system": _sent(
+        "ITI-18", "tells a code without its system", "purpose",
+        answer=answers(rb'(<PurposeOfUse [^>]*) codeSystem="[^"]*"', rb"\1"),
+    ),
+    "from ITI-18/another-home": _sent(
+        "ITI-18", "names another home", "home",
+        answer=answers(rb'(homeCommunityId"><saml2:AttributeValue>)[^<]*', rb"\1urn:oid:1.2.3"),
+    ),
+    "from ITI-38/itself": _sent(
+        "ITI-38", "asks in its own name", "same_person", answer=answers(rb"(<saml2:NameID[^>]*>)[^<]*", rb"\1House")
+    ),
+    "from ITI-38/no-role": _sent(
+        "ITI-38", "does not pass on the role", "same_person", answer=answers(rb"<Role [^>]*/>", b"")
+    ),
+    "from ITI-38/no-person": _sent(
+        "ITI-38", "does not say for whom it asks", "same_person", answer=answers(_SECURITY, b"")
+    ),
+}  # fmt: skip
+
 FAULTS: Mapping[str, Fault] = {
+    **SENT,
     "ITI-40/believes-all": _fault("believes whatever comes", *ALL, request=_believing(_anything)),
     "ITI-40/overlooks-times": _fault("overlooks when it is valid", *TIMES, request=_believing(_not_now)),
     "ITI-40/overlooks-audience": _fault(

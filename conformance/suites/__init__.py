@@ -25,9 +25,11 @@ from conformance.suites.xds import (
 from conformance.suites.xdsi import consumer_retrieve, source_provide, source_retrieve
 from conformance.suites.xdsi import repository_provide as imaging_provide
 from conformance.suites.xua import provider as assertion_provider
+from conformance.suites.xua import user as assertion_user
 
 SUITES: tuple[ModuleType, ...] = (
     assertion_provider,  # first: that a refusal is an alert is seen before there are too many of them to be written
+    assertion_user,
     imaging_provide, registry_register,
     registry_query, repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,

@@ -95,10 +95,11 @@ def forged(told: AssertionTerms, **changes: Any) -> Assertion:
 async def query(target: Target, shown: Shown) -> Answer[Any]:
     """Ask for the documents of the known patient, as the system is told of whom."""
     request = await a_question(target)
-    return await target.known_as(terms(target).tls).call(ITI_18, request, wrong=_showing(shown))
+    return await target.known_as(terms(target).tls).call(ITI_18, request, wrong=showing(shown))
 
 
-def _showing(shown: Shown) -> Wrong:
+def showing(shown: Shown) -> Wrong:
+    """A request with this in its header."""
     block = (security(*shown.tokens) if shown.tokens else b"") + shown.blocks
     return Wrong(body=lambda body: body.replace(b"</s:Header>", block + b"</s:Header>", 1))
 
@@ -126,7 +127,7 @@ async def accepted_in_mtom(target: Target) -> None:
     told, study = terms(target), target.study().study
     shown = Shown(tokens=(signed(good(told), told.issuer),))
     request = of(target, study, study.instances[:1])
-    answer = await target.known_as(told.tls).call(RAD_69, request, wrong=_showing(shown))
+    answer = await target.known_as(told.tls).call(RAD_69, request, wrong=showing(shown))
     expect([each.sop_instance_uid for each in answer.received], "what came").equals(
         [str(study.instances[0].sop_instance_uid)]
     )
