@@ -18,8 +18,10 @@ from conformance.suites.xds import (
     consumer,
     registry_query,
     registry_register,
+    registry_update,
     repository_provide,
     repository_retrieve,
+    responder_update,
     source,
 )
 from conformance.suites.xdsi import consumer_retrieve, source_provide, source_retrieve
@@ -30,8 +32,8 @@ from conformance.suites.xua import user as assertion_user
 SUITES: tuple[ModuleType, ...] = (
     assertion_provider,  # first: that a refusal is an alert is seen before there are too many of them to be written
     assertion_user,
-    imaging_provide, registry_register,
-    registry_query, repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
+    registry_query, registry_register, registry_update, responder_update, imaging_provide,
+    repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,

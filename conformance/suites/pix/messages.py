@@ -88,3 +88,17 @@ def control_id(message: bytes) -> str:
 def new_patient(target: Target) -> PatientIdentifier:
     """An id of the registry's domain that nobody has used."""
     return PatientIdentifier(value=f"C{uuid.uuid4().int % 10**12}", authority=target.patient().authority)
+
+
+async def another_patient(target: Target) -> PatientIdentifier:
+    """A second patient whom the registry knows: one that is named, or else one that it is told of by ITI-8.
+
+    Raises:
+        Unreachable: None is named and nobody can be told.
+    """
+    named = target.system.patients[1:2]
+    if named:
+        return named[0]
+    patient = new_patient(target)
+    await taken(target, adt(target, "A04", pid(patient)))
+    return patient
