@@ -421,16 +421,28 @@ def _error(code: str, error: ExchangeError, location: str) -> RegistryError:
     return RegistryError(code=code, context=error.detail, location=location)
 
 
+def _names(request: object) -> Iterable[str]:
+    """The uniqueIds that a retrieval asks for."""
+    if isinstance(request, RetrieveImagingDocumentSetRequest):
+        return (each.document.document_unique_id for each in request.instances())
+    assert isinstance(request, RetrieveDocumentSetRequest)
+    return (each.document_unique_id for each in request.documents)
+
+
 def _silent(share: Share) -> Iterable[RegistryError]:
     """What is said of each document of a source of our own community that failed."""
-    request = share.request
-    names: Iterable[str] = ()
-    if isinstance(request, RetrieveImagingDocumentSetRequest):
-        names = (each.document.document_unique_id for each in request.instances())
-    elif isinstance(request, RetrieveDocumentSetRequest):
-        names = (each.document_unique_id for each in request.documents)
     context = "the source of this document could not be asked, or did not answer"
-    return (RegistryError(code="XDSRepositoryError", context=context, location=name) for name in names)
+    return (RegistryError(code="XDSRepositoryError", context=context, location=name) for name in _names(share.request))
+
+
+def _without_strangers(head: RetrieveDocumentSetResponse, asked: Collection[str]) -> RetrieveDocumentSetResponse:
+    """An answer without what nobody asked for, which it is said of; where, is for whoever knows who was asked."""
+    kept = tuple(each for each in head.documents if each.document_unique_id in asked)
+    if len(kept) == len(head.documents):
+        return head
+    context = "what was not asked for came, and was left out"
+    strange = RegistryError(code="XDSRepositoryError", context=context)
+    return replace(head, documents=kept, errors=(*head.errors, strange))
 
 
 def _unavailable(error: ExchangeError, home: Oid, otherwise: str = "XDSRepositoryError") -> RegistryError:
@@ -517,8 +529,13 @@ class _Source:
     async def _run(self, peers: Peers, exchange: Exchange) -> None:
         try:
             async with Resuming(self.share, peers, self._objects, exchange, self._deadline_s) as call:
-                self.head.set_result(call.head)
+                asked = frozenset(_names(self.share.request))
+                self.head.set_result(_without_strangers(call.head, asked))
                 async for part in call.pour():
+                    if part.key not in asked:
+                        async for _ in part.chunks:
+                            pass
+                        continue
                     if not self.others():
                         await self._offer(part)
                         continue

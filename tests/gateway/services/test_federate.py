@@ -20,7 +20,7 @@ from gateway.services.discover import Discover
 from gateway.services.exchange import Exchange
 from gateway.services.federate import HELD_BYTES, Federate
 from profiles.errors import OutOfResources, PeerTimeout, PeerUnavailable
-from profiles.model.content import Part, Poured
+from profiles.model.content import Part, Poured, once
 from profiles.model.identifiers import Oid
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import Transaction
@@ -231,7 +231,7 @@ class Down:
 
 
 async def none() -> AsyncIterator[Part]:
-    for part in ():
+    for part in cast(tuple[Part, ...], ()):
         yield part
 
 
@@ -285,3 +285,31 @@ async def test_of_what_is_asked_of_a_further_home_no_other_source_is_asked(
 ) -> None:
     federate, _ = federated(Down())
     assert [share.peer.name for share in shares_of(federate, home, transaction, repository)] == asked
+
+
+class Generous:
+    """Hands out what was asked for, and something else, before and behind it."""
+
+    @asynccontextmanager
+    async def call(
+        self, transaction: object, peer: Peer, request: RetrieveDocumentSetRequest, **_: object
+    ) -> AsyncIterator[Call]:
+        names = ["before", *(each.document_unique_id for each in request.documents), "behind"]
+        documents = tuple(RetrievedDocument(repository_unique_id="1.2.3.9", document_unique_id=each) for each in names)
+        yield Call(Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=self._pour(names)))
+
+    async def _pour(self, names: list[str]) -> AsyncIterator[Part]:
+        for each in names:
+            yield Part(key=each, chunks=once(body_of(each, 1000)))
+
+
+async def test_what_was_not_asked_for_is_left_out_and_its_community_named() -> None:
+    federate, exchange = federated(Generous())
+    wanted = [each.document_unique_id for each in three("Valley").documents]
+    answer = await federate.retrieve(ITI_39, {HOMES["Valley"]: three("Valley")}, None, exchange)
+    assert answer.head.status is ResponseStatus.PARTIAL_SUCCESS
+    assert [(each.code, each.location) for each in answer.head.errors] == [("XDSRepositoryError", HOMES["Valley"].urn)]
+    assert [each.document_unique_id for each in answer.head.documents] == wanted
+    assert [(part.key, await read(part)) async for part in answer.pour] == [
+        (each, body_of(each, 1000)) for each in wanted
+    ]  # fmt: skip
