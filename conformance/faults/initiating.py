@@ -11,11 +11,14 @@ from typing import Any
 
 from conformance.faults.asking import addressing
 from conformance.faults.documents import ERROR_LIST
-from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, answers, requests
+from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, answers, inline, last_byte_changed, requests
 from conformance.system import Foreign
+from profiles.transaction import Actor, SoapTransaction
 from profiles.xca.iti38 import ITI_38
+from profiles.xca.iti39 import ITI_39
+from profiles.xcai.rad75 import RAD_75
 
-QUERY = "xca.initiating_query/"
+QUERY, FETCH, IMAGES = "xca.initiating_query/", "xca.initiating_retrieve/", "xcai.initiating_gateway/"
 NORTH, SOUTH = (Foreign(name=name, port=1).home_community_id.urn.encode() for name in ("North", "South"))
 _NORTH, _FOREIGN = re.escape(NORTH), b"(?:%b|%b)" % (re.escape(NORTH), re.escape(SOUTH))
 _ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
@@ -47,7 +50,105 @@ _STRANGERS_ERROR = (
     b"/></rs:RegistryErrorList>"
 )
 
+
+def _retrieval(inner: str, outer: SoapTransaction[Any, Any], suite: str) -> Mapping[str, Fault]:
+    """What can be wrong with what is fetched: `inner` names what the gateway is asked, `outer` goes to communities."""
+
+    def asks(text: str, *caught_by: str, **edits: Any) -> Fault:
+        return _asks(outer.id, suite, text, *caught_by, **edits)
+
+    def merges(text: str, *caught_by: str, **edits: Any) -> Fault:
+        return _merges(inner, suite, text, *caught_by, **edits)
+
+    complained = ("partly", "unknown_home", "silent", "gone", "strangers")
+    return {
+        **addressing(outer, suite + "addressed"),
+        f"from {outer.id}/plain": asks("asks in plain SOAP", "addressed", answer=inline),
+        f"from {outer.id}/no-home": asks(
+            "does not say whom it asks", "shares", "nobody_else",
+            answer=answers(rb"<xds:HomeCommunityId>.*?</xds:HomeCommunityId>", b""),
+        ),
+        f"from {outer.id}/other-repository": asks(
+            "asks another source", "shares", answer=answers(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", b"1.2.3")
+        ),
+        f"from {outer.id}/forgets-one": asks(
+            "does not ask for all", "shares", "nobody_else",
+            answer=answers(rb"<xds:DocumentRequest>.*?</xds:DocumentRequest>", b"", 1),
+        ),
+        f"from {outer.id}/others-too": asks(
+            "asks for what is another community's", "shares", "own_too", "unknown_home",
+            answer=answers(rb"(?<=<xds:DocumentUniqueId>)[^<]*", b"1.2.3.4", 1),
+        ),
+        f"from {outer.id}/one-by-one": asks(
+            "asks the second when the first has answered", "merged", "together",
+            answer=answers(rb"^.*<xds:HomeCommunityId>" + re.escape(SOUTH) + rb".*$", b""),
+        ),
+        f"{inner}/wrong-community": merges(
+            "asks another community", "nobody_else", "shares", request=requests(_NORTH, SOUTH)
+        ),
+        f"{inner}/any-home": merges(
+            "asks somebody else where it does not know the home", "unknown_home",
+            request=requests(rb"(?<=<xds:HomeCommunityId>)(?!" + _FOREIGN + rb")[^<]*", NORTH),
+        ),
+        f"{inner}/forgets-community": merges(
+            "loses what one community handed out", "merged", "nobody_else", "partly", "together",
+            answer=answers(rb"<xds:DocumentResponse><xds:HomeCommunityId>" + _NORTH + rb"<.*?</xds:DocumentResponse>", b""),
+        ),
+        f"{inner}/forgets-own": merges(
+            "loses what is here", "own_too",
+            answer=answers(
+                rb"<xds:DocumentResponse><xds:HomeCommunityId>(?!" + _FOREIGN + rb"<).*?</xds:DocumentResponse>", b""
+            ),
+        ),
+        f"{inner}/altered": merges("hands out other bytes", "merged", "nobody_else", answer=last_byte_changed),
+        f"{inner}/other-ids": merges(
+            "hands out under ids that nobody asked for", "merged", "strangers",
+            answer=answers(rb"(?<=<xds:DocumentUniqueId>)[^<]*", b"1.2.3.4", 1),
+        ),
+        f"{inner}/forgets-home": merges(
+            "does not say whose it is", "merged", "own_too",
+            answer=answers(rb"<xds:HomeCommunityId>.*?</xds:HomeCommunityId>", b""),
+        ),
+        f"{inner}/bare-home": merges(
+            "writes homes as OIDs", "merged", "own_too", answer=answers(rb"(?<=<xds:HomeCommunityId>)urn:oid:", b"")
+        ),
+        f"{inner}/takes-all-for-its-own": merges(
+            "puts one home on everything", "merged", "own_too",
+            answer=answers(rb"(?<=<xds:HomeCommunityId>)[^<]*", b"urn:oid:1.2.3"),
+        ),
+        f"{inner}/element-order": merges(
+            "writes mimeType behind Document", "element_order",
+            answer=answers(rb"(<xds:mimeType>.*?</xds:mimeType>)(<xds:Document>.*?</xds:Document>)", rb"\2\1"),
+        ),
+        f"{inner}/partial-as-success": merges(
+            "reports a partial success as success", *complained, answer=answers(PARTIAL, SUCCESS)
+        ),
+        f"{inner}/partial-as-failure": merges(
+            "reports a partial success as failure", *complained, answer=answers(PARTIAL, FAILURE)
+        ),
+        f"{inner}/failure-as-success": merges(
+            "reports a failure as success", "nothing", answer=answers(FAILURE, SUCCESS)
+        ),
+        f"{inner}/no-errors": merges(
+            "says nothing of what went wrong", *complained, "nothing", answer=answers(ERROR_LIST, b"")
+        ),
+        f"{inner}/no-location": merges(
+            "does not say where it went wrong", *complained, "nothing", answer=answers(rb'(?<= location=")[^"]*', b"")
+        ),
+    }  # fmt: skip
+
+
 FAULTS: Mapping[str, Fault] = {
+    **_retrieval(f"{Actor.INITIATING_GATEWAY} ITI-43", ITI_39, FETCH),
+    **_retrieval(f"{Actor.INITIATING_IMAGING_GATEWAY} RAD-69", RAD_75, IMAGES),
+    "from RAD-75/other-series": _asks(
+        "RAD-75", IMAGES, "asks in another series", "shares",
+        answer=answers(rb'(?<=<iherad:SeriesRequest seriesInstanceUID=")[^"]*', b"1.2.3", 1),
+    ),
+    "from RAD-75/syntaxes-of-its-own": _asks(
+        "RAD-75", IMAGES, "does not pass on all transfer syntaxes", "syntaxes",
+        answer=answers(rb"<iherad:TransferSyntaxUID>.*?</iherad:TransferSyntaxUID>", b"", 1),
+    ),
     # --- ITI-38 ---
     **addressing(ITI_38, QUERY + "addressed"),
     "from ITI-38/other-patient": _query(
@@ -66,53 +167,53 @@ FAULTS: Mapping[str, Fault] = {
     "from ITI-38/no-home": _query(
         "does not pass the home on", "home_passed_on", answer=answers(rb' home="[^"]*"', b"")
     ),
-    "IG ITI-18/asks-all": _found(
+    "Initiating Gateway ITI-18/asks-all": _found(
         "asks everybody whatever home is named", "named", request=requests(rb' home="[^"]*"', b"")
     ),
-    "IG ITI-18/home-for-granted": _found(
+    "Initiating Gateway ITI-18/home-for-granted": _found(
         "guesses a home where none is named", "missing_home",
         request=requests(rb"(?<=<rim:AdhocQuery )(?!home=)(?![^>]* home=)", b'home="' + NORTH + b'" '),
     ),
-    "IG ITI-18/any-home": _found(
+    "Initiating Gateway ITI-18/any-home": _found(
         "asks somebody else where it does not know the home", "unknown_home",
         request=requests(rb'(?<=home=")urn:oid:[^"]*', NORTH),
     ),
-    "IG ITI-18/forgets-community": _found(
+    "Initiating Gateway ITI-18/forgets-community": _found(
         "loses what one community told", "everybody", "named", "home_on_objects", "home_passed_on",
         answer=answers(rb'<rim:ExtrinsicObject (?=[^>]* home="' + _NORTH + rb'").*?</rim:ExtrinsicObject>', b""),
     ),
-    "IG ITI-18/forgets-own": _found(
+    "Initiating Gateway ITI-18/forgets-own": _found(
         "loses what is here", "everybody", "home_on_objects",
         answer=answers(
             rb'<rim:ExtrinsicObject (?![^>]* home="' + _FOREIGN + rb'").*?</rim:ExtrinsicObject>', b""
         ),
     ),
-    "IG ITI-18/forgets-home": _found(
+    "Initiating Gateway ITI-18/forgets-home": _found(
         "does not say whose the objects are", "home_on_objects", "home_on_references", "homeless",
         answer=answers(rb' home="[^"]*"', b""),
     ),
-    "IG ITI-18/bare-home": _found(
+    "Initiating Gateway ITI-18/bare-home": _found(
         "writes homes as OIDs", "home_on_objects", "home_on_references", answer=answers(rb' home="urn:oid:', b' home="')
     ),
-    "IG ITI-18/takes-all-for-its-own": _found(
+    "Initiating Gateway ITI-18/takes-all-for-its-own": _found(
         "puts its own home on everything", "home_on_objects", "home_on_references",
         answer=answers(rb' home="' + _FOREIGN + rb'"', b' home="urn:oid:1.2.3"'),
     ),
-    "IG ITI-18/partial-as-success": _found(
+    "Initiating Gateway ITI-18/partial-as-success": _found(
         "reports a partial success as success", "homeless", "partly", "silent", "gone", answer=answers(PARTIAL, SUCCESS)
     ),
-    "IG ITI-18/partial-as-failure": _found(
+    "Initiating Gateway ITI-18/partial-as-failure": _found(
         "reports a partial success as failure", "homeless", "partly", "silent", "gone", answer=answers(PARTIAL, FAILURE)
     ),
-    "IG ITI-18/no-errors": _found(
+    "Initiating Gateway ITI-18/no-errors": _found(
         "says nothing of what went wrong", "homeless", "partly", "silent", "gone", "missing_home", "unknown_home",
         answer=answers(ERROR_LIST, b""),
     ),
-    "IG ITI-18/no-location": _found(
+    "Initiating Gateway ITI-18/no-location": _found(
         "does not say where it went wrong", "homeless", "partly", "silent", "gone",
         answer=answers(rb'(?<= location=")[^"]*', b""),
     ),
-    "IG ITI-18/tells-who-is-unknown": _found(
+    "Initiating Gateway ITI-18/tells-who-is-unknown": _found(
         "hands on that a community does not know the patient", "unknown_patient",
         answer=answers(rb'(status="[^"]*Success">)', rb"\1" + _STRANGERS_ERROR),
     ),

@@ -11,7 +11,8 @@ from conformance.suites.pix import identity_management, registry_feed, transport
 from conformance.suites.pixv3 import feed, query
 from conformance.suites.wia import manager_store, source_search
 from conformance.suites.wia import source_retrieve as web_source_retrieve
-from conformance.suites.xca import initiating_query, responding_query, responding_retrieve
+from conformance.suites.xca import initiating_query, initiating_retrieve, responding_query, responding_retrieve
+from conformance.suites.xcai import initiating_gateway as imaging_asker
 from conformance.suites.xcai import responding_gateway as imaging_gateway
 from conformance.suites.xcpd import responding_gateway as discovery
 from conformance.suites.xds import (
@@ -35,7 +36,7 @@ SUITES: tuple[ModuleType, ...] = (
     registry_query, registry_register, registry_update, responder_update, imaging_provide,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
-    initiating_query,
+    initiating_query, initiating_retrieve, imaging_asker,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
     transport, identity_management,
     source,

@@ -56,8 +56,8 @@ def firsts(found: Sequence[Attributes], tag: str) -> list[Any]:
 async def new_study(target: Target, *, series: int = 1, instances: int = 2) -> SampleStudy:
     """A study of the known patient that nobody has seen."""
     patient = Patient(identifiers=(target.patient(),), name=PersonName(family="Conformance", given="Case"))
-    folder = target.scratch()
     seed = uuid.uuid4().int % 1_000_000
+    folder = target.scratch() / str(seed)  # two studies of a case do not share files
     uid = Uid(f"2.25.{uuid.uuid4().int}")
     return await asyncio.to_thread(
         lambda: write_ct_study(
