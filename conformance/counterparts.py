@@ -22,6 +22,11 @@ SENTENCES = {
     "share": "Make it share study {study} with {peer}.",
     "submit": "Make it submit {file} as a document of patient {patient} to {peer} (ITI-41).",
     "replace": "Make it submit {file} to {peer} in the place of document {document}.",
+    "find": "Make it ask {peer} at once for the documents of each of the patients {patient} (ITI-51).",
+    "update": "Make it change the title of document {document} at {peer} to {title} (ITI-57).",
+    "restrict": "Make it change the title of document {document} at {peer} to {title} (ITI-92).",
+    "deprecate": "Make it deprecate document {document} at {peer}.",
+    "remove": "Make it remove document {document} from {peer}: its metadata, and then the document.",
 }
 FACTS = ("peer", "study", "patient", "file", "document", "title")
 

@@ -5,6 +5,7 @@ By name; `radgate conformance run --self --fault NAME` shows what the suite make
 
 from collections.abc import Mapping
 
+from conformance.faults.administering import FAULTS as ADMINISTERING
 from conformance.faults.administration import FAULTS as ADMINISTRATION
 from conformance.faults.asking import FAULTS as ASKING
 from conformance.faults.audit import FAULTS as AUDIT
@@ -58,6 +59,7 @@ FAULTS: Mapping[str, Fault] = {
     **AUDIT,
     **ASKING,
     **SUBMITTING,
+    **ADMINISTERING,
     **GATEWAYS,
     **INITIATING,
     **PEOPLE,

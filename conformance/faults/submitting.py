@@ -18,10 +18,11 @@ def _slot(name: bytes) -> bytes:
     return rb'<rim:Slot name="' + name + rb'">.*?</rim:Slot>'
 
 
-class _Faults:
+class FaultsOf:
     """Makes faults of one transaction, caught by the cases of one suite."""
 
     def __init__(self, transaction: str, suite: str) -> None:
+        """`transaction` is the id of what is asked by, `suite` who judges it."""
         self._transaction = transaction
         self._suite = suite
 
@@ -42,7 +43,7 @@ class _Faults:
         )
 
 
-_source = _Faults("ITI-41", "xds.source")
+_source = FaultsOf("ITI-41", "xds.source")
 
 FAULTS: Mapping[str, Fault] = {
     # --- ITI-41 ---

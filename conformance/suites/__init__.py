@@ -16,7 +16,11 @@ from conformance.suites.xcai import initiating_gateway as imaging_asker
 from conformance.suites.xcai import responding_gateway as imaging_gateway
 from conformance.suites.xcpd import responding_gateway as discovery
 from conformance.suites.xds import (
+    administrator_remove,
+    administrator_remove_documents,
+    administrator_update,
     consumer,
+    consumer_of_many,
     registry_query,
     registry_register,
     registry_update,
@@ -24,6 +28,7 @@ from conformance.suites.xds import (
     repository_retrieve,
     responder_update,
     source,
+    update_initiator,
 )
 from conformance.suites.xdsi import consumer_retrieve, source_provide, source_retrieve
 from conformance.suites.xdsi import repository_provide as imaging_provide
@@ -40,6 +45,7 @@ SUITES: tuple[ModuleType, ...] = (
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
     transport, identity_management,
     source,
+    consumer_of_many, administrator_update, administrator_remove, administrator_remove_documents, update_initiator,
 )  # fmt: skip
 
 
