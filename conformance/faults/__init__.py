@@ -6,9 +6,9 @@ By name; `radgate conformance run --self --fault NAME` shows what the suite make
 from collections.abc import Mapping
 
 from conformance.faults.administering import FAULTS as ADMINISTERING
-from conformance.faults.administration import FAULTS as ADMINISTRATION
 from conformance.faults.asking import FAULTS as ASKING
 from conformance.faults.audit import FAULTS as AUDIT
+from conformance.faults.changes import FAULTS as CHANGES
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
 from conformance.faults.envelope import envelope_faults
@@ -49,7 +49,7 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_44, "pixv3.feed"),
     **envelope_faults(ITI_45, "pixv3.query"),
     **envelope_faults(ITI_47, "pdqv3.supplier"),
-    **ADMINISTRATION,
+    **CHANGES,
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,

@@ -55,7 +55,8 @@ def _overlooks(slot: str) -> RequestEdit:
     return requests(rb'<rim:Slot name="\$' + slot.encode() + rb'">.*?</rim:Slot>', b"")
 
 
-def _own(name: str) -> Callable[[System], bytes]:
+def own(name: str) -> Callable[[System], bytes]:
+    """One of the ids that the system is known by."""
     return lambda system: str(getattr(system, name)).encode()
 
 
@@ -236,7 +237,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-43/any-repository": _fetch(
         "answers for whatever repository", "another_repository",
-        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", _own("repository_unique_id")),
+        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", own("repository_unique_id")),
     ),
     "ITI-43/forgets-one": _fetch(
         "leaves a document out without a word", "several",

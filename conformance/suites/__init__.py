@@ -23,8 +23,10 @@ from conformance.suites.xds import (
     consumer_of_many,
     registry_query,
     registry_register,
+    registry_remove,
     registry_update,
     repository_provide,
+    repository_remove,
     repository_retrieve,
     responder_update,
     source,
@@ -39,6 +41,7 @@ SUITES: tuple[ModuleType, ...] = (
     assertion_provider,  # first: that a refusal is an alert is seen before there are too many of them to be written
     assertion_user,
     registry_query, registry_register, registry_update, responder_update, imaging_provide,
+    registry_remove, repository_remove,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query, initiating_retrieve, imaging_asker,

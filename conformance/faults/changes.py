@@ -7,15 +7,28 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from conformance.faults.documents import APPROVED, ARROW, DEPRECATED, NOBODY, as_success, patient_of
-from conformance.faults.edits import FAILURE, SUCCESS, AnswerEdit, Fault, RequestEdit, answers, requests
+from conformance.faults.documents import APPROVED, ARROW, DEPRECATED, ENTRY, NOBODY, as_success, own, patient_of
+from conformance.faults.edits import (
+    FAILURE,
+    PARTIAL,
+    SUCCESS,
+    AnswerEdit,
+    Fault,
+    RequestEdit,
+    answers,
+    last_byte_changed,
+    requests,
+)
 from conformance.faults.envelope import envelope_faults
 from conformance.in_flight import Outgoing
 from conformance.system import System
 from profiles.xds.iti57 import ITI_57
+from profiles.xds.iti62 import ITI_62
+from profiles.xds.iti86 import ITI_86
 from profiles.xds.iti92 import ITI_92
 
 UPDATE, RESTRICTED = "xds.registry_update/", "xds.responder_update/"
+METADATA, DOCUMENTS = "xds.registry_remove/", "xds.repository_remove/"
 _UPDATE_REFUSED = (
     "another_number", "outdated", "no_number", "unknown_logical_id", "first_version", "nothing", "no_status",
     "status_of_nothing", "association_of_nothing", "another_patients", "unknown_patient", "set_twice",
@@ -30,17 +43,23 @@ _RESTRICTED_REFUSED = (
     "unknown_patient",
 )  # fmt: skip
 _RESTRICTED_REFUSED_ANYHOW = ("status", "incomplete", "atomic")
+_METADATA_REFUSED = ("referred", "addendum_stays", "left_alone", "unknown", "twice")
+_DOCUMENTS_REFUSED = ("unknown", "twice", "another_repository", "atomic")
 _PREVIOUS = rb'(?<=<rim:Slot name="PreviousVersion"><rim:ValueList><rim:Value>)[^<]*'
 _LEVEL_2 = b'<rim:Slot name="$MetadataLevel"><rim:ValueList><rim:Value>2</rim:Value></rim:ValueList></rim:Slot>'
 _ANY_CODE = answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"')
-_AS_FAILURE: AnswerEdit = answers(
-    rb'(<rs:RegistryResponse[^>]*)status="' + re.escape(SUCCESS) + rb'">\s*</rs:RegistryResponse>',
-    rb'\1status="'
-    + FAILURE
-    + rb'"><rs:RegistryErrorList><rs:RegistryError errorCode="XDSRegistryError" codeContext="no"'
-    rb' severity="urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"/></rs:RegistryErrorList></rs:RegistryResponse>',
-)
-"""What was done is said to be refused."""
+
+
+def _as_failure(code: bytes) -> AnswerEdit:
+    """What was done is said to be refused."""
+    error = (
+        b'<rs:RegistryError errorCode="%b" codeContext="no"'
+        b' severity="urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"/>' % code
+    )
+    return answers(
+        rb'(<rs:RegistryResponse[^>]*status=")' + re.escape(SUCCESS) + rb'">(?=</rs:RegistryResponse>)',
+        rb"\g<1>" + FAILURE + b'"><rs:RegistryErrorList>' + error + b"</rs:RegistryErrorList>",
+    )
 
 
 def _of(transaction: str, suite: str, text: str, *caught_by: str, **edits: Any) -> Fault:
@@ -53,6 +72,14 @@ def _update(text: str, *caught_by: str, transaction: str = "ITI-57", **edits: An
 
 def _restricted(text: str, *caught_by: str, transaction: str = "ITI-92", **edits: Any) -> Fault:
     return _of(transaction, RESTRICTED, text, *caught_by, **edits)
+
+
+def _metadata(text: str, *caught_by: str, transaction: str = "ITI-62", **edits: Any) -> Fault:
+    return _of(transaction, METADATA, text, *caught_by, **edits)
+
+
+def _documents(text: str, *caught_by: str, transaction: str = "ITI-86", **edits: Any) -> Fault:
+    return _of(transaction, DOCUMENTS, text, *caught_by, **edits)
 
 
 def _lacks(pattern: bytes) -> RequestEdit:
@@ -94,7 +121,8 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-57/overlooks-patient": _update("does updates of whomever", "unknown_patient", request=_OF_NOBODY),
     "ITI-57/by-half": _update(
         "does what is right of an update and says that it refused it", "atomic",
-        request=_lacks(ARROW.replace(b"WHICH", b"UpdateAvailabilityStatus")), answer=_AS_FAILURE,
+        request=_lacks(ARROW.replace(b"WHICH", b"UpdateAvailabilityStatus")),
+        answer=_as_failure(b"XDSMetadataUpdateError"),
     ),
     "ITI-57/success-for-failure": _update(
         "refuses, and says that it did it", *_UPDATE_REFUSED, *_UPDATE_REFUSED_ANYHOW, answer=as_success
@@ -119,14 +147,67 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-92/by-half": _restricted(
         "does what is right of an update and says that it refused it", "atomic",
-        request=requests(rb"(?<=<rim:Value>)7(?=</rim:Value>)", b"1"), answer=_AS_FAILURE,
+        request=requests(rb"(?<=<rim:Value>)7(?=</rim:Value>)", b"1"),
+        answer=_as_failure(b"XDSMetadataVersionError"),
     ),
     "ITI-92/overlooks-source": _restricted(
         "lets the source's id be changed and says that it refused it", "another_source",
-        request=requests(rb"somebody-else\^\^\^&amp;[\d.]+&amp;ISO", patient_of), answer=_AS_FAILURE,
+        request=requests(rb"somebody-else\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
+        answer=_as_failure(b"UnmodifiableMetadataError"),
     ),
     "ITI-92/success-for-failure": _restricted(
         "refuses, and says that it did it", *_RESTRICTED_REFUSED, *_RESTRICTED_REFUSED_ANYHOW, answer=as_success
     ),
     "ITI-92/any-error-code": _restricted("gives every error the same code", *_RESTRICTED_REFUSED, answer=_ANY_CODE),
+    # --- ITI-62 ---
+    **envelope_faults(ITI_62, "xds.registry_remove"),
+    "ITI-62/forgets": _metadata(
+        "says that it removed what it did not remove", "removed", "with_addendum", "one_of_two", "of_a_folder",
+        request=requests(rb'(?<=<rim:ObjectRef id=")[^"]*', NOBODY), answer=as_success,
+    ),
+    "ITI-62/partial": _metadata(
+        "answers PartialSuccess", "removed", "one_of_two", answer=answers(re.escape(SUCCESS), PARTIAL)
+    ),
+    "ITI-62/takes-all": _metadata(
+        "removes more than was named", "one_of_two", "of_a_folder", transaction="ITI-18", answer=answers(ENTRY, b"")
+    ),
+    "ITI-62/takes-ties": _metadata(
+        "removes what ties others, and says that it refused it", "left_alone",
+        transaction="ITI-18", answer=answers(rb"<rim:Association (?:[^>]*/>|.*?</rim:Association>)", b""),
+    ),
+    "ITI-62/by-half": _metadata(
+        "removes what is there and says that it refused it", "unknown",
+        request=_lacks(rb'<rim:ObjectRef id="' + NOBODY + rb'"[^>]*/>'),
+        answer=_as_failure(b"UnresolvedReferenceException"),
+    ),
+    "ITI-62/success-for-failure": _metadata(
+        "refuses, and says that it did it", *_METADATA_REFUSED, "nothing", answer=as_success
+    ),
+    "ITI-62/any-error-code": _metadata("gives every error the same code", *_METADATA_REFUSED, answer=_ANY_CODE),
+    # --- ITI-86 ---
+    **envelope_faults(ITI_86, "xds.repository_remove"),
+    "ITI-86/forgets": _documents(
+        "says that it removed what it did not remove", "removed", "several", "twice",
+        request=requests(rb"(?<=<xds:DocumentUniqueId>)[^<]*", b"1.2.3"), answer=as_success,
+    ),
+    "ITI-86/partial": _documents("answers PartialSuccess", "removed", answer=answers(re.escape(SUCCESS), PARTIAL)),
+    "ITI-86/hands-out-something": _documents(
+        "changes what it was not told to remove", "several", "another_repository", "atomic",
+        transaction="ITI-43", answer=last_byte_changed,
+    ),
+    "ITI-86/gone-as-success": _documents(
+        "reports what is gone as a success", "removed", transaction="ITI-43", answer=answers(re.escape(FAILURE), SUCCESS)
+    ),
+    "ITI-86/overlooks-repository": _documents(
+        "removes for whatever repository, and says that it refused it", "another_repository",
+        request=requests(rb"(?<=<xds:RepositoryUniqueId>)[^<]*", own("repository_unique_id")),
+        answer=_as_failure(b"XDSUnknownRepositoryId"),
+    ),
+    "ITI-86/by-half": _documents(
+        "removes what is there and says that it refused it", "atomic",
+        request=_lacks(rb"(?<=</xds:DocumentRequest>)<xds:DocumentRequest>.*?</xds:DocumentRequest>"),
+        answer=_as_failure(b"XDSDocumentUniqueIdError"),
+    ),
+    "ITI-86/success-for-failure": _documents("refuses, and says that it did it", *_DOCUMENTS_REFUSED, answer=as_success),
+    "ITI-86/any-error-code": _documents("gives every error the same code", *_DOCUMENTS_REFUSED, answer=_ANY_CODE),
 }  # fmt: skip
