@@ -68,11 +68,10 @@ class Sabotage:
         """
         if around.audit is not None:
             around.audit.edit = lambda message: self.answer("ITI-20", Incoming(body=message)).body
-        if around.community is not None:
-            around.community.counterpart.reply = lambda name, answer: self.answer(f"to {name}", answer)
         for each in (around.community, *around.foreign):
             if each is not None:
                 each.counterpart.edit = lambda name, incoming: self.answer(f"from {name}", incoming)
+                each.counterpart.reply = lambda name, answer: self.answer(f"to {name}", answer)
 
 
 # --- how messages are changed -----------------------------------------------------------------------------------------

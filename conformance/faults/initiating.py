@@ -7,17 +7,23 @@ Source: ITI TF-2 3.38, 3.39, 3.55, 3.80; RAD TF-2 4.75.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from conformance.faults.asking import addressing
 from conformance.faults.documents import ERROR_LIST
 from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, answers, inline, last_byte_changed, requests
+from conformance.in_flight import Incoming
 from conformance.system import Foreign
+from profiles.model.identifiers import PatientIdentifier
+from profiles.model.patient import Patient, PersonName
 from profiles.transaction import Actor, SoapTransaction
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcpd.iti55 import ITI_55, Candidate, CandidatesResponse, DiscoveryResponse
 
+DISCOVERY = "xcpd.initiating_gateway/"
 QUERY, FETCH, IMAGES = "xca.initiating_query/", "xca.initiating_retrieve/", "xcai.initiating_gateway/"
 NORTH, SOUTH = (Foreign(name=name, port=1).home_community_id.urn.encode() for name in ("North", "South"))
 _NORTH, _FOREIGN = re.escape(NORTH), b"(?:%b|%b)" % (re.escape(NORTH), re.escape(SOUTH))
@@ -138,7 +144,84 @@ def _retrieval(inner: str, outer: SoapTransaction[Any, Any], suite: str) -> Mapp
     }  # fmt: skip
 
 
+def _discovery(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _asks("ITI-55", DISCOVERY, text, *caught_by, **edits)
+
+
+def _believes(text: str, *caught_by: str, **edits: Any) -> Fault:
+    """What South says is taken for something else."""
+    return _merges("to ITI-55", DISCOVERY, text, *caught_by, **edits)
+
+
+def _as_nobody(incoming: Incoming) -> Incoming:
+    """An error is said as if nobody were known."""
+    body = incoming.body.replace(b'typeCode code="AE"', b'typeCode code="AA"')
+    return replace(incoming, body=body.replace(b'queryResponseCode code="AE"', b'queryResponseCode code="NF"'))
+
+
+def _as_somebody(incoming: Incoming) -> Incoming:
+    """Where nobody is known, somebody is told."""
+    home = Foreign(name="South", port=1).home_community_id
+    patient = Patient(identifiers=(PatientIdentifier(value="SOUTH0", authority=home),), name=PersonName())
+    response = CandidatesResponse(candidates=(Candidate(patient=patient, home=home),))
+    written = b"".join(ITI_55.encode_response(DiscoveryResponse(answer=response)).body)
+    subject = re.findall(rb"<subject .*</subject>", written, re.DOTALL)[0]
+    body = incoming.body.replace(b'queryResponseCode code="NF"', b'queryResponseCode code="OK"')
+    return replace(incoming, body=body.replace(b"<queryAck>", subject + b"<queryAck>"))
+
+
+# As a gateway hears it that remembers what nobody lets it remember.
+_HEADER = b'<s:Header><x:CorrelationTimeToLive xmlns:x="urn:ihe:iti:xcpd:2009">P1D</x:CorrelationTimeToLive>'
+
 FAULTS: Mapping[str, Fault] = {
+    # --- ITI-55 ---
+    **addressing(ITI_55, DISCOVERY + "addressed"),
+    "from ITI-55/no-home": _discovery(
+        "does not say which community asks", "home_named", answer=answers(rb"<asAgent .*?</asAgent>", b"")
+    ),
+    "from ITI-55/urn-home": _discovery(
+        "writes its home as a URN", "home_named",
+        answer=answers(rb'(?<=<representedOrganization classCode="ORG" determinerCode="INSTANCE"><id root=")', b"urn:oid:"),
+    ),
+    "from ITI-55/too-little": _discovery(
+        "tells a name and no more", "tells_enough",
+        answer=answers(rb"<livingSubject(BirthTime|Id)>.*?</livingSubject\1>", b""),
+    ),
+    "from ITI-55/search": _discovery(
+        "asks for whose name begins so", "tells_enough",
+        answer=answers(rb'(<livingSubjectName><value xsi:type="PN")', rb'\1 use="SRCH"'),
+    ),
+    "from ITI-55/order": _discovery(
+        "writes the id before the birth time", "written",
+        answer=answers(
+            rb"(<livingSubjectBirthTime>.*?</livingSubjectBirthTime>)(<livingSubjectId>.*?</livingSubjectId>)", rb"\2\1"
+        ),
+    ),
+    "from ITI-55/interaction": _discovery(
+        "calls its question another interaction", "written",
+        answer=answers(rb'(<interactionId [^>]*)PRPA_IN201305UV02', rb"\1PRPA_IN201301UV02"),
+    ),
+    "from ITI-55/no-acknowledgement": _discovery(
+        "wants no acknowledgement", "written", answer=answers(rb'acceptAckCode code="AL"', b'acceptAckCode code="NE"')
+    ),
+    "from ITI-55/other-semantics": _discovery(
+        "calls a parameter something else", "written", answer=answers(rb"LivingSubject\.birthTime", b"birthTime")
+    ),
+    "from ITI-55/other-reverse": _discovery(
+        "may be asked back by an id that it does not tell", "reverse",
+        answer=answers(rb'(<assignedDevice classCode="ASSIGNED"><id root=")[^"]*', rb"\g<1>1.2.3"),
+    ),
+    "to ITI-55/another-id": _believes(
+        "asks by another id than it was told", "told_id", answer=answers(rb'extension="SOUTH', b'extension="OTHER')
+    ),
+    "to ITI-55/nobody-for-somebody": _believes(
+        "asks for the patient of a community that knows nobody", "no_match",
+        answer=_as_somebody,
+    ),
+    "to ITI-55/remembers": _believes(
+        "remembers what it may not", "not_remembered", answer=answers(rb"<s:Header>", _HEADER)
+    ),
+    "to ITI-55/error-for-nobody": _believes("takes an error for nobody", "error_told", answer=_as_nobody),
     **_retrieval(f"{Actor.INITIATING_GATEWAY} ITI-43", ITI_39, FETCH),
     **_retrieval(f"{Actor.INITIATING_IMAGING_GATEWAY} RAD-69", RAD_75, IMAGES),
     "from RAD-75/other-series": _asks(
@@ -152,10 +235,10 @@ FAULTS: Mapping[str, Fault] = {
     # --- ITI-38 ---
     **addressing(ITI_38, QUERY + "addressed"),
     "from ITI-38/other-patient": _query(
-        "asks for another patient", "patient", answer=answers(rb"'(?:C\d+|SOUTH1)\^\^\^", b"'X1^^^")
+        "asks for another patient", "patient", answer=answers(rb"'(?:C\d+|SOUTH\w+)\^\^\^", b"'X1^^^")
     ),
     "from ITI-38/one-by-one": _query(
-        "asks the second when the first has answered", "everybody", "together", answer=answers(rb"^.*SOUTH1.*$", b"")
+        "asks the second when the first has answered", "everybody", "together", answer=answers(rb"^.*SOUTH\w+.*$", b"")
     ),
     "from ITI-38/drops-parameter": _query(
         "leaves a parameter out", "parameters",

@@ -14,6 +14,7 @@ from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xca import initiating_query, initiating_retrieve, responding_query, responding_retrieve
 from conformance.suites.xcai import initiating_gateway as imaging_asker
 from conformance.suites.xcai import responding_gateway as imaging_gateway
+from conformance.suites.xcpd import initiating_gateway as discoverer
 from conformance.suites.xcpd import responding_gateway as discovery
 from conformance.suites.xds import (
     administrator_remove,
@@ -44,7 +45,7 @@ SUITES: tuple[ModuleType, ...] = (
     registry_remove, repository_remove,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
-    initiating_query, initiating_retrieve, imaging_asker,
+    initiating_query, initiating_retrieve, imaging_asker, discoverer,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
     transport, identity_management,
     source,

@@ -7,7 +7,9 @@ Source: ITI TF-2 3.38, 3.39, 3.80; RAD TF-2 4.75.
 """
 
 import asyncio
+import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from conformance.expect import expect
@@ -23,11 +25,12 @@ MEET_S = 10.0
 
 
 def communities(target: Target) -> tuple[ForeignCommunity, ForeignCommunity]:
-    """North and South, who have nothing yet; North knows the known patient by the same id."""
+    """North and South, who have nothing yet. North knows the known patient by the same id, South by a new one."""
     north, south = target.foreign
     north.empty()
     south.empty()
     north.patient = target.patient()
+    south.patient = replace(south.patient, value=f"SOUTH{uuid.uuid4().hex[:8].upper()}")
     return north, south
 
 
