@@ -30,6 +30,14 @@ from profiles.xds.iti18 import StoredQuery
 from profiles.xdsi.rad68 import RAD_68
 from profiles.xdsi.rad69 import RAD_69
 
+ADMITTED = (
+    *(f"NK1|{each}|Sample^Otto|SPO^Spouse|Main St 1^^Town^^12345^DEU" for each in (1, 2)),
+    "PV1|1|O|RAD^1||||D33^Radio^Rolf^^^Dr.|D33^Radio^Rolf^^^Dr.|||||||||||V123^^^VISIT",
+    *(f"OBX|{each}|NM|{each}^Weight||71|kg|||||F" for each in range(1, 5)),
+    *(f"AL1|{each}|DA|C1^Contrast media" for each in (1, 2)),
+    *(f"DG1|{each}|I10|C34.1^Neoplasm|||A" for each in (1, 2)),
+    *(f"IN1|{each}|HMO|4711|Insurance of Town|Main St 1^^Town^^12345^DEU" for each in (1, 2)),
+)  # what an admission system tells besides the patient
 UIDS_WITHIN_BYTES = 8192  # of a file of ours: study, series and instance are named before its pixels
 STORED_INSTANCES = 10
 
@@ -160,11 +168,11 @@ async def _imaging_study(target: Target) -> AsyncIterator[Prepare]:
 
 @asynccontextmanager
 async def _iti_8(target: Target) -> AsyncIterator[Prepare]:
-    """A new patient, by MLLP; each client keeps its connection, as interface engines do."""
+    """A new patient, 16 segments, by MLLP; each client keeps its connection, as interface engines do."""
     idle: list[Line] = []
 
     async def prepare(target: Target) -> Ask:
-        message = adt(target, "A04", pid(new_patient(target)))
+        message = adt(target, "A04", pid(new_patient(target)), *ADMITTED, visit=False)
         line = idle.pop() if idle else target.line()
 
         async def ask() -> None:

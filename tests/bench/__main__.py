@@ -21,6 +21,7 @@ from tests.bench.compare import ROWS_FILE, Row
 LIMIT_S = 420.0
 ROOT = Path(__file__).resolve().parents[2]
 BENCHES: dict[str, tuple[str, ...]] = {
+    "load": ("tests.bench.bench_load",),
     "images": ("tests.bench.bench_images",),
     "behind": ("tests.bench.bench_behind",),
     "gateway_behind": ("tests.bench.bench_gateway", "behind"),

@@ -1,8 +1,9 @@
 """What 50 senders get acknowledged by a whole house: `python -m tests.bench.bench_front`.
 
-RAD-68, ITI-42 and ADT by MLLP, each acknowledged when durable, beside a bare loop: the very statements and parameters that
-such a turn hands to the driver (recorded in a house inside this process), replayed on one connection, 64 units to a commit
-with the same `synchronous = FULL`, by somebody who reads no message, checks nothing and answers nobody.
+RAD-68 and ADT by MLLP as `radgate conformance load` asks, and ITI-42, which it does not: each acknowledged when durable,
+beside a bare loop: the very statements and parameters that such a turn hands to the driver (recorded in a house inside this
+process), replayed on one connection, 64 units to a commit with the same `synchronous = FULL`, by somebody who reads no
+message, checks nothing and answers nobody.
 """
 
 import asyncio
@@ -11,21 +12,25 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from conformance.around import NOTHING
+from conformance.load import load
 from conformance.samples import sample_patient
+from conformance.system import System
 from gateway.adapters.executor import Fixed, Parameters
 from gateway.adapters.store_sqlite import SqliteExecutor
 from gateway.app import running
 from gateway.settings import AccessSection, HouseSection, ListenSection, Settings
 from gateway.telemetry import configure
-from profiles.model.identifiers import Oid
+from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.xds.iti42 import ITI_42, RegisterRequest
-from tests.bench.bench_hl7 import ask
-from tests.bench.compare import at_most, cpu_seconds, median, quicker
-from tests.bench.houses import AUTHORITY, House, house, scratch, store_of
-from tests.support.scenario import Message, message_of, offer_of, rad68, write_study
+from tests.bench.compare import at_most, median, quicker
+from tests.bench.houses import AUTHORITY, house, scratch, store_of
+from tests.bench.loaded import described, loaded
+from tests.support.scenario import Message, message_of, offer_of, write_study
 
 SENDERS = 50
 MESSAGES = 400
@@ -35,14 +40,9 @@ RECORDED = 100
 GROUP = 64
 ELSEWHERE = Oid("1.2.3.99")
 RECIPIENT, REGISTRY = "/soap/document-recipient", "/soap/registry"
+NOBODY = PatientIdentifier(value="NOBODY", authority=AUTHORITY)  # whose manifests are kept, and held for a person
 PATIENT = sample_patient(1, AUTHORITY)
 Statements = list[tuple[str, tuple[Any, ...]]]
-
-
-async def offers(folder: Path, many: int) -> list[Message]:
-    """Manifests of one study, each a document of its own. Nobody here knows the patient: each is kept, and held."""
-    study = write_study(folder)
-    return [await rad68(offer_of(study)) for _ in range(many)]
 
 
 async def registrations(folder: Path, many: int) -> list[Message]:
@@ -52,7 +52,7 @@ async def registrations(folder: Path, many: int) -> list[Message]:
     return [await message_of(ITI_42, RegisterRequest(submission=each.submission)) for each in offered]
 
 
-async def posted(port: int, messages: Sequence[Message], senders: int, path: str = RECIPIENT) -> float:
+async def registered(port: int, messages: Sequence[Message], senders: int) -> float:
     """Acknowledged a second, each sender on a connection of its own."""
     queue = list(reversed(messages))
 
@@ -61,7 +61,7 @@ async def posted(port: int, messages: Sequence[Message], senders: int, path: str
         while queue:
             message = queue.pop()
             head = (
-                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {message.content_type}\r\n"
+                f"POST {REGISTRY} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {message.content_type}\r\n"
                 f"Content-Length: {len(message.body)}\r\n\r\n"
             )
             writer.write(head.encode() + message.body)
@@ -163,55 +163,61 @@ async def bare(folder: Path, statements: Statements, units: int) -> float:
 
 
 async def told(
-    what: str, folder: Path, ours: House, statements: Statements, units: int, one: Callable[[], Awaitable[float]]
-) -> None:
-    """Rounds in turns; the house's CPU a message beside."""
-    mine, theirs, spent = [], [], []
+    what: str, folder: Path, statements: Statements, units: int, one: Callable[[], Awaitable[float]]
+) -> None:  # fmt: skip
+    """Rounds in turns."""
+    mine, theirs = [], []
     for number in range(ROUNDS):
-        before, started = cpu_seconds(ours.pid), time.perf_counter()
-        rate = await one()
-        messages = rate * (time.perf_counter() - started)
-        spent.append((cpu_seconds(ours.pid) - before) / messages * 1e6)
-        mine.append(rate)
+        mine.append(await one())
         theirs.append(await bare(folder / f"bare-{what}-{number}", statements, units))
     quicker(f"{what}, {SENDERS} senders, durable before the answer", ours=median(mine), peer=median(theirs), unit="/s",
             beside="bare loop, same rows, nothing read", asked=0.5)  # fmt: skip
-    at_most(f"{what}, {SENDERS} senders: the house's CPU", median(spent), None, "us")
     at_most(f"{what}: statements a message", len(statements) / units, None, "")
+
+
+def endpoints(http: int, mllp: int) -> dict[str, str]:
+    """What is asked of a house by load."""
+    return {"RAD-68": f"http://127.0.0.1:{http}{RECIPIENT}", "MLLP": f"mllp://127.0.0.1:{mllp}"}
 
 
 async def measure(folder: Path) -> None:
     """RAD-68, ITI-42, then ADT."""
-    messages = await offers(folder / "study", RECORDED + MESSAGES * ROUNDS)
-    registered = await registrations(folder / "study-42", RECORDED + MESSAGES * ROUNDS)
-    submissions: Statements = []
-    registers: Statements = []
-    feeds: Statements = []
+    messages = await registrations(folder / "study-42", RECORDED + MESSAGES * ROUNDS)
+    recorded: dict[str, Statements] = {"RAD-68": [], "ITI-42": [], "ITI-8": []}
+    units = {"ITI-42": RECORDED - 1}
     async with store_of(folder / "recorded") as store, store.unit() as work:
         await work.identity.put(PATIENT, datetime.now(UTC))
     async with here(folder / "recorded") as addresses:
-        await posted(port_of(addresses["http"]), messages[:1], 1)
-        with recording(submissions):
-            await posted(port_of(addresses["http"]), messages[1:RECORDED], 1)
-        await posted(port_of(addresses["http"]), registered[:1], 1, REGISTRY)
-        with recording(registers):
-            await posted(port_of(addresses["http"]), registered[1:RECORDED], 1, REGISTRY)
-        await ask(port_of(addresses["mllp"]), 1, 0.2)
-        with recording(feeds):
-            rate = await ask(port_of(addresses["mllp"]), 1, 1.0)
-    fed = sum(1 for text, _ in feeds if text.startswith("INSERT INTO exchanges"))
-    assert fed, f"no exchange among {len(feeds)} statements of {rate:.0f} messages a second"
-
-    def batches(of: Sequence[Message]) -> Iterator[Sequence[Message]]:
-        return iter([of[RECORDED + MESSAGES * each :][:MESSAGES] for each in range(ROUNDS)])
-
-    offered, told_of = batches(messages), batches(registered)
+        http, mllp = (port_of(addresses[each]) for each in ("http", "mllp"))
+        system = System(
+            name="recorded", endpoints=endpoints(http, mllp), claims=frozenset(), known_patients=(NOBODY,)
+        )  # fmt: skip
+        await registered(http, messages[:1], 1)
+        with recording(recorded["ITI-42"]):
+            await registered(http, messages[1:RECORDED], 1)
+        for transaction in ("RAD-68", "ITI-8"):
+            await load(system, NOTHING, transaction, clients=1, seconds=0.2)
+            with recording(recorded[transaction]):
+                done = await load(system, NOTHING, transaction, clients=1, seconds=1.0)
+            assert done.good, done.problems
+            units[transaction] = len(done.asked) + 1  # and the first, which load does not count
+    batches = iter([messages[RECORDED + MESSAGES * each :][:MESSAGES] for each in range(ROUNDS)])
     async with house(folder / "house", knows=[PATIENT]) as ours:
-        await ask(ours.mllp, 1, 0.3)
-        await told("RAD-68", folder, ours, submissions, RECORDED - 1, lambda: posted(ours.http, next(offered), SENDERS))
-        await told("ITI-42", folder, ours, registers, RECORDED - 1,
-                   lambda: posted(ours.http, next(told_of), SENDERS, REGISTRY))  # fmt: skip
-        await told("ADT by MLLP", folder, ours, feeds, fed, lambda: ask(ours.mllp, SENDERS, SECONDS))
+        asked = described(folder / "house.toml", endpoints(ours.http, ours.mllp), NOBODY)
+
+        async def rate(transaction: str) -> float:
+            return (await loaded(asked, transaction, clients=SENDERS, seconds=SECONDS)).per_second
+
+        async def registering() -> float:
+            return await registered(ours.http, next(batches), SENDERS)
+
+        works: dict[str, tuple[str, Callable[[], Awaitable[float]]]] = {
+            "RAD-68": ("RAD-68", partial(rate, "RAD-68")),
+            "ITI-42": ("ITI-42", registering),
+            "ITI-8": ("ADT by MLLP", partial(rate, "ITI-8")),
+        }
+        for transaction, (what, one) in works.items():
+            await told(what, folder, recorded[transaction], units[transaction], one)
 
 
 def main() -> None:

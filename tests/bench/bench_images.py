@@ -1,8 +1,8 @@
-"""A whole house beside Orthanc, in one run: `python -m tests.bench.bench_images [retrieve] [stow] [beside] [memory]`.
+"""A whole house beside Orthanc, in one run: `python -m tests.bench.bench_images [retrieve] [beside] [memory]`.
 
 Both are processes of their own on loopback, asked by the same blocking client. 500 CT out (WADO-RS, RAD-69), one object of
-210 MB, `/metadata`, STOW-RS in on one and on four connections, a small request while others pour, and what the house grows
-by when a study of 1 GB (4 GB with RADGATE_SOAK=1) goes in and out.
+210 MB, `/metadata`, a small request while others pour, and what the house grows by when a study of 1 GB (4 GB with
+RADGATE_SOAK=1) goes in and out. It pours faster than anybody could verify: what clients who do get is in `bench_load`.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -42,7 +41,6 @@ ROUNDS = 5
 SLICES = 250  # of each of two series
 FRAMES = 400  # 210 MB
 PARTS = 10  # of a STOW request
-STOW_INSTANCES = 120
 GIGABYTE = 10**9
 PATIENT = sample_patient(1, AUTHORITY)
 
@@ -190,44 +188,6 @@ def copies(study: SampleStudy, number: int, many: int) -> Iterator[bytes]:
         yield head + body[len(head) :]
 
 
-async def stow(bench: Bench) -> None:
-    """In, durable and indexed before the reply."""
-    megabytes = sum(each.size_bytes for each in bench.ct.instances) / len(bench.ct.instances) * STOW_INSTANCES / 1e6
-
-    def sent(port: int, path: str, requests: Sequence[bytes], connections: int) -> float:
-        started = perf_counter()
-        with ThreadPoolExecutor(connections) as pool:
-            list(pool.map(lambda body: post(port, path, body), requests))
-        return megabytes / (perf_counter() - started)
-
-    for connections, asked in ((1, 2.0), (4, 1.3)):
-        spent = {"house": 0.0, "Orthanc": 0.0}
-
-        def side(name: str, pid: int, port: int, path: str, connections: int = connections,
-                 spent: dict[str, float] = spent) -> Callable[[], Awaitable[float]]:  # fmt: skip
-            async def one() -> float:
-                bench.fresh += 1
-                bodies = list(copies(bench.ct, bench.fresh, STOW_INSTANCES))
-                requests = [stow_body(bodies[at : at + PARTS]) for at in range(0, len(bodies), PARTS)]
-                before = cpu_seconds(pid)
-                rate = await asyncio.to_thread(sent, port, path, requests, connections)
-                spent[name] += cpu_seconds(pid) - before
-                return rate
-
-            return one
-
-        figures = await in_turns(
-            3,
-            side("house", bench.ours.pid, bench.ours.http, "/dicomweb/studies"),
-            side("Orthanc", bench.judge_pid, bench.judge.http_port, "/dicom-web/studies"),
-        )
-        what = f"STOW-RS of CT, {connections} connection{'s' if connections > 1 else ''}"
-        quicker(what, ours=median(figures[0]), peer=median(figures[1]), unit="MB/s", beside="Orthanc", asked=asked)
-        unit = 1e3 / 3 / STOW_INSTANCES
-        sooner(f"{what}: the server's CPU an instance", ours=spent["house"] * unit, peer=spent["Orthanc"] * unit,
-               unit="ms", beside="Orthanc", asked=None)  # fmt: skip
-
-
 # --- beside bulk ------------------------------------------------------------------------------------------------------
 
 
@@ -305,7 +265,7 @@ async def memory(bench: Bench) -> None:
     at_most("resident afterwards", resident_mib(bench.ours.pid), None, "MiB")
 
 
-WORKS = {"retrieve": retrieve, "stow": stow, "beside": beside, "memory": memory}
+WORKS = {"retrieve": retrieve, "beside": beside, "memory": memory}
 
 
 async def measure(folder: Path, names: Sequence[str]) -> None:
