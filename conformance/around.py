@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
+from conformance.simulators.mailbox import Mailbox
 
 Provoke = Callable[[str, Mapping[str, str]], Awaitable[bool]]
 """Makes the system do something: a word for it (`fetch`, `share`), and the facts that it needs.
@@ -23,12 +24,14 @@ Raises:
 class Around:
     """Each None where there is none. `peer` is what the system calls `community`; `foreign` are other communities, 0 or 2.
 
+    `mailbox` is where answers may be brought.
     `wait_s` is how long a case waits for what the system does by itself: 15 s are many for a program, few for a person.
     """
 
     audit: AuditRepository | None = None
     community: DocumentCommunity | None = None
     foreign: tuple[ForeignCommunity, ...] = ()
+    mailbox: Mailbox | None = None
     provoke: Provoke | None = None
     peer: str = "Simulator"
     wait_s: float = 15.0

@@ -12,6 +12,7 @@ from conformance.around import Around, Provoke
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
+from conformance.simulators.mailbox import Mailbox
 from conformance.simulators.soap_server import SoapCounterpart
 from conformance.system import BadDescription, Counterpart, Foreign
 from conformance.verdict import NotDone, Unreachable
@@ -53,13 +54,23 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
                     soap, repository=counterpart.repository_unique_id,
                     retrieve_location=counterpart.retrieve_location_uid,
                 )  # fmt: skip
+            mailbox = await _mailbox(counterpart, stack)
             foreign = tuple([await _foreign(each, counterpart.host, stack) for each in counterpart.foreign])
         except OSError as error:
             raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
-            audit=audit, community=community, foreign=foreign, provoke=provoke, peer=counterpart.peer,
+            audit=audit, community=community, foreign=foreign, mailbox=mailbox, provoke=provoke, peer=counterpart.peer,
             wait_s=counterpart.wait_s,
         )  # fmt: skip
+
+
+async def _mailbox(counterpart: Counterpart, stack: AsyncExitStack) -> Mailbox | None:
+    if counterpart.reply_port is None:
+        return None
+    mailbox = Mailbox(counterpart.host, counterpart.reply_port, ssl=counterpart.reply_tls or counterpart.tls)
+    await mailbox.start()
+    stack.push_async_callback(mailbox.stop)
+    return mailbox
 
 
 async def _foreign(told: Foreign, host: str, stack: AsyncExitStack) -> ForeignCommunity:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from conformance.around import Around
 from conformance.assertions import AssertionTerms, Issuer, PrivateKey, SentAssertionTerms
 from conformance.certificates import Authority, Identity
-from conformance.claims import CLAIMS
+from conformance.claims import CLAIMS, read_claims
 from conformance.counterparts import standing
 from conformance.house import House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
@@ -27,6 +27,7 @@ from conformance.provoking import by_command_line
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
 from conformance.simulators.document_community import OF_DOCUMENTS
 from conformance.simulators.imaging_community import OF_IMAGES
+from conformance.simulators.mailbox import REPLY
 from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
 from profiles.catalogue import TRANSACTIONS
 
@@ -156,7 +157,7 @@ class Scratch:
 def scratch(folder: Path, *, store_url: str = "") -> Scratch:
     """Certificates, ports and settings, below a folder."""
     certificates = Authority(folder / "certificates", "radgate conformance root")
-    http_port, mllp_port, soap_port, audit_port, *ports = free_ports(4 + len(FOREIGN))
+    http_port, mllp_port, soap_port, audit_port, reply_port, *ports = free_ports(5 + len(FOREIGN))
     house = House(
         name="House", folder=folder / "house", identity=certificates.issue("House"), number=9, http_port=http_port,
         mllp_port=mllp_port,
@@ -168,8 +169,9 @@ def scratch(folder: Path, *, store_url: str = "") -> Scratch:
         for name, port, identity in zip(FOREIGN, ports, identities, strict=True)
     )
     counterpart = Counterpart(
-        soap_port=soap_port, audit_port=audit_port, wait_s=WAIT_S, foreign=foreign, tls=_door(simulator)
-    )
+        soap_port=soap_port, audit_port=audit_port, reply_port=reply_port, wait_s=WAIT_S, foreign=foreign,
+        tls=_door(simulator), reply_tls=_door(tester),
+    )  # fmt: skip
     made = Scratch(
         house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart,
         persons=Persons(
@@ -244,6 +246,7 @@ hl7_application = "{HL7.sending_application}"
 hl7_facility = "{HL7.sending_facility}"
 unknown_patient = "reject"
 scopes = {[each.id for each in TRANSACTIONS]}
+reply_to = ["https://{there.host}:{there.reply_port}{REPLY}"]
 
 [[peer]]
 name = "{there.peer}"
@@ -306,6 +309,7 @@ async def _provided(house: House, tester: Identity, place: Path) -> System:
             "MLLP": f"mllps://127.0.0.1:{house.mllp_port}",
         },
         claims=claims_of(tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claims"], CLAIMS),
+        options=frozenset((each.actor, each.name) for each in read_claims().options),
         home_community_id=house.oid(1),
         repository_unique_id=house.oid(2),
         retrieve_location_uid=house.oid(3),

@@ -4,6 +4,8 @@
 name = "Our archive"
 [claims]                                     # actor -> transactions; what is not here is omitted
 "Imaging Document Source" = ["RAD-69"]
+[options]                                    # actor -> options, as the Framework names them
+"Imaging Document Source" = ["Asynchronous Web Services Exchange"]
 [endpoint]
 "RAD-69" = "https://archive.example.org/xds/imaging-source"
 "Initiating Gateway ITI-18" = "https://gateway.example.org/xca"  # where another actor answers the same transaction
@@ -24,6 +26,7 @@ host = "127.0.0.1"
 soap_port = 18443                            # it asks https://host:18443/ITI-18, ITI-43, RAD-69, RAD-68
 north_port = 18444                           # two other communities, for a gateway that asks: ITI-38, ITI-39, RAD-75,
 south_port = 18445                           # ITI-55, ITI-80; North takes patient ids as they are, South has its own
+reply_port = 18446                           # answers may be brought to https://host:18446/reply, and nowhere else
 audit_port = 16514                           # its audit comes here, by syslog over TLS
 certificate = "simulator.pem"                # who we are there; without these three nothing is encrypted
 key = "simulator.key"
@@ -132,6 +135,7 @@ class Counterpart:
 
     `peer` is what the system calls it, `wait_s` how long a case waits for what the system does. The ids are those of its
     community, of its repository (manifests) and of its source of images. `foreign` are the other communities, 0 or 2.
+    Answers are brought to `reply_port`, where we are by `reply_tls`; None: as elsewhere.
     """
 
     host: str = "127.0.0.1"
@@ -143,6 +147,8 @@ class Counterpart:
     repository_unique_id: Oid = COMMUNITY[1]
     retrieve_location_uid: Oid = COMMUNITY[2]
     foreign: tuple[Foreign, ...] = ()
+    reply_port: int | None = None
+    reply_tls: ssl.SSLContext | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
@@ -150,6 +156,7 @@ class Counterpart:
 class System:
     """`endpoints` are by transaction id, or FHIR, DICOMWEB and MLLP; `claims` are (actor, transaction id).
 
+    `options` are (actor, the option's name).
     An actor stands before the transaction id of an endpoint that is not its responder's: `Initiating Gateway ITI-18`.
     `hl7` is of the messages that it is fed: who we are there, and who it is.
     """
@@ -157,6 +164,7 @@ class System:
     name: str
     endpoints: Mapping[str, str]
     claims: frozenset[tuple[Actor, str]]
+    options: frozenset[tuple[Actor, str]] = frozenset()
     home_community_id: Oid | None = None
     repository_unique_id: Oid | None = None
     retrieve_location_uid: Oid | None = None
@@ -191,7 +199,8 @@ def read_system(path: Path) -> System:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadDescription(f"{path} cannot be read: {error}") from error
     extra = told.keys() - {
-        "name", "claims", "endpoint", "tls", "known", "hl7", "counterpart", "study", "assertion", "sent_assertion",
+        "name", "claims", "options", "endpoint", "tls", "known", "hl7", "counterpart", "study", "assertion",
+        "sent_assertion",
     }  # fmt: skip
     if extra:
         raise BadDescription(f"{path}: nothing is called {sorted(extra)[0]}")
@@ -211,6 +220,7 @@ def read_system(path: Path) -> System:
         name=str(told.get("name", path.stem)),
         endpoints=_endpoints(_table(told, "endpoint"), path),
         claims=claims_of(_table(told, "claims"), path),
+        options=_options(_table(told, "options"), path),
         known_patients=patients,
         studies=tuple(_study(each, path) for each in told.get("study", ())),
         hl7=hl7_of(_table(told, "hl7"), path),
@@ -240,6 +250,17 @@ def claims_of(told: Mapping[str, Any], path: Path) -> frozenset[tuple[Actor, str
             except KeyError:
                 raise BadDescription(f"{path}: no transaction is called {id!r}") from None
     return frozenset(claims)
+
+
+def _options(told: Mapping[str, Any], path: Path) -> frozenset[tuple[Actor, str]]:
+    options = set()
+    for name, names in told.items():
+        if name not in set(Actor):
+            raise BadDescription(f"{path}: [options] no actor is called {name!r}; {', '.join(Actor)}")
+        if not isinstance(names, list):
+            raise BadDescription(f"{path}: [options] {name!r} is a list of names")
+        options |= {(Actor(name), str(each)) for each in names}
+    return frozenset(options)
 
 
 def hl7_of(told: Mapping[str, Any], path: Path) -> Hl7Address:
@@ -297,7 +318,7 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "host": str, "peer": str, "soap_port": int, "audit_port": int, "wait_s": (int, float),
         "home_community_id": str, "repository_unique_id": str, "retrieve_location_uid": str,
-        "north_port": int, "south_port": int,
+        "north_port": int, "south_port": int, "reply_port": int,
     }  # fmt: skip
     for key, value in rest.items():
         if key not in kinds:

@@ -26,17 +26,19 @@ from yarl import URL
 
 from conformance.around import NOTHING, Around
 from conformance.evidence import Evidence, Recorder
+from conformance.expect import expect
 from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_sender import Line, converse, send_message
+from conformance.simulators.mailbox import REPLY, Mailbox
 from conformance.simulators.soap_server import Asked
 from conformance.system import KnownStudy, System
-from conformance.verdict import Failed, NotDone, Unreachable
+from conformance.verdict import Failed, NotDone, Unclaimed, Unreachable
 from profiles.errors import ExchangeError
-from profiles.findings import Finding
+from profiles.findings import Decoded, Finding
 from profiles.model.audit import AuditRecord
 from profiles.model.content import Content, Part, Poured, once
 from profiles.model.identifiers import PatientIdentifier
@@ -44,7 +46,7 @@ from profiles.transaction import Actor, SoapTransaction
 from profiles.wire.multipart import parts_of
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import PeerFault
-from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.message import Packaging, SoapIn
 from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of, read_message
 
 Request = TypeVar("Request")
@@ -101,6 +103,7 @@ class Answer(Generic[Response]):
     fault: PeerFault | None = None
     received: tuple[Received, ...] = ()
     decoded: Response | None = None
+    size_bytes: int = 0  # of what is no SOAP
 
     @property
     def response(self) -> Response:
@@ -172,6 +175,7 @@ class Target:
         self._around = around
         self._audited = len(around.audit.messages) if around.audit is not None else 0
         self._tls: ssl.SSLContext | None = None
+        self._brought = len(around.mailbox.brought) if around.mailbox is not None else 0
 
     def known_as(self, tls: ssl.SSLContext | None) -> "Target":
         """The same for the same case, where we are somebody else to the system; None: we are not."""
@@ -275,30 +279,40 @@ class Target:
         content_type = arrived.headers.get("content-type", "")
         try:
             if not content_type.lower().startswith(("application/soap+xml", "multipart/related")):
-                async for _ in arrived.chunks:
-                    pass
-                return Answer(http_status=arrived.status, content_type=content_type, asked=asked)
-            message = await read_message(
-                arrived.chunks, content_type, limits=LIMITS, new_sink=_Held, as_pour=True
-            )  # fmt: skip
-            self.findings += message.findings
-            answer: Answer[Response] = Answer(
-                http_status=arrived.status, content_type=content_type, action=message.addressing.action,
-                relates_to=message.addressing.relates_to, asked=asked, packaging=packaging_of(content_type),
-                message=message, fault=message.fault,
-            )  # fmt: skip
-            if message.fault is not None:
-                return answer
-            decoded = transaction.decode_response(message.to_codec())
-            self.findings += decoded.findings
-            received = await _looked_at(decoded.value)
-            return replace(answer, decoded=decoded.value, received=received)
+                size = sum([len(chunk) async for chunk in arrived.chunks])
+                return Answer(
+                    http_status=arrived.status, content_type=content_type, asked=asked, size_bytes=size
+                )  # fmt: skip
+            return await self._read(transaction.decode_response, arrived, asked)
         except ExchangeError as error:
             raise Failed(f"the answer cannot be read: {error.detail} ({error.location or 'as a whole'})") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Failed(f"the answer broke off: {_named(error)}") from error
         finally:
             close()
+
+    async def _read(
+        self, decode: Callable[[SoapIn], Decoded[Response]], arrived: Arrived, asked: str
+    ) -> Answer[Response]:
+        """What came as SOAP.
+
+        Raises:
+            ExchangeError: It cannot be read.
+        """
+        content_type = arrived.headers.get("content-type", "")
+        message = await read_message(arrived.chunks, content_type, limits=LIMITS, new_sink=_Held, as_pour=True)
+        self.findings += message.findings
+        answer: Answer[Response] = Answer(
+            http_status=arrived.status, content_type=content_type, action=message.addressing.action,
+            relates_to=message.addressing.relates_to, asked=asked, packaging=packaging_of(content_type), message=message,
+            fault=message.fault,
+        )  # fmt: skip
+        if message.fault is not None:
+            return answer
+        decoded = decode(message.to_codec())
+        self.findings += decoded.findings
+        received = await _looked_at(decoded.value)
+        return replace(answer, decoded=decoded.value, received=received)
 
     def _judge(self, answer: Answer[Any], transaction: SoapTransaction[Any, Any]) -> None:
         """What ITI TF-2 Appendix V asks of every answer."""
@@ -423,6 +437,47 @@ class Target:
     def wait_s(self) -> float:
         """How long a case waits for what the system does by itself."""
         return self._around.wait_s
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Where answers may be brought.
+
+        Raises:
+            Unclaimed: It was told of no such address.
+        """
+        if self._around.mailbox is None:
+            raise Unclaimed("it may bring answers nowhere: give reply_port of [counterpart], and allow that address")
+        return self._around.mailbox
+
+    async def brought(self, asked: str, decode: Callable[[SoapIn], Decoded[Response]]) -> Answer[Response]:
+        """What was brought to the mailbox as the answer to this MessageID, read as the same on a connection is.
+
+        Raises:
+            Failed: None came in time, or it cannot be read.
+        """
+        found = await self.mailbox.awaited(lambda each: True, self._brought, self.wait_s)
+        if found is None:
+            raise Failed(f"expected an answer to be brought within {self.wait_s:.0f} s; nothing came")
+        self._brought += 1
+        self._evidence.kept(f"brought to {found.path}", found.body)
+        expect(found.path, "where it was brought").equals(REPLY)
+        try:
+            return await self._read(decode, Arrived(status=200, headers=found.headers, chunks=once(found.body)), asked)
+        except ExchangeError as error:
+            raise Failed(
+                f"what was brought cannot be read: {error.detail} ({error.location or 'as a whole'})"
+            ) from error
+
+    async def nothing_brought(self, within_s: float) -> None:
+        """Nothing comes to the mailbox, at whatever path.
+
+        Raises:
+            Failed: Something came.
+        """
+        found = await self.mailbox.awaited(lambda each: True, self._brought, within_s)
+        if found is not None:
+            self._evidence.kept(f"brought to {found.path}", found.body)
+            raise Failed(f"expected nothing to be brought; {len(found.body)} bytes came to {found.path}")
 
     # --- audit --------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from conformance.faults.audit import FAULTS as AUDIT
 from conformance.faults.changes import FAULTS as CHANGES
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
+from conformance.faults.elsewhere import elsewhere_faults
 from conformance.faults.envelope import envelope_faults
 from conformance.faults.feed import FAULTS as FEED
 from conformance.faults.fhir import FAULTS as FHIR
@@ -50,6 +51,13 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_45, "pixv3.query"),
     **envelope_faults(ITI_47, "pdqv3.supplier"),
     **CHANGES,
+    **elsewhere_faults(ITI_18, "xds.registry_query"),
+    **elsewhere_faults(ITI_43, "xds.repository_retrieve"),
+    **elsewhere_faults(RAD_69, "xdsi.source_retrieve"),
+    **elsewhere_faults(ITI_38, "xca.responding_query"),
+    **elsewhere_faults(ITI_39, "xca.responding_retrieve"),
+    **elsewhere_faults(RAD_75, "xcai.responding_gateway"),
+    **elsewhere_faults(ITI_55, "xcpd.responding_gateway"),
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,

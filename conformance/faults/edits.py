@@ -64,10 +64,13 @@ class Sabotage:
     def stand_around(self, around: Around) -> None:
         """Change what the system says itself: its audit as ITI-20, its requests as `from RAD-69`.
 
-        What it is answered is `to ITI-41`: so a system looks that takes an answer for another one.
+        Answers on connections of their own are `brought`. What it is answered is `to ITI-41`: so a system looks that takes
+        an answer for another one.
         """
         if around.audit is not None:
             around.audit.edit = lambda message: self.answer("ITI-20", Incoming(body=message)).body
+        if around.mailbox is not None:
+            around.mailbox.edit = lambda incoming: self.answer("brought", incoming)
         for each in (around.community, *around.foreign):
             if each is not None:
                 each.counterpart.edit = lambda name, incoming: self.answer(f"from {name}", incoming)

@@ -161,12 +161,22 @@ class SoapCounterpart:
             return web.Response(status=500)
 
 
+async def read_whole(incoming: Incoming) -> SoapMessage:
+    """A message as SOAP, its documents in memory.
+
+    Raises:
+        ExchangeError: It is none.
+    """
+    content_type = incoming.headers.get("content-type", "")
+    return await read_message(once(incoming.body), content_type, limits=SoapLimits(), new_sink=_Held)
+
+
 async def _read(transaction: SoapTransaction[Any, Any], incoming: Incoming) -> Asked:
     content_type = incoming.headers.get("content-type", "")
     told: dict[str, Any] = {"transaction": transaction.id, "headers": incoming.headers, "body": incoming.body}
     try:
         told["packaging"] = packaging_of(content_type)
-        message = await read_message(once(incoming.body), content_type, limits=SoapLimits(), new_sink=_Held)
+        message = await read_whole(incoming)
         told |= {"message": message, "findings": message.findings}
         decoded = transaction.decode_request(message.to_codec())
     except ExchangeError as error:

@@ -10,6 +10,7 @@ from lxml import etree
 from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import document, new_uid
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.xds.documents import APPROVED, errors_in, submitted
 from conformance.target import Answer, Target, Wrong
@@ -33,6 +34,7 @@ async def a_question(target: Target) -> StoredQueryRequest:
 
 
 ENVELOPE = envelope_cases(__name__, ITI_38, GATEWAY, a_question)
+ELSEWHERE = elsewhere_cases(__name__, ITI_38, GATEWAY, a_question)
 
 
 @case("ITI38/find", transaction="ITI-38", actor=GATEWAY, title="A document of the community is found by its patient")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import document, new_uid
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.retrieved import home_written, in_schema_order, partial_or_only_successes
 from conformance.suites.xds.documents import Fetched, errors_in, submitted
@@ -30,6 +31,7 @@ async def one_document(target: Target) -> RetrieveDocumentSetRequest:
 
 
 ENVELOPE = envelope_cases(__name__, ITI_39, GATEWAY, one_document)
+ELSEWHERE = elsewhere_cases(__name__, ITI_39, GATEWAY, one_document)
 
 
 @case("ITI39/document", transaction="ITI-39", actor=GATEWAY, title="A document comes as it was submitted")

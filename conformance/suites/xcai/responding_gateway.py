@@ -9,6 +9,7 @@ from conformance.case import case
 from conformance.expect import expect
 from conformance.samples import SampleInstance, sample_uid
 from conformance.submissions import new_uid
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.retrieved import home_written, in_schema_order, partial_or_only_successes
 from conformance.suites.xdsi.source_retrieve import EXPLICIT_LITTLE, NOBODY, Retrieved, of
@@ -29,6 +30,7 @@ async def one_held(target: Target) -> RetrieveImagingDocumentSetRequest:
 
 
 ENVELOPE = envelope_cases(__name__, RAD_75, GATEWAY, one_held)
+ELSEWHERE = elsewhere_cases(__name__, RAD_75, GATEWAY, one_held)
 
 
 @case("RAD75-001", "RAD75-005", transaction="RAD-75", actor=GATEWAY, title="One instance that is held comes")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from conformance.case import case
 from conformance.expect import expect
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.people import (
     answers_the_message,
@@ -47,6 +48,7 @@ async def about_nobody(target: Target) -> DiscoveryRequest:
 
 
 ENVELOPE = envelope_cases(__name__, ITI_55, GATEWAY, about_nobody)
+ELSEWHERE = elsewhere_cases(__name__, ITI_55, GATEWAY, about_nobody)
 
 
 @case("ITI55/match", transaction="ITI-55", actor=GATEWAY, title="A patient is found by name and birth date")

@@ -13,6 +13,7 @@ from typing import Any
 from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import REPORT, Document, arrow, document, folder, new_uid, provided, reference, submission
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.xds.documents import APPROVED, entry_of, errors_in, found, submitted
 from conformance.target import Target, Wrong
@@ -48,6 +49,7 @@ async def a_question(target: Target) -> StoredQueryRequest:
 
 
 ENVELOPE = envelope_cases(__name__, ITI_18, REGISTRY, a_question)
+ELSEWHERE = elsewhere_cases(__name__, ITI_18, REGISTRY, a_question)
 
 
 # --- FindDocuments ----------------------------------------------------------------------------------------------------

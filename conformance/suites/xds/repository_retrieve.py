@@ -6,6 +6,7 @@ Source: ITI TF-2 3.43.
 from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import document, new_uid
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.retrieved import in_schema_order
 from conformance.suites.xds.documents import Fetched, errors_in, fetched, submitted
@@ -27,6 +28,7 @@ async def one_document(target: Target) -> RetrieveDocumentSetRequest:
 
 
 ENVELOPE = envelope_cases(__name__, ITI_43, REPOSITORY, one_document)
+ELSEWHERE = elsewhere_cases(__name__, ITI_43, REPOSITORY, one_document)
 
 
 @case("ITI43/document", transaction="ITI-43", actor=REPOSITORY, title="A document comes as it was submitted")

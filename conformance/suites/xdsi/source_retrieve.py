@@ -9,6 +9,7 @@ from dataclasses import replace
 from conformance.case import case
 from conformance.expect import expect
 from conformance.samples import SampleInstance, SampleStudy, sample_uid
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.retrieved import in_schema_order
 from conformance.target import Answer, Target
@@ -40,6 +41,7 @@ async def one_held(target: Target) -> RetrieveImagingDocumentSetRequest:
 
 
 ENVELOPE = envelope_cases(__name__, RAD_69, SOURCE, one_held)
+ELSEWHERE = elsewhere_cases(__name__, RAD_69, SOURCE, one_held)
 
 
 # --- what it shall do -------------------------------------------------------------------------------------------------

@@ -1,0 +1,63 @@
+"""Wrong ways to bring an answer elsewhere, for every SOAP transaction that has cases for it.
+
+Source: ITI TF-2 Appendix V.5.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from conformance.faults.edits import Fault, answers, inline, mtom, requests, with_status
+from conformance.simulators.mailbox import REPLY
+from conformance.suites.elsewhere import NOWHERE
+from profiles.transaction import SoapTransaction
+from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.names import ANONYMOUS
+
+BROUGHT = "brought"
+_REPLY_TO = rb"(?<=<wsa:ReplyTo><wsa:Address>)[^<]*" + REPLY.encode()
+
+
+def elsewhere_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mapping[str, Fault]:
+    """What can be wrong with answers that are brought, each caught by the cases of its suite."""
+    id = transaction.id
+
+    def fault(text: str, *caught_by: str, of: str = BROUGHT, **edits: Any) -> Fault:
+        return Fault(text=text, transactions=(of,), caught_by=tuple(f"{suite}/{name}" for name in caught_by), **edits)
+
+    return {
+        f"{id}/answers-at-once": fault(
+            "answers on the connection that asks, wherever the answer is to go", "brought", of=id,
+            request=requests(_REPLY_TO + rb"(?=<)", ANONYMOUS.encode()),
+        ),
+        f"{id}/taken-with-200": fault(
+            "says with HTTP 200 that it is taken", "brought", of=id, answer=with_status(200, 202)
+        ),
+        f"{id}/taken-with-words": fault(
+            "says more than that it is taken", "brought", of=id,
+            answer=lambda incoming: replace(incoming, body=b"<ok/>") if incoming.status == 202 else incoming,
+        ),
+        f"{id}/brings-anywhere": fault(
+            "takes any address to bring an answer to", "not_brought", of=id,
+            request=requests(REPLY.encode() + NOWHERE.encode() + rb"(?=</wsa:Address></wsa:ReplyTo>)", REPLY.encode()),
+        ),
+        f"{id}/brought-for-another": fault(
+            "brings the answer to another request", "brought",
+            answer=answers(rb"(<wsa:RelatesTo[^>]*>)[^<]*", rb"\g<1>urn:uuid:00000000-0000-4000-8000-000000000000"),
+        ),
+        f"{id}/brought-as-another": fault(
+            "brings the answer with another action", "brought",
+            answer=answers(re.escape(f">{transaction.response_action}<".encode()), b">urn:ihe:iti:2007:Other<"),
+        ),
+        f"{id}/brought-without-name": fault(
+            "brings an answer without an id of its own", "brought",
+            answer=answers(rb"<wsa:MessageID>.*?</wsa:MessageID>", b""),
+        ),
+        f"{id}/brought-to-nobody": fault(
+            "does not say to whom it brings it", "brought", answer=answers(rb"<wsa:To>.*?</wsa:To>", b"")
+        ),
+        f"{id}/brought-otherwise": fault(
+            "packs what it brings otherwise", "brought", answer=inline if transaction.packaging is Packaging.MTOM else mtom
+        ),
+    }  # fmt: skip
