@@ -1,6 +1,6 @@
-"""Wrong registries and repositories: what of ITI-18, ITI-41 and ITI-43 they overlook, forget or say otherwise.
+"""Wrong registries and repositories: what of ITI-18, ITI-51, ITI-41 and ITI-43 they overlook, forget or say otherwise.
 
-Source: ITI TF-2 3.18, 3.41, 3.43; ITI TF-3 4.2.
+Source: ITI TF-2 3.18, 3.41, 3.43, 3.51; ITI TF-3 4.2.
 """
 
 import re
@@ -19,16 +19,23 @@ from conformance.faults.edits import (
     last_byte_changed,
     requests,
 )
+from conformance.faults.envelope import envelope_faults
 from conformance.in_flight import Incoming, Outgoing
 from conformance.system import System
+from profiles.xds.iti51 import ITI_51
 
+SEVERAL = "xds.registry_multi_patient/"
 QUERY, PROVIDE, FETCH = "xds.registry_query/", "xds.repository_provide/", "xds.repository_retrieve/"
 APPROVED = b"urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
 DEPRECATED = b"urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
 NOBODY = b"urn:uuid:00000000-0000-4000-8000-000000000000"
 ERROR_LIST = rb"<rs:RegistryErrorList.*?</rs:RegistryErrorList>"
-_UNIQUE_ID = rb'value="([^"]*)"[^>]*2e82c1f6-a085-4c72-9da3-8640a32e42ab"'
+UNIQUE_ID = rb'value="([^"]*)"[^>]*2e82c1f6-a085-4c72-9da3-8640a32e42ab"'
 ARROW = rb"<rim:Association (?:(?!/>|</rim:Association>).)*WHICH.*?(?:/>|</rim:Association>)"
+_ANY_CLASS = (
+    b'<rim:Slot name="$XDSDocumentEntryClassCode"><rim:ValueList>'
+    b"<rim:Value>('REPORTS^^1.3.6.1.4.1.19376.1.2.6.1')</rim:Value></rim:ValueList></rim:Slot>"
+)
 ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
 
 
@@ -48,6 +55,10 @@ def _provide(text: str, *caught_by: str, **edits: Any) -> Fault:
 
 def _fetch(text: str, *caught_by: str, **edits: Any) -> Fault:
     return _fault("ITI-43", text, *(FETCH + name for name in caught_by), **edits)
+
+
+def _several(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _fault("ITI-51", text, *(SEVERAL + name for name in caught_by), **edits)
 
 
 def _overlooks(slot: str) -> RequestEdit:
@@ -82,7 +93,7 @@ def once_only() -> RequestEdit:
     seen: set[bytes] = set()
 
     def edit(outgoing: Outgoing, system: System) -> Outgoing:
-        named = set(re.findall(_UNIQUE_ID, outgoing.body))
+        named = set(re.findall(UNIQUE_ID, outgoing.body))
         if not named & seen:
             seen.update(named)
             return outgoing
@@ -168,6 +179,45 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-18/any-error-code": _query(
         "gives every error the same code", "no_patient", "no_status", "both_ids", "unknown_query", "two_patients",
+        answer=answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"'),
+    ),
+    # --- registry: several patients ---
+    **envelope_faults(ITI_51, "xds.registry_multi_patient"),
+    "ITI-51/forgets-entries": _several(
+        "finds nothing, and says so with success",
+        "of_two", "of_one", "by_event", "by_class", "narrowed", "by_status", answer=answers(ENTRY, b""),
+    ),
+    "ITI-51/one-patient-only": _several(
+        "looks for the first patient alone", "of_two", "folders",
+        request=requests(rb"(?<=&amp;ISO'),'[^']*'(?=\))", b""),
+    ),
+    "ITI-51/overlooks-patients": _several(
+        "looks for whomever", "of_one", "folders", request=_overlooks("XDS(?:DocumentEntry|Folder)PatientId")
+    ),
+    "ITI-51/overlooks-events": _several(
+        "does not narrow by event", "by_event", request=requests(
+            rb'<rim:Slot name="\$XDSDocumentEntryEventCodeList">.*?</rim:Slot>', _ANY_CLASS
+        ),
+    ),
+    "ITI-51/overlooks-type": _several(
+        "does not narrow by type", "narrowed", request=_overlooks("XDSDocumentEntryTypeCode")
+    ),
+    "ITI-51/overlooks-status": _several(
+        "finds whatever has another status", "by_status",
+        request=requests(rb"(?<=StatusType:Approved')(?=\))", b",'" + DEPRECATED + b"'"),
+    ),
+    "ITI-51/always-leaf-class": _several(
+        "answers entries where references are asked for", "references",
+        request=requests(rb'returnType="ObjectRef"', b'returnType="LeafClass"'),
+    ),
+    "ITI-51/forgets-folders": _several(
+        "answers no folders", "folders", answer=answers(rb"<rim:RegistryPackage .*?</rim:RegistryPackage>", b"")
+    ),
+    "ITI-51/success-for-failure": _several(
+        "answers what it cannot", "for_everything", "no_status", "unknown_query", "of_iti_18", answer=as_success
+    ),
+    "ITI-51/any-error-code": _several(
+        "gives every error the same code", "for_everything", "no_status", "unknown_query", "of_iti_18",
         answer=answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"'),
     ),
     # --- repository: what is taken ---

@@ -1,6 +1,6 @@
-"""Wrong repositories and registries: what of RAD-68 and ITI-42 they overlook, forget or say otherwise.
+"""Wrong repositories and registries: what of RAD-68, ITI-42 and ITI-61 they overlook, forget or say otherwise.
 
-Source: RAD TF-2 4.68; ITI TF-2 3.41, 3.42; ITI TF-3 4.2.
+Source: RAD TF-2 4.68; ITI TF-2 3.41, 3.42, 3.61; ITI TF-3 4.2.
 """
 
 import re
@@ -8,19 +8,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from conformance.faults.documents import ARROW, ENTRY, as_success, once_only, patient_of
-from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, answers, last_byte_changed, requests
+from conformance.faults.documents import ARROW, ENTRY, UNIQUE_ID, as_success, once_only, patient_of
+from conformance.faults.edits import FAILURE, PARTIAL, SUCCESS, Fault, RequestEdit, answers, last_byte_changed, requests
 from conformance.faults.envelope import envelope_faults
 from conformance.in_flight import Outgoing
 from conformance.suites.xds.registry_register import EXTRA
 from conformance.system import System
+from profiles.model.document import EntryType
 from profiles.xds.iti42 import ITI_42
+from profiles.xds.iti61 import ITI_61
 
 IMAGING = "xdsi.repository_provide/"
 _IMAGING_REFUSED = (
     "another_study", "another_id", "another_patient", "no_manifest", "key_images", "media_type", "wrong_hash", "wrong_size",
     "not_sent", "unknown_patient", "replaces_nothing", "replaced_twice", "whole",
 )  # fmt: skip
+_STABLE, _TO_COME = EntryType.STABLE.encode(), EntryType.ON_DEMAND.encode()
+_BOTH = (
+    b"<rim:Slot name=\"$XDSDocumentEntryType\"><rim:ValueList><rim:Value>('%b','%b')</rim:Value></rim:ValueList></rim:Slot>"
+    % (_STABLE, _TO_COME)
+)
 _HASH, _SIZE = (rb'<rim:Slot name="%b">.*?</rim:Slot>' % name for name in (b"hash", b"size"))
 _REFERENCES = rb'<rim:Slot name="urn:ihe:iti:xds:2013:referenceIdList">.*?</rim:Slot>'
 _EVENT_CODE = (
@@ -29,6 +36,10 @@ _EVENT_CODE = (
 _REPLACEMENT = ARROW.replace(b"WHICH", b"AssociationType:(?:XFRM_)?RPLC")
 _ADDITION = ARROW.replace(b"WHICH", b'AssociationType:(?:APND|XFRM)(?=")')
 _FOLDER = rb'<rim:RegistryPackage id="Folder.*?</rim:RegistryPackage>|' + ARROW.replace(b"WHICH", b'"Folder-')
+_ON_DEMAND_REFUSED = (
+    "with_hash", "with_size", "with_creation_time", "no_repository", "no_language", "unknown_patient", "two_patients",
+    "set_twice", "replaces_nothing",
+)  # fmt: skip
 _REGISTRY_REFUSED = (
     "no_hash", "no_size", "no_repository", "no_creation_time", "no_language", "reversed_times", "another_hash",
     "another_size", "unknown_patient", "two_patients", "set_twice", "twice", "replaces_nothing", "symbol_of_nothing",
@@ -49,6 +60,34 @@ def _registry(text: str, *caught_by: str, **edits: Any) -> Fault:
     return Fault(
         text=text, transactions=("ITI-42",), caught_by=tuple("xds.registry_register/" + name for name in caught_by), **edits
     )  # fmt: skip
+
+
+def _on_demand(text: str, *caught_by: str, transaction: str = "ITI-61", **edits: Any) -> Fault:
+    return Fault(
+        text=text, transactions=(transaction,), caught_by=tuple("xds.registry_on_demand/" + name for name in caught_by),
+        **edits,
+    )  # fmt: skip
+
+
+def _both_types(outgoing: Outgoing, system: System) -> Outgoing:
+    """Who does not say which documents are looked for is taken to look for both kinds."""
+    if b"$XDSDocumentEntryType" in outgoing.body:
+        return outgoing
+    return requests(rb"(?=</rim:AdhocQuery>)", _BOTH)(outgoing, system)
+
+
+def _second_is_of_another() -> RequestEdit:
+    """What comes a second time is of a patient of nobody."""
+    seen: set[bytes] = set()
+
+    def edit(outgoing: Outgoing, system: System) -> Outgoing:
+        named = set(re.findall(UNIQUE_ID, outgoing.body))
+        if not named & seen:
+            seen.update(named)
+            return outgoing
+        return requests(re.escape(patient_of(system)), b"nobody^^^&amp;1.2.3&amp;ISO")(outgoing, system)
+
+    return edit
 
 
 def _other_uuids(outgoing: Outgoing, system: System) -> Outgoing:
@@ -140,6 +179,46 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-42/success-for-failure": _registry("refuses, and says that it took it", *_REGISTRY_REFUSED, answer=as_success),
     "ITI-42/any-error-code": _registry(
         "gives every error the same code", *(name for name in _REGISTRY_REFUSED if name != "atomic"),
+        answer=answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"'),
+    ),
+    # --- ITI-61 ---
+    **envelope_faults(ITI_61, "xds.registry_on_demand"),
+    "ITI-61/forgets": _on_demand(
+        "says that it took what it did not take", "registered", "by_type", "replaced",
+        request=requests(ENTRY, b""), answer=as_success,
+    ),
+    "ITI-61/partial": _on_demand(
+        "answers PartialSuccess", "again", "registered", answer=answers(re.escape(SUCCESS), PARTIAL)
+    ),
+    "ITI-61/once-only": _on_demand("refuses what it was told before", "again", request=_second_is_of_another()),
+    "ITI-61/loses-title": _on_demand(
+        "loses the title", "registered", request=requests(rb'<rim:LocalizedString [^>]*value="T[^>]*/>', b"")
+    ),
+    "ITI-61/among-stable": _on_demand(
+        "finds on-demand documents among stable ones", "by_type", transaction="ITI-18",
+        request=_both_types,
+    ),
+    "ITI-61/as-stable": _on_demand(
+        "answers it as a stable document", "registered", transaction="ITI-18",
+        answer=answers(rb'objectType="' + _TO_COME, rb'objectType="' + _STABLE),
+    ),
+    "ITI-61/overlooks-replacement": _on_demand(
+        "takes a replacement for a new entry", "replaced", "replaces_nothing", request=requests(_REPLACEMENT, b"")
+    ),
+    "ITI-61/overlooks-bytes": _on_demand(
+        "takes no notice of hash and size", "with_hash", "with_size", "atomic",
+        request=requests(_HASH + b"|" + _SIZE, b""),
+    ),
+    "ITI-61/overlooks-patient": _on_demand(
+        "takes entries of whomever", "unknown_patient", "two_patients",
+        request=requests(rb"(?:nobody-\d+|somebody-else)\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
+    ),
+    "ITI-61/success-for-failure": _on_demand(
+        "refuses, and says that it took it", *_ON_DEMAND_REFUSED, "stable", "id_of_a_stable_one", "atomic",
+        answer=as_success,
+    ),
+    "ITI-61/any-error-code": _on_demand(
+        "gives every error the same code", *_ON_DEMAND_REFUSED,
         answer=answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"'),
     ),
 }  # fmt: skip

@@ -22,6 +22,8 @@ from conformance.suites.xds import (
     administrator_update,
     consumer,
     consumer_of_many,
+    registry_multi_patient,
+    registry_on_demand,
     registry_query,
     registry_register,
     registry_remove,
@@ -42,7 +44,7 @@ SUITES: tuple[ModuleType, ...] = (
     assertion_provider,  # first: that a refusal is an alert is seen before there are too many of them to be written
     assertion_user,
     registry_query, registry_register, registry_update, responder_update, imaging_provide,
-    registry_remove, repository_remove,
+    registry_remove, repository_remove, registry_on_demand, registry_multi_patient,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query, initiating_retrieve, imaging_asker, discoverer,
