@@ -30,6 +30,7 @@ from profiles.pixv3.iti45 import ITI_45
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcdr.iti80 import ITI_80
 from profiles.xcpd.iti55 import ITI_55
 from profiles.xds.iti18 import ITI_18
 from profiles.xds.iti41 import ITI_41
@@ -46,6 +47,7 @@ FAULTS: Mapping[str, Fault] = {
     **envelope_faults(ITI_38, "xca.responding_query"),
     **envelope_faults(ITI_39, "xca.responding_retrieve"),
     **envelope_faults(RAD_75, "xcai.responding_gateway"),
+    **envelope_faults(ITI_80, "xcdr.responding_gateway"),
     **envelope_faults(ITI_55, "xcpd.responding_gateway"),
     **envelope_faults(ITI_44, "pixv3.feed"),
     **envelope_faults(ITI_45, "pixv3.query"),

@@ -1,6 +1,6 @@
-"""Wrong gateways: what of ITI-38, ITI-39 and RAD-75 they overlook, forget or say otherwise.
+"""Wrong gateways: what of ITI-38, ITI-39, ITI-80 and RAD-75 they overlook, forget or say otherwise.
 
-Source: ITI TF-2 3.38, 3.39; RAD TF-2 4.75; ITI TF-3 4.2.4.
+Source: ITI TF-2 3.38, 3.39, 3.80; RAD TF-2 4.75; ITI TF-3 4.2.4.
 """
 
 import re
@@ -14,6 +14,8 @@ from conformance.samples import sample_uid
 from conformance.system import System
 
 QUERY, FETCH, IMAGES = "xca.responding_query/", "xca.responding_retrieve/", "xcai.responding_gateway/"
+TAKE = "xcdr.responding_gateway/"
+_REFUSES = ("missing_home", "unknown_home", "unknown_patient", "wrong_hash", "missing_document", "set_twice")
 _ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
 _NO_STATUS = rb'<rim:Slot name="\$NoSuchParameter">'
 
@@ -24,6 +26,10 @@ def _query(text: str, *caught_by: str, **edits: Any) -> Fault:
 
 def _fetch(text: str, *caught_by: str, **edits: Any) -> Fault:
     return Fault(text=text, transactions=("ITI-39",), caught_by=tuple(FETCH + name for name in caught_by), **edits)
+
+
+def _takes(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return Fault(text=text, transactions=("ITI-80",), caught_by=tuple(TAKE + name for name in caught_by), **edits)
 
 
 def _images(text: str, *caught_by: str, **edits: Any) -> Fault:
@@ -136,6 +142,43 @@ FAULTS: Mapping[str, Fault] = {
     "ITI-39/element-order": _fetch(
         "writes mimeType behind Document", "element_order",
         answer=answers(rb"(<xds:mimeType>.*?</xds:mimeType>)(<xds:Document>.*?</xds:Document>)", rb"\2\1"),
+    ),
+    # --- ITI-80 ---
+    "ITI-80/forgets": _takes(
+        "says that it took what it did not", "taken",
+        request=requests(rb"(?<=<xdr:homeCommunityId>)urn:oid:[^<]*", b"urn:oid:1.2.3"),
+        answer=answers(re.escape(FAILURE), SUCCESS),
+    ),
+    "ITI-80/home-for-granted": _takes(
+        "takes itself to be meant where no home is named", "missing_home",
+        request=requests(
+            rb"(?<!</xdr:homeCommunityBlock>)(?=</s:Header>)",
+            _home(
+                '<xdr:homeCommunityBlock xmlns:xdr="urn:ihe:iti:xdr:2014"><xdr:homeCommunityId>urn:oid:{}'
+                "</xdr:homeCommunityId></xdr:homeCommunityBlock>"
+            ),
+        ),
+    ),
+    "ITI-80/any-home": _takes(
+        "takes what is for whatever home", "unknown_home",
+        request=requests(rb"urn:oid:2\.25\.\d{20,}", _home("urn:oid:{}")),
+    ),
+    "ITI-80/any-patient": _takes(
+        "takes documents of whomever", "unknown_patient",
+        request=requests(rb"nobody-\d+", lambda system: system.patients[0].value.encode()),
+    ),
+    "ITI-80/any-hash": _takes(
+        "does not look at hash and size", "wrong_hash",
+        request=requests(rb'<rim:Slot name="(?:hash|size)">.*?</rim:Slot>', b""),
+    ),
+    "ITI-80/failure-as-success": _takes(
+        "reports a failure as success", *_REFUSES, answer=answers(re.escape(FAILURE), SUCCESS)
+    ),
+    "ITI-80/partial": _takes(
+        "reports a partial success, which a submission has not", *_REFUSES, answer=answers(re.escape(FAILURE), PARTIAL)
+    ),
+    "ITI-80/another-code": _takes(
+        "gives codes of its own", *_REFUSES, answer=answers(rb'(?<=errorCode=")[^"]*', b"XDSRepositoryError")
     ),
     # --- RAD-75 ---
     "RAD-75/altered-pixels": _images("hands out other pixels", "same_pixels", answer=last_byte_changed),

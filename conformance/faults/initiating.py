@@ -21,9 +21,10 @@ from profiles.transaction import Actor, SoapTransaction
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
+from profiles.xcdr.iti80 import ITI_80
 from profiles.xcpd.iti55 import ITI_55, Candidate, CandidatesResponse, DiscoveryResponse
 
-DISCOVERY = "xcpd.initiating_gateway/"
+DISCOVERY, PROVIDE = "xcpd.initiating_gateway/", "xcdr.initiating_gateway/"
 QUERY, FETCH, IMAGES = "xca.initiating_query/", "xca.initiating_retrieve/", "xcai.initiating_gateway/"
 NORTH, SOUTH = (Foreign(name=name, port=1).home_community_id.urn.encode() for name in ("North", "South"))
 _NORTH, _FOREIGN = re.escape(NORTH), b"(?:%b|%b)" % (re.escape(NORTH), re.escape(SOUTH))
@@ -173,7 +174,79 @@ def _as_somebody(incoming: Incoming) -> Incoming:
 # As a gateway hears it that remembers what nobody lets it remember.
 _HEADER = b'<s:Header><x:CorrelationTimeToLive xmlns:x="urn:ihe:iti:xcpd:2009">P1D</x:CorrelationTimeToLive>'
 
+
+def _forwards(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _asks("ITI-80", PROVIDE, text, *caught_by, **edits)
+
+
+def _submitted(text: str, *caught_by: str, **edits: Any) -> Fault:
+    return _merges(f"{Actor.INITIATING_GATEWAY} ITI-41", PROVIDE, text, *caught_by, **edits)
+
+
+_ANY_HOME = rb"(?<=urn:oid:)2\.25\.\d{20,}"  # one that nobody has
+_TOLD = ("refused", "gone", "unknown_home")
+
 FAULTS: Mapping[str, Fault] = {
+    # --- ITI-80 ---
+    **addressing(ITI_80, PROVIDE + "addressed"),
+    "from ITI-80/plain": _forwards("submits in plain SOAP", "addressed", answer=inline),
+    "from ITI-80/no-home": _forwards(
+        "does not say whom the submission is for", "home_named",
+        answer=answers(
+            rb"<xdr:homeCommunityBlock.*?</xdr:homeCommunityBlock>|<rim:Slot name=\"homeCommunityId\">.*?</rim:Slot>"
+            rb'| home="[^"]*"',
+            b"",
+        ),
+    ),
+    "from ITI-80/other-home": _forwards("says another community", "home_named", answer=answers(_NORTH, SOUTH)),
+    "from ITI-80/altered": _forwards("submits other bytes", "whole", answer=last_byte_changed),
+    "from ITI-80/forgets-document": _forwards(
+        "leaves a document out", "whole", answer=answers(rb"<xds:Document .*?</xds:Document>", b"", 1)
+    ),
+    "from ITI-80/forgets-entry": _forwards("leaves an entry out", "whole", answer=answers(_ENTRY, b"", 1)),
+    "from ITI-80/retitled": _forwards(
+        "changes what is said of a document", "whole", answer=answers(rb'value="A text"', b'value="Another"', 1)
+    ),
+    "from ITI-80/other-set": _forwards(
+        "makes a submission set of its own", "whole",
+        answer=answers(rb'value="[^"]*"(?=[^>]*96fdda7c-d067-4183-912e-bf5ee74998a8)', b'value="1.2.3"'),
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/wrong-community": _submitted(
+        "passes it on to another community", "whole", "home_named", request=requests(_NORTH, SOUTH)
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/any-home": _submitted(
+        "passes on to somebody else what is for nobody", "unknown_home",
+        request=requests(_ANY_HOME, NORTH.removeprefix(b"urn:oid:")),
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/sends-all-away": _submitted(
+        "passes on what is for itself", "own_home",
+        request=requests(rb"urn:oid:2\.25\.71190522\.(?!1[12]\.1\b)[\d.]+", NORTH),
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/keeps-all": _submitted(
+        "keeps what is for another community", "whole", "refused",
+        request=requests(
+            rb"<xdr:homeCommunityBlock.*?</xdr:homeCommunityBlock>|<rim:Slot name=\"homeCommunityId\">.*?</rim:Slot>", b""
+        ),
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/failure-as-success": _submitted(
+        "reports a failure as success", *_TOLD, answer=answers(FAILURE, SUCCESS)
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/partial": _submitted(
+        "reports a partial success, which a submission has not", *_TOLD, answer=answers(FAILURE, PARTIAL)
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/another-code": _submitted(
+        "gives codes of its own", *_TOLD, "queued",
+        answer=answers(rb'(?<=errorCode=")[^"]*', b"XDSRepositoryError"),
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/no-errors": _submitted(
+        "says nothing of errors and warnings", *_TOLD, "queued", answer=answers(ERROR_LIST, b"")
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/no-location": _submitted(
+        "does not say who could not be reached", "gone", answer=answers(rb'(?<= location=")[^"]*', b"")
+    ),
+    f"{Actor.INITIATING_GATEWAY} ITI-41/warning-as-error": _submitted(
+        "makes errors of warnings", "queued", answer=answers(rb"ErrorSeverityType:Warning", b"ErrorSeverityType:Error")
+    ),
     # --- ITI-55 ---
     **addressing(ITI_55, DISCOVERY + "addressed"),
     "from ITI-55/no-home": _discovery(

@@ -14,6 +14,8 @@ from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xca import initiating_query, initiating_retrieve, responding_query, responding_retrieve
 from conformance.suites.xcai import initiating_gateway as imaging_asker
 from conformance.suites.xcai import responding_gateway as imaging_gateway
+from conformance.suites.xcdr import initiating_gateway as forwarder
+from conformance.suites.xcdr import responding_gateway as receiver
 from conformance.suites.xcpd import initiating_gateway as discoverer
 from conformance.suites.xcpd import responding_gateway as discovery
 from conformance.suites.xds import (
@@ -47,7 +49,7 @@ SUITES: tuple[ModuleType, ...] = (
     registry_remove, repository_remove, registry_on_demand, registry_multi_patient,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
-    initiating_query, initiating_retrieve, imaging_asker, discoverer,
+    initiating_query, initiating_retrieve, imaging_asker, discoverer, forwarder, receiver,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
     transport, identity_management,
     source,

@@ -1,0 +1,1 @@
+"""Suites of Cross-Community Document Reliable Interchange (XCDR)."""
