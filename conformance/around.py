@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
+<<<<<<< /tmp/tmpn0pmwa_z/0
 from conformance.simulators.mailbox import Mailbox
+=======
+from conformance.simulators.hl7_listener import Hl7Receiver
+>>>>>>> /tmp/tmpn0pmwa_z/2
 
 Provoke = Callable[[str, Mapping[str, str]], Awaitable[bool]]
 """Makes the system do something: a word for it (`fetch`, `share`), and the facts that it needs.
@@ -29,6 +33,7 @@ class Around:
     """
 
     audit: AuditRepository | None = None
+    hl7: Hl7Receiver | None = None
     community: DocumentCommunity | None = None
     foreign: tuple[ForeignCommunity, ...] = ()
     mailbox: Mailbox | None = None

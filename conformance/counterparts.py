@@ -12,7 +12,11 @@ from conformance.around import Around, Provoke
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
+<<<<<<< /tmp/tmph97sogdt/0
 from conformance.simulators.mailbox import Mailbox
+=======
+from conformance.simulators.hl7_listener import Hl7Receiver
+>>>>>>> /tmp/tmph97sogdt/2
 from conformance.simulators.soap_server import SoapCounterpart
 from conformance.system import BadDescription, Counterpart, Foreign
 from conformance.verdict import NotDone, Unreachable
@@ -34,18 +38,22 @@ FACTS = ("peer", "study", "patient", "file", "document", "title")
 
 @asynccontextmanager
 async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[Around]:
-    """What is described, listening: communities where there are ports for SOAP, a repository where there is one for audit.
+    """What is described, listening: communities where there are ports for SOAP, receivers where they are for audit and HL7.
 
     Raises:
         BadDescription: It cannot listen there.
     """
     async with AsyncExitStack() as stack:
-        audit, community = None, None
+        audit, hl7, community = None, None, None
         try:
             if counterpart.audit_port is not None:
                 audit = AuditRepository(counterpart.host, counterpart.audit_port, ssl=counterpart.tls)
                 await audit.start()
                 stack.push_async_callback(audit.stop)
+            if counterpart.hl7_port is not None:
+                hl7 = Hl7Receiver(counterpart.host, counterpart.hl7_port, ssl=counterpart.tls)
+                await hl7.start()
+                stack.push_async_callback(hl7.stop)
             if counterpart.soap_port is not None:
                 soap = SoapCounterpart(counterpart.host, counterpart.soap_port, ssl=counterpart.tls)
                 await soap.start()
@@ -59,7 +67,11 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
         except OSError as error:
             raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
+<<<<<<< /tmp/tmph97sogdt/0
             audit=audit, community=community, foreign=foreign, mailbox=mailbox, provoke=provoke, peer=counterpart.peer,
+=======
+            audit=audit, hl7=hl7, community=community, foreign=foreign, provoke=provoke, peer=counterpart.peer,
+>>>>>>> /tmp/tmph97sogdt/2
             wait_s=counterpart.wait_s,
         )  # fmt: skip
 

@@ -34,6 +34,7 @@ from profiles.catalogue import TRANSACTIONS
 STORED_S = 60.0
 IDP = "https://idp.example.org"
 WAIT_S = 15.0  # a house on a busy machine that was told to do something
+ANNOUNCED = "MR"  # the modality of studies that are announced: the others need tell nobody
 DEADLINE_S = 4.0  # other communities have so long; many cases have one that is silent
 SOAP = {
     "RAD-69": "imaging-source",
@@ -157,7 +158,11 @@ class Scratch:
 def scratch(folder: Path, *, store_url: str = "") -> Scratch:
     """Certificates, ports and settings, below a folder."""
     certificates = Authority(folder / "certificates", "radgate conformance root")
+<<<<<<< /tmp/tmpjxr6zz91/0
     http_port, mllp_port, soap_port, audit_port, reply_port, *ports = free_ports(5 + len(FOREIGN))
+=======
+    http_port, mllp_port, soap_port, audit_port, hl7_port, *ports = free_ports(5 + len(FOREIGN))
+>>>>>>> /tmp/tmpjxr6zz91/2
     house = House(
         name="House", folder=folder / "house", identity=certificates.issue("House"), number=9, http_port=http_port,
         mllp_port=mllp_port,
@@ -169,8 +174,13 @@ def scratch(folder: Path, *, store_url: str = "") -> Scratch:
         for name, port, identity in zip(FOREIGN, ports, identities, strict=True)
     )
     counterpart = Counterpart(
+<<<<<<< /tmp/tmpjxr6zz91/0
         soap_port=soap_port, audit_port=audit_port, reply_port=reply_port, wait_s=WAIT_S, foreign=foreign,
         tls=_door(simulator), reply_tls=_door(tester),
+=======
+        soap_port=soap_port, audit_port=audit_port, hl7_port=hl7_port, wait_s=WAIT_S, foreign=foreign,
+        tls=_door(simulator),
+>>>>>>> /tmp/tmpjxr6zz91/2
     )  # fmt: skip
     made = Scratch(
         house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart,
@@ -255,9 +265,17 @@ repository_unique_ids = ["{there.repository_unique_id}"]
 retrieve_location_uids = ["{there.retrieve_location_uid}"]
 patient_authority = "{house.patient_authority}"
 certificate = "{made.simulator.certificate}"
+hl7_application = "RIS"
+hl7_facility = "SIMULATOR"
 send_assertion = "bearer"
 [peer.endpoint]
 {endpoints}
+MLLP = "mllps://{there.host}:{there.hl7_port}"
+
+[[rule]]
+when = "study.available"
+do = ["announce:{there.peer}"]
+modality = ["{ANNOUNCED}"]
 
 {foreign}
 {made.persons.settings}

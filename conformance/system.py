@@ -28,6 +28,7 @@ north_port = 18444                           # two other communities, for a gate
 south_port = 18445                           # ITI-55, ITI-80; North takes patient ids as they are, South has its own
 reply_port = 18446                           # answers may be brought to https://host:18446/reply, and nowhere else
 audit_port = 16514                           # its audit comes here, by syslog over TLS
+hl7_port = 12575                             # and here it says that studies are there, by MLLP (ORU^R01)
 certificate = "simulator.pem"                # who we are there; without these three nothing is encrypted
 key = "simulator.key"
 trust = "root.pem"                           # who vouches for the system
@@ -141,6 +142,7 @@ class Counterpart:
     host: str = "127.0.0.1"
     soap_port: int | None = None
     audit_port: int | None = None
+    hl7_port: int | None = None
     peer: str = "Simulator"
     wait_s: float = 60.0
     home_community_id: Oid = COMMUNITY[0]
@@ -316,7 +318,8 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
     rest: dict[str, Any] = dict(told)
     files = {key: rest.pop(key) for key in ("certificate", "key", "trust") if key in rest}
     kinds: Mapping[str, type | tuple[type, ...]] = {
-        "host": str, "peer": str, "soap_port": int, "audit_port": int, "wait_s": (int, float),
+        "host": str, "peer": str, "soap_port": int, "audit_port": int, "hl7_port": int,
+        "wait_s": (int, float),
         "home_community_id": str, "repository_unique_id": str, "retrieve_location_uid": str,
         "north_port": int, "south_port": int, "reply_port": int,
     }  # fmt: skip

@@ -32,6 +32,7 @@ from conformance.samples import pixels_sha256
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
+from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.hl7_sender import Line, converse, send_message
 from conformance.simulators.mailbox import REPLY, Mailbox
 from conformance.simulators.soap_server import Asked
@@ -509,6 +510,35 @@ class Target:
             raise Failed(f"expected an audit message of {what} within {self.wait_s:.0f} s; of this case came: {told}")
         self._evidence.kept(f"audit of {what}", found.raw)
         return found
+
+    # --- what it announces --------------------------------------------------------------------------------------------
+
+    @property
+    def hl7(self) -> Hl7Receiver:
+        """Where it says by HL7 v2 that studies are there.
+
+        Raises:
+            Unreachable: Nothing listens for it.
+        """
+        if self._around.hl7 is None:
+            raise Unreachable("nothing listens for its HL7 messages in this run: name [counterpart] hl7_port")
+        return self._around.hl7
+
+    async def announced(self, text: str, count: int = 1, *, at_least_s: float = 0.0) -> tuple[bytes, ...]:
+        """The messages in which this text is, once there are so many; without their frames, and kept as evidence.
+
+        They are waited for as everything is that the system does by itself, but `at_least_s`.
+
+        Raises:
+            Failed: They did not come in time.
+        """
+        wait_s = max(self.wait_s, at_least_s)
+        came = await self.hl7.with_text(text, count, wait_s)
+        for message in came:
+            self._evidence.kept("ORU^R01 of the system", message)
+        if len(came) < count:
+            raise Failed(f"expected {count} message(s) that name {text} within {wait_s:.0f} s; {len(came)} came")
+        return tuple(came)
 
     # --- what it does itself ------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from conformance.suites.ehr import server
 from conformance.suites.pdqv3 import supplier
 from conformance.suites.pix import identity_management, registry_feed, transport
 from conformance.suites.pixv3 import feed, query
+from conformance.suites.swf import announcement
 from conformance.suites.wia import manager_store, source_search
 from conformance.suites.wia import source_retrieve as web_source_retrieve
 from conformance.suites.xca import initiating_query, initiating_retrieve, responding_query, responding_retrieve
@@ -51,7 +52,7 @@ SUITES: tuple[ModuleType, ...] = (
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query, initiating_retrieve, imaging_asker, discoverer, forwarder, receiver,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
-    transport, identity_management,
+    transport, identity_management, announcement,
     source,
     consumer_of_many, administrator_update, administrator_remove, administrator_remove_documents, update_initiator,
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Scheduled workflow: what a manager of images tells others."""
