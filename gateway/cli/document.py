@@ -15,10 +15,15 @@ from gateway.cli.options import (
     JsonOption,
 )
 
-document_cli = typer.Typer(no_args_is_help=True, help="Documents here and elsewhere: find, get, submit, replace.")
+document_cli = typer.Typer(
+    no_args_is_help=True, help="Documents here and elsewhere: find, get, submit, replace and more."
+)
 
 
 AtOption = Annotated[str, typer.Option("--at", help="A peer that has a registry; without it, our own.")]
+AskedOption = Annotated[
+    str, typer.Option("--at", help="A peer that has a registry, or is another community; without it, our own registry.")
+]
 
 
 @document_cli.command(
@@ -35,7 +40,7 @@ def document_find(
         typer.Option(help="Whose, as ID^^^&OID&ISO, in the registry's own domain; more than once for several."),
     ],
     study: Annotated[str, typer.Option(help="Only about this Study Instance UID.")] = "",
-    at: AtOption = "",
+    at: AskedOption = "",
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -57,7 +62,7 @@ def document_find(
 def document_get(
     document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its uniqueId.")],
     to: Annotated[Path, typer.Option(help="The file that it becomes.")],
-    at: AtOption = "",
+    at: AskedOption = "",
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,

@@ -9,7 +9,7 @@ from gateway.cli import asking, saying
 from gateway.cli.exchange import changed, show_exchange
 from gateway.cli.options import ConfigOption, DataOption, JsonOption, LimitOption, StudyArgument, WaitOption
 
-study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, show, look, share, fetch.")
+study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, show, look, share, publish, fetch.")
 
 
 @study_cli.command(
@@ -166,7 +166,7 @@ def study_look(
 )
 def study_fetch(
     patient: Annotated[str, typer.Option(help="Whose studies, as ID^^^&OID&ISO.")],
-    registry: Annotated[str, typer.Option(help="The peer whose registry is asked.")],
+    registry: Annotated[str, typer.Option(help="The peer whose registry is asked, or another community.")],
     study: Annotated[str, typer.Option(help="Only this Study Instance UID.")] = "",
     config: ConfigOption = None,
     data: DataOption = None,

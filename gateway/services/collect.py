@@ -15,24 +15,23 @@ from gateway.ports.compute import Compute
 from gateway.ports.objects import Objects
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
-from gateway.services.discover import Discover
+from gateway.services.discover import Discover, query_of
 from gateway.services.ingest import MAX_MANIFEST_BYTES, expect
+from gateway.services.keeper import keeper_of_document
 from gateway.services.reconcile import whoever_is
-from profiles.errors import PeerProtocolError, UnknownDocument, UnknownPatient, UnknownRepository
+from profiles.errors import PeerProtocolError, UnknownDocument, UnknownPatient
 from profiles.model.codes import MANIFEST_FORMAT
-from profiles.model.content import Content, Poured
+from profiles.model.content import Content
 from profiles.model.document import STUDY_INSTANCE_UID, AvailabilityStatus, DocumentEntry, EntryType
-from profiles.model.identifiers import Oid, PatientIdentifier
+from profiles.model.identifiers import PatientIdentifier
 from profiles.model.imaging import Manifest
 from profiles.model.query import DocumentCriteria
-from profiles.transaction import Facts, Party, Transaction
+from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.ebxml.response import refusal
-from profiles.wire.ebxml.retrieve import DocumentRequest, RetrieveDocumentSetResponse
-from profiles.xca.iti38 import ITI_38
-from profiles.xca.iti39 import ITI_39
-from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest
-from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.wire.ebxml.retrieve import DocumentRequest
+from profiles.xds.iti18 import StoredQuery, StoredQueryRequest
+from profiles.xds.iti43 import RetrieveDocumentSetRequest
 
 
 class Collect:
@@ -73,7 +72,7 @@ class Collect:
         if patient is None:
             raise UnknownPatient("the patient was merged away or is gone", cure="Ask again with the surviving id")
         registry = self._directory.known(job.peer)
-        entries = await self._query(job, registry, await self._as_known_there(job, registry, asked))
+        entries = await self._query(job, registry, await self._discover.id_asked_of(registry, asked, job.id))
         if not entries:
             raise UnknownDocument(
                 f"{registry.name} knows no manifest of this patient" + (" and study" if job.study_instance_uid else ""),
@@ -91,15 +90,6 @@ class Collect:
                 study_instance_uid=studies[0].study_instance_uid, due_at=now, reason="the manifests are here",
             )  # fmt: skip
 
-    async def _as_known_there(self, job: ExchangeJob, registry: Peer, asked: PatientIdentifier) -> PatientIdentifier:
-        """A registry of our domain knows our ids; another community says by which id it knows the patient."""
-        if ITI_18.id in registry.endpoints or registry.home_community_id is None:
-            return asked
-        there = await self._discover.id_at(registry, asked, job.id)
-        if there is None:
-            raise UnknownPatient(f"{registry.name} does not know the patient", cure="Ask them by which id they do")
-        return there
-
     async def _query(self, job: ExchangeJob, registry: Peer, patient: PatientIdentifier) -> list[DocumentEntry]:
         criteria = DocumentCriteria(
             patient_ids=(patient,), statuses=(AvailabilityStatus.APPROVED,), format_codes=(MANIFEST_FORMAT,),
@@ -112,8 +102,7 @@ class Collect:
             criteria, query = replace(criteria, reference_ids=(like,)), StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID
         facts = self._facts(registry, patient)
         asked = StoredQueryRequest(query=query, criteria=criteria)
-        transaction = ITI_18 if ITI_18.id in registry.endpoints else ITI_38
-        async with self._peers.call(transaction, registry, asked, exchange_id=job.id, facts=facts) as call:
+        async with self._peers.call(query_of(registry), registry, asked, exchange_id=job.id, facts=facts) as call:
             refused = refusal(call.response.status, call.response.errors)
             if refused is not None:
                 raise refused
@@ -126,7 +115,7 @@ class Collect:
         repository = entry.repository_unique_id
         if repository is None:
             raise PeerProtocolError("the entry does not say in which repository its document is")
-        peer, transaction = self._keeper(repository, entry)
+        peer, transaction = keeper_of_document(self._directory, str(repository), entry.home_community_id)
         wanted = DocumentRequest(
             repository_unique_id=repository,
             document_unique_id=entry.unique_id,
@@ -159,23 +148,6 @@ class Collect:
         async with self._store.unit() as work:
             await work.documents.keep(unique_id, staged)
         return unique_id, manifest
-
-    def _keeper(
-        self, repository: Oid, entry: DocumentEntry
-    ) -> tuple[Peer, Transaction[RetrieveDocumentSetRequest, Poured[RetrieveDocumentSetResponse]]]:
-        """Who has the document, and how it is asked: a repository that we know, else the community of the entry."""
-        peer = self._directory.by_repository(str(repository))
-        if peer is not None:
-            return peer, ITI_43
-        if entry.home_community_id is not None:
-            peer = self._directory.by_home(entry.home_community_id, ITI_39.id)
-            if peer is not None:
-                return peer, ITI_39
-        raise UnknownRepository(
-            f"nobody is known at repository {repository}",
-            cure="Add the id to repository_unique_ids of the [[peer]] that keeps the documents, or an endpoint for"
-            " ITI-39 to that of its community",
-        )
 
     def _facts(self, peer: Peer, patient: PatientIdentifier) -> Facts:
         return Facts(

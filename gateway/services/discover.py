@@ -34,17 +34,26 @@ from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store, Work
 from gateway.services.exchange import Exchange
 from gateway.services.resolve import LOOKED_AT
-from profiles.errors import AccessDenied, PeerRefused, PeerUnavailable, RequestError, RuleViolation, TooManyResults
+from profiles.errors import (
+    AccessDenied,
+    PeerRefused,
+    PeerUnavailable,
+    RequestError,
+    RuleViolation,
+    TooManyResults,
+    UnknownPatient,
+)
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Precision
 from profiles.model.patient import Patient, Sex
 from profiles.model.query import BirthCriteria, NameCriteria, PatientCriteria
-from profiles.transaction import User
+from profiles.transaction import SoapTransaction, User
 from profiles.wire.hl7v3.ack import UNKNOWN_KEY, Acknowledgement
 from profiles.wire.hl7v3.candidates import Priority
 from profiles.wire.hl7v3.datatypes import InstanceIdentifier, address_parts
 from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Device, Transmission
+from profiles.xca.iti38 import ITI_38
 from profiles.xcpd.iti55 import (
     DEFERRED,
     DEFERRED_ANSWER,
@@ -60,6 +69,7 @@ from profiles.xcpd.iti55 import (
     question_of_text,
     text_of_question,
 )
+from profiles.xds.iti18 import ITI_18, StoredQueryRequest, StoredQueryResponse
 
 ANSWER = "answer"
 """The verb of a job's action: `answer:Region`."""
@@ -236,6 +246,20 @@ class Discover:
             patient = await work.identity.get(identifier)
         ours = None if patient is None else patient.identifier_of(self._house.domain_authority)
         return ours or identifier
+
+    async def id_asked_of(self, registry: Peer, identifier: PatientIdentifier, exchange_id: str) -> PatientIdentifier:
+        """By which id a registry is asked about a patient: one of our domain by ours, another community by its own.
+
+        Raises:
+            UnknownPatient: The community does not know the patient.
+            PeerError: As `id_at`.
+        """
+        if query_of(registry) is ITI_18 or registry.home_community_id is None:
+            return identifier
+        there = await self.id_at(registry, identifier, exchange_id)
+        if there is None:
+            raise UnknownPatient(f"{registry.name} does not know the patient", cure="Ask them by which id they do")
+        return there
 
     async def id_at(
         self, peer: Peer, identifier: PatientIdentifier, exchange_id: str, user: User | None = None
@@ -480,6 +504,11 @@ def _wanted(criteria: PatientCriteria, found: Sequence[Patient]) -> tuple[str, .
     if not criteria.address and len({each.address for each in found}) > 1:
         wanted.append("PatientAddress")
     return tuple(wanted)
+
+
+def query_of(registry: Peer) -> SoapTransaction[StoredQueryRequest, StoredQueryResponse]:
+    """How a peer is asked for entries: as a registry, or as another community if it has an address for that alone."""
+    return ITI_38 if ITI_38.id in registry.endpoints and ITI_18.id not in registry.endpoints else ITI_18
 
 
 def contradicts(ours: Patient, theirs: Patient) -> bool:

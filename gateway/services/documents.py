@@ -18,10 +18,11 @@ from gateway.ports.objects import Objects, Spool
 from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store
 from gateway.services.demand import Demand
-from gateway.services.discover import Discover
+from gateway.services.discover import Discover, query_of
 from gateway.services.elsewhere import Elsewhere
 from gateway.services.errand import errand
 from gateway.services.ingest import study_fact, with_uuids
+from gateway.services.keeper import keeper_of_document
 from gateway.services.provide import addressed, as_known_there
 from profiles.errors import (
     ExchangeError,
@@ -29,7 +30,6 @@ from profiles.errors import (
     RuleViolation,
     UnknownDocument,
     UnknownPatient,
-    UnknownRepository,
 )
 from profiles.model.codes import Code
 from profiles.model.content import Content
@@ -50,8 +50,9 @@ from profiles.wire.cda import FORMAT_CODES, read_report
 from profiles.wire.ebxml.query import MultiPatientQuery
 from profiles.wire.ebxml.response import ignores, refusal, warned
 from profiles.wire.ebxml.retrieve import DocumentRequest
+from profiles.xca.iti38 import ITI_38
 from profiles.xds.iti18 import ITI_18, StoredQuery, StoredQueryRequest, StoredQueryResponse
-from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
+from profiles.xds.iti43 import RetrieveDocumentSetRequest
 from profiles.xds.iti51 import ITI_51
 from profiles.xdsi.rad68 import (
     CodeSet,
@@ -188,8 +189,9 @@ class Documents:
         query = StoredQuery.FIND_DOCUMENTS_BY_REFERENCE_ID if of_study else StoredQuery.FIND_DOCUMENTS
         found: list[DocumentEntry] = []
         for patient in criteria.patient_ids:
-            asked = StoredQueryRequest(query=query, criteria=replace(criteria, patient_ids=(patient,)))
-            found += await self._ask(peer, asked, exchange_id)
+            there = await self._discover.id_asked_of(peer, patient, exchange_id)
+            asked = StoredQueryRequest(query=query, criteria=replace(criteria, patient_ids=(there,)))
+            found += await self._ask(peer, asked, exchange_id, query_of(peer))
         return found
 
     async def _ask(
@@ -242,8 +244,10 @@ class Documents:
     @asynccontextmanager
     async def _fetched(self, unique_id: str, registry: Peer, exchange_id: str) -> AsyncIterator[Taken]:
         criteria = DocumentCriteria(unique_ids=(unique_id,), entry_types=BOTH_TYPES)
-        asked = StoredQueryRequest(query=StoredQuery.GET_DOCUMENTS, criteria=criteria)
-        entries = await self._ask(registry, asked, exchange_id)
+        way = query_of(registry)
+        home = registry.home_community_id if way is ITI_38 else None  # a question about no patient has to name it
+        asked = StoredQueryRequest(query=StoredQuery.GET_DOCUMENTS, criteria=criteria, home_community_id=home)
+        entries = await self._ask(registry, asked, exchange_id, way)
         if not entries:
             raise UnknownDocument(f"{registry.name} knows no such document", cure="Look for it by its patient")
         entry = entries[-1]
@@ -257,17 +261,12 @@ class Documents:
                 )
             yield Taken(media_type=entry.mime_type, sha1=entry.hash, chunks=content.open())
             return
-        peer = self._directory.by_repository(where)
-        if peer is None:
-            raise UnknownRepository(
-                f"nobody is known at repository {where or 'without an id'}",
-                cure="Add the id to repository_unique_ids of the [[peer]] that keeps the documents",
-            )
+        peer, retrieval = keeper_of_document(self._directory, where, entry.home_community_id)
         wanted = DocumentRequest(
             repository_unique_id=where, document_unique_id=unique_id, home_community_id=entry.home_community_id
         )
         async with self._peers.call(
-            ITI_43, peer, RetrieveDocumentSetRequest(documents=(wanted,)), exchange_id=exchange_id,
+            retrieval, peer, RetrieveDocumentSetRequest(documents=(wanted,)), exchange_id=exchange_id,
             facts=self._facts(entry.patient_id),
         ) as call:  # fmt: skip
             refused = refusal(call.response.head.status, call.response.head.errors)

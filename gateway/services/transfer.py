@@ -23,6 +23,7 @@ from gateway.ports.peers import Directory, Peers
 from gateway.ports.store import Store, Work
 from gateway.ports.studies import ArrivedInstance, Origin
 from gateway.services.ingest import MAX_MANIFEST_BYTES, study_fact
+from gateway.services.keeper import ImagingRetrieval, keeper_of_images
 from gateway.services.reconcile import whoever_is
 from gateway.services.rewrite import Rewrite
 from gateway.services.screen import Screen, series_of, study_of
@@ -39,18 +40,15 @@ from profiles.errors import (
     Unsupported,
 )
 from profiles.findings import Severity
-from profiles.model.content import Poured
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.imaging import Instance, Manifest, Series, Study
 from profiles.model.patient import Patient
 from profiles.model.query import StudyCriteria
-from profiles.transaction import Facts, Party, Transaction
+from profiles.transaction import Facts, Party
 from profiles.wire.dicom.kos import decode_kos
 from profiles.wire.dicom.part10 import Part10Head
 from profiles.wire.ebxml.response import CURES, OTHERWISE, RegistryError, ResponseStatus, is_for_good, refusal
-from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
-from profiles.xcai.rad75 import RAD_75
-from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest, to_retrieve_requests, unlocated
+from profiles.xdsi.rad69 import RetrieveImagingDocumentSetRequest, to_retrieve_requests, unlocated
 
 RECEIVABLE = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
@@ -84,7 +82,6 @@ def delay_after(attempt: int) -> timedelta:
     return min(FIRST_DELAY * (1 << min(attempt, 16)), LONGEST_DELAY)
 
 
-ImagingRetrieval = Transaction[RetrieveImagingDocumentSetRequest, Poured[RetrieveDocumentSetResponse]]
 """RAD-69 of a source, or RAD-75 of a community's gateway."""
 
 Named = tuple[Study, Series, Instance]
@@ -188,7 +185,7 @@ class Transfer:
             there = [str(instance.document.document_unique_id) for instance in each.request.instances()]
             left = {uid: wanted[uid] for uid in there}
             try:
-                peer, transaction = self._keeper(each.retrieve_location_uid, home)
+                peer, transaction = keeper_of_images(self._directory, each.retrieve_location_uid, home)
                 while left:
                     batch = frozenset(list(left)[: peer.batch_instances])
                     requests = to_retrieve_requests(
@@ -210,21 +207,6 @@ class Transfer:
                 for uid in await self._awaited(left):
                     fetched.refused[uid] = error.detail
                     fetched.ended[uid] = error.code or STOPPED
-
-    def _keeper(self, location: Oid, home: Oid | None) -> tuple[Peer, ImagingRetrieval]:
-        """Who has the images, and how it is asked: a source that we know, else the community of the manifest."""
-        peer = self._directory.by_retrieve_location(location)
-        if peer is not None:
-            return peer, RAD_69
-        if home is not None:
-            peer = self._directory.by_home(home, RAD_75.id)
-            if peer is not None:
-                return peer, RAD_75
-        raise UnknownRepository(
-            f"nobody is known at retrieve location {location}",
-            cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images, or an endpoint for RAD-75"
-            " to that of its community",
-        )
 
     async def _awaited(self, named: Mapping[str, Named]) -> frozenset[str]:
         """Which of these are not here yet: some may have come before their source broke off."""

@@ -4,6 +4,7 @@ Source: ITI TF-2 3.38, 3.39; RAD TF-2 4.75; notes on error locations 1.5.
 """
 
 import asyncio
+import json
 import time
 import tracemalloc
 import uuid
@@ -19,6 +20,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, web
 
 from conformance.samples import SampleStudy
 from gateway.app import running
+from gateway.settings import Settings
 from profiles.model.content import Part, Poured
 from profiles.model.document import AvailabilityStatus, EntryType
 from profiles.model.identifiers import Oid
@@ -47,6 +49,7 @@ from tests.support.communities import (
     communities,
     settings_of,
 )
+from tests.support.house import command
 from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
@@ -749,3 +752,43 @@ async def test_a_study_of_another_community_is_found_taken_and_fetched_through_i
         steps = [step["transaction"] for step in done["steps"]]
         assert [each for each in steps if each in ("ITI-38", "ITI-39", "RAD-75")] == ["ITI-38", "ITI-39", "RAD-75"]
         assert await served(region, study, "Region") == await served(here["Valley"], study, "Valley")
+
+
+async def test_a_community_whose_repository_is_known_is_asked_through_its_gateways_if_it_has_no_other_address(
+    tmp_path: Path,
+) -> None:
+    async with communities(tmp_path) as here:
+        valley = here["Valley"]
+        study = await keeps(here, "Valley")
+        offer = offer_of(study, patient_id=DOMAIN_ID, manifest=manifest_of(study, LOCATIONS["Valley"]))
+        assert await (await valley.provide(offer, door=REPOSITORY, peer="")).codes() == ()
+        told = settings_of(tmp_path / "asking", "Region", {"Valley": valley.url}).model_dump(exclude_unset=True)
+        ids = {"repository_unique_ids": [REPOSITORIES["Valley"]], "retrieve_location_uids": [LOCATIONS["Valley"]]}
+        told["peer"] = [{**told["peer"][0], **ids}]
+        async with running(Settings.model_validate(told)) as addresses:
+            asking = replace(valley, data=tmp_path / "asking", addresses=addresses)
+            await asking.tell(ZEBEDIAH)
+            where = ("--at", "Valley", "--data", str(tmp_path / "asking"))
+            _, found, err = await command("document", "find", "--patient", str(DOMAIN_ID), *where, "--json")
+            assert found, err
+            (entry,) = json.loads(found)
+            taken = tmp_path / "manifest.dcm"
+            code, _, err = await command("document", "get", entry["unique_id"], "--to", str(taken), *where)
+            assert code == 0, err
+            assert taken.stat().st_size == entry["size_bytes"]
+            _, listed, _ = await command("exchange", "list", "--kind", "ask", "--json", *where[2:])
+            asked = {step["transaction"] for job in json.loads(listed) for step in await steps_of(job, where[2:])}
+            assert {"ITI-38", "ITI-39"} < asked
+            assert not asked & {"ITI-18", "ITI-43"}
+            _, _, err = await command("document", "get", "1.2.3.4", "--to", str(taken), *where)
+            assert "Valley knows no such document" in err
+            fetched = ("--patient", str(DOMAIN_ID), "--registry", "Valley", "--wait", "--json", *where[2:])
+            code, done, err = await command("study", "fetch", *fetched)
+            assert code == 0, done + err
+            assert {"ITI-38", "ITI-39", "RAD-75"} < {step["transaction"] for step in json.loads(done)["steps"]}
+
+
+async def steps_of(job: dict[str, Any], where: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What an exchange's timeline has."""
+    _, shown, _ = await command("exchange", "show", job["id"], "--json", *where)
+    return list(json.loads(shown)["steps"])

@@ -99,6 +99,7 @@ PROVED_BY = {
     "gateway/services/errand": "tests/flows/test_documents.py",
     "gateway/services/forward": "tests/flows/test_cross_provide.py",
     "gateway/services/inform": "tests/flows/test_inform.py",
+    "gateway/services/keeper": "tests/flows/test_cross_community.py",
     "gateway/services/lookup": "tests/flows/test_lookup.py",
     "gateway/services/notify": "tests/conformance/test_demo.py",
     "gateway/services/operations": "tests/conformance/test_demo.py",
