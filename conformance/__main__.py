@@ -65,7 +65,7 @@ Each claim is claimed and verified, or claimed, not verified, or not claimed. Of
 With --check ends with 0 if every case of what is claimed has passed; else with 1."""
 STATEMENT_EXAMPLES = (
     "radgate conformance statement --result result.json --format html --output statement.html",
-    "radgate conformance statement --result sqlite.json --result postgresql.json --check --output statement.md",
+    "radgate conformance statement --result sqlite.json --result postgresql.json --check --output out/statement.md",
     "radgate conformance statement --readme README.md  # its table of transactions, made anew of the claims",
 )
 COVERAGE = "Each requirement of the Framework, in our words, with the cases that prove it, or why none does."
