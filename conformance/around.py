@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
-<<<<<<< /tmp/tmpn0pmwa_z/0
-from conformance.simulators.mailbox import Mailbox
-=======
 from conformance.simulators.hl7_listener import Hl7Receiver
->>>>>>> /tmp/tmpn0pmwa_z/2
+from conformance.simulators.mailbox import Mailbox
 
 Provoke = Callable[[str, Mapping[str, str]], Awaitable[bool]]
 """Makes the system do something: a word for it (`fetch`, `share`), and the facts that it needs.

@@ -12,11 +12,8 @@ from conformance.around import Around, Provoke
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
-<<<<<<< /tmp/tmph97sogdt/0
-from conformance.simulators.mailbox import Mailbox
-=======
 from conformance.simulators.hl7_listener import Hl7Receiver
->>>>>>> /tmp/tmph97sogdt/2
+from conformance.simulators.mailbox import Mailbox
 from conformance.simulators.soap_server import SoapCounterpart
 from conformance.system import BadDescription, Counterpart, Foreign
 from conformance.verdict import NotDone, Unreachable
@@ -67,12 +64,8 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
         except OSError as error:
             raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
-<<<<<<< /tmp/tmph97sogdt/0
-            audit=audit, community=community, foreign=foreign, mailbox=mailbox, provoke=provoke, peer=counterpart.peer,
-=======
-            audit=audit, hl7=hl7, community=community, foreign=foreign, provoke=provoke, peer=counterpart.peer,
->>>>>>> /tmp/tmph97sogdt/2
-            wait_s=counterpart.wait_s,
+            audit=audit, hl7=hl7, community=community, foreign=foreign, mailbox=mailbox, provoke=provoke,
+            peer=counterpart.peer, wait_s=counterpart.wait_s,
         )  # fmt: skip
 
 

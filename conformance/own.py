@@ -158,11 +158,7 @@ class Scratch:
 def scratch(folder: Path, *, store_url: str = "") -> Scratch:
     """Certificates, ports and settings, below a folder."""
     certificates = Authority(folder / "certificates", "radgate conformance root")
-<<<<<<< /tmp/tmpjxr6zz91/0
-    http_port, mllp_port, soap_port, audit_port, reply_port, *ports = free_ports(5 + len(FOREIGN))
-=======
-    http_port, mllp_port, soap_port, audit_port, hl7_port, *ports = free_ports(5 + len(FOREIGN))
->>>>>>> /tmp/tmpjxr6zz91/2
+    http_port, mllp_port, soap_port, audit_port, hl7_port, reply_port, *ports = free_ports(6 + len(FOREIGN))
     house = House(
         name="House", folder=folder / "house", identity=certificates.issue("House"), number=9, http_port=http_port,
         mllp_port=mllp_port,
@@ -174,13 +170,8 @@ def scratch(folder: Path, *, store_url: str = "") -> Scratch:
         for name, port, identity in zip(FOREIGN, ports, identities, strict=True)
     )
     counterpart = Counterpart(
-<<<<<<< /tmp/tmpjxr6zz91/0
-        soap_port=soap_port, audit_port=audit_port, reply_port=reply_port, wait_s=WAIT_S, foreign=foreign,
-        tls=_door(simulator), reply_tls=_door(tester),
-=======
-        soap_port=soap_port, audit_port=audit_port, hl7_port=hl7_port, wait_s=WAIT_S, foreign=foreign,
-        tls=_door(simulator),
->>>>>>> /tmp/tmpjxr6zz91/2
+        soap_port=soap_port, audit_port=audit_port, hl7_port=hl7_port, reply_port=reply_port, wait_s=WAIT_S,
+        foreign=foreign, tls=_door(simulator), reply_tls=_door(tester),
     )  # fmt: skip
     made = Scratch(
         house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart,

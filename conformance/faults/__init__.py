@@ -5,11 +5,8 @@ By name; `radgate conformance run --self --fault NAME` shows what the suite make
 
 from collections.abc import Mapping
 
-<<<<<<< /tmp/tmpz_745nfm/0
 from conformance.faults.administering import FAULTS as ADMINISTERING
-=======
 from conformance.faults.announcing import FAULTS as ANNOUNCING
->>>>>>> /tmp/tmpz_745nfm/2
 from conformance.faults.asking import FAULTS as ASKING
 from conformance.faults.audit import FAULTS as AUDIT
 from conformance.faults.changes import FAULTS as CHANGES

@@ -69,16 +69,11 @@ class Sabotage:
         """
         if around.audit is not None:
             around.audit.edit = lambda message: self.answer("ITI-20", Incoming(body=message)).body
-<<<<<<< /tmp/tmpvfi0tfbi/0
         if around.mailbox is not None:
             around.mailbox.edit = lambda incoming: self.answer("brought", incoming)
-=======
         if around.hl7 is not None:
             around.hl7.edit = lambda message: self.answer("from ORU^R01", Incoming(body=message)).body
             around.hl7.edit_answer = lambda answer: self.answer("to ORU^R01", Incoming(body=answer)).body
-        if around.community is not None:
-            around.community.counterpart.reply = lambda name, answer: self.answer(f"to {name}", answer)
->>>>>>> /tmp/tmpvfi0tfbi/2
         for each in (around.community, *around.foreign):
             if each is not None:
                 each.counterpart.edit = lambda name, incoming: self.answer(f"from {name}", incoming)
