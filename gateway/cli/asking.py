@@ -5,7 +5,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
@@ -73,14 +73,13 @@ class Running:
     def bring(self, path: str, to: Path, **query: object) -> int:
         """Take what is there into a file, whole or not at all; answers its size."""
         size, digest = 0, hashlib.sha1(usedforsecurity=False)
-        new = to.with_name(to.name + ".part")
         with self._asked("GET", path, None, query) as response:
             if response.status >= http.HTTPStatus.BAD_REQUEST:
                 _refused(response)
-            try:
-                with new.open("wb") as file:
-                    while chunk := response.read(BRING_BYTES):
-                        digest.update(chunk)
+            with written(to) as file:
+                while chunk := response.read(BRING_BYTES):
+                    digest.update(chunk)
+                    with writing(to):
                         size += file.write(chunk)
                 told = response.headers.get("X-SHA1", "")
                 if told and told.lower() != digest.hexdigest():
@@ -89,9 +88,6 @@ class Running:
                         "What came is not what its entry says (SHA-1).",
                         "Ask whoever keeps it.",
                     )
-                new.replace(to)
-            finally:
-                new.unlink(missing_ok=True)
         return size
 
     def lines(self, path: str, **query: object) -> Iterator[bytes]:
@@ -153,12 +149,26 @@ class Running:
 def written(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of what is there when it is whole, and is nowhere when it is not."""
     new = path.with_name(path.name + ".part")
+    with writing(path):
+        file = new.open("wb")
     try:
-        with new.open("wb") as file:
-            yield file
-        new.replace(path)
+        yield file
+        with writing(path):
+            file.close()
+            new.replace(path)
     finally:
+        with suppress(OSError):
+            file.close()
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong meanwhile is the file's fault, and not the house's."""
+    try:
+        yield
+    except OSError as error:
+        saying.fail(saying.Exit.REFUSED, f"{path} cannot be written: {error.strerror}.", "Choose another place.")
 
 
 def _refused(response: http.client.HTTPResponse) -> NoReturn:

@@ -145,6 +145,25 @@ async def test_a_cda_has_its_own_id_title_and_time(tmp_path: Path) -> None:
         assert (tmp_path / "back.xml").read_bytes() == CDA
 
 
+async def test_a_document_that_is_not_what_its_entry_says_is_refused_and_no_file_is_left(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        _, entry, _ = await here.submit("report.pdf", PDF)
+        (kept,) = (tmp_path / "Region" / "objects" / "kept").glob("*/*")
+        kept.chmod(0o600)
+        kept.write_bytes(PDF.replace(b"1.7", b"1.4", 1))
+        code, _, err = await here.run("get", entry["unique_id"], "--at", "Region", "--to", str(tmp_path / "taken.pdf"))
+        assert (code, "not what its entry says" in err) == (5, True), err
+        assert not list(tmp_path.glob("taken*"))
+
+
+async def test_a_document_goes_into_no_file_that_cannot_be_written(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        _, entry, _ = await here.submit("report.pdf", PDF)
+        for nowhere in (tmp_path / "nowhere" / "taken.pdf", Path("/proc/taken.pdf")):
+            code, _, err = await here.run("get", entry["unique_id"], "--at", "Region", "--to", str(nowhere))
+            assert (code, f"{nowhere} cannot be written" in err) == (1, True), err
+
+
 async def test_a_better_report_takes_the_place_of_the_first(tmp_path: Path) -> None:
     async with desk(tmp_path) as here:
         _, first, _ = await here.submit("report.pdf", PDF)
