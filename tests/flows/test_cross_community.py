@@ -5,11 +5,12 @@ Source: ITI TF-2 3.38, 3.39; RAD TF-2 4.75; notes on error locations 1.5.
 
 import asyncio
 import json
+import sqlite3
 import time
 import tracemalloc
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -752,6 +753,27 @@ async def test_a_study_of_another_community_is_found_taken_and_fetched_through_i
         steps = [step["transaction"] for step in done["steps"]]
         assert [each for each in steps if each in ("ITI-38", "ITI-39", "RAD-75")] == ["ITI-38", "ITI-39", "RAD-75"]
         assert await served(region, study, "Region") == await served(here["Valley"], study, "Valley")
+
+
+async def test_a_manifest_that_is_not_what_its_entry_says_is_not_kept_and_nothing_is_fetched_by_it(
+    tmp_path: Path,
+) -> None:
+    async with communities(tmp_path) as here:
+        study = await keeps(here, "Valley")
+        offer = offer_of(study, patient_id=DOMAIN_ID, manifest=manifest_of(study, LOCATIONS["Valley"]))
+        assert await (await here["Valley"].provide(offer, door=REPOSITORY, peer="")).codes() == ()
+        with closing(sqlite3.connect(tmp_path / "Valley" / "radgate.db")) as database, database:
+            ((body,),) = database.execute("SELECT body FROM documents").fetchall()
+            database.execute("UPDATE documents SET body = ?", (b"x" + body[1:],))  # the preamble: it can be read still
+        region = here["Region"]
+        await region.tell(ZEBEDIAH)
+        before = region.kept().rows["documents"]
+        asked = {"patient": str(DOMAIN_ID), "registry": "Valley", "person": "ann"}
+        assert "error" not in await region.ask("POST", "/collect", asked)
+        failed = await region.rests("done", "failed", "incomplete", kind="collect")
+        assert (failed["state"], "SHA-1" in failed["reason"]) == ("failed", True), failed
+        assert "RAD-75" not in {step["transaction"] for step in failed["steps"]}
+        assert region.kept().rows["documents"] == before
 
 
 async def test_a_community_whose_repository_is_known_is_asked_through_its_gateways_if_it_has_no_other_address(
