@@ -35,7 +35,7 @@ _UPDATE_REFUSED = (
 )  # fmt: skip
 _UPDATE_REFUSED_ANYHOW = (
     "another_unique_id", "another_hash", "another_repository", "another_type", "incomplete", "another_original",
-    "older_version", "of_a_set", "association_of_deprecated", "atomic",
+    "older_version", "of_a_set", "association_of_deprecated", "atomic", "moved_from_a_folder",
 )  # fmt: skip
 _RESTRICTED_REFUSED = (
     "another_patients", "another_source", "another_document", "another_time", "another_repository", "another_unique_id",
@@ -117,6 +117,10 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "ITI-57/overlooks-number": _update(
         "does not compare the number of the version", "another_number", request=requests(_PREVIOUS, b"1")
+    ),
+    "ITI-57/keeps-patient": _update(
+        "leaves a document with the patient whose it was", "moved", "moved_from_a_folder",
+        request=requests(rb"C\d{5,}\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
     ),
     "ITI-57/overlooks-patient": _update("does updates of whomever", "unknown_patient", request=_OF_NOBODY),
     "ITI-57/by-half": _update(

@@ -176,7 +176,9 @@ FAULTS: Mapping[str, Fault] = {
         "takes entries of whomever", "unknown_patient", "two_patients", "atomic",
         request=requests(rb"(?:nobody-\d+|somebody-else)\^\^\^&amp;[\d.]+&amp;ISO", patient_of),
     ),
-    "ITI-42/success-for-failure": _registry("refuses, and says that it took it", *_REGISTRY_REFUSED, answer=as_success),
+    "ITI-42/success-for-failure": _registry(
+        "refuses, and says that it took it", *_REGISTRY_REFUSED, "on_demand", answer=as_success
+    ),
     "ITI-42/any-error-code": _registry(
         "gives every error the same code", *(name for name in _REGISTRY_REFUSED if name != "atomic"),
         answer=answers(rb'errorCode="[^"]*"', b'errorCode="XDSRegistryBusy"'),

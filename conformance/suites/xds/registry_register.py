@@ -17,7 +17,7 @@ from conformance.submissions import Document, altered, arrow, document, folder, 
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.xds.documents import entries_of, entry_of, errors_in, failed, found, refused
 from conformance.target import Target
-from profiles.model.document import Association, AssociationType, AvailabilityStatus, Folder, is_entry_uuid
+from profiles.model.document import Association, AssociationType, AvailabilityStatus, EntryType, Folder, is_entry_uuid
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.query import DocumentCriteria, FolderCriteria
@@ -184,6 +184,12 @@ async def no_creation_time(target: Target) -> None:
 async def no_language(target: Target) -> None:
     """As an example of what a source must have told."""
     await _refuses(target, METADATA, language_code="")
+
+
+@case("ITI42/stable", transaction="ITI-42", actor=REGISTRY, title="An on-demand entry is not registered so")
+async def on_demand(target: Target) -> None:
+    """There are no bytes yet that a repository could keep: it comes by ITI-61."""
+    await _refuses(target, entry_type=EntryType.ON_DEMAND, creation_time=None, hash="", size_bytes=None)
 
 
 @case("ITI42/times", transaction="ITI-42", actor=REGISTRY, title="A service that ends before it begins is refused")

@@ -118,6 +118,36 @@ async def propagated(target: Target) -> None:
         ).equals(there)
 
 
+@case("ITI57/reconciliation", transaction="ITI-57", actor=REGISTRY, title="A document becomes another patient's")
+async def moved(target: Target) -> None:
+    """Its new version is found by the one, and nothing of it by the other."""
+    old, other = await registered(target), await another_patient(target)
+    await _done(target, update_of(other, next_of(old, patient_id=other)))
+    expect((await newest_of(target, old.unique_id)).patient_id, "whose the newest version is").equals(other)
+    for patient, there in ((other, True), (target.patient(), False)):
+        criteria = DocumentCriteria(patient_ids=(patient,), statuses=APPROVED)
+        answer = await found(target, StoredQuery.FIND_DOCUMENTS, criteria=criteria)
+        expect(
+            old.unique_id in [each.unique_id for each in answer.entries],
+            f"whether it is among the documents of {'whose it is' if there else 'whose it was'}",
+        ).equals(there)
+
+
+@case(
+    "ITI57/reconciliation",
+    transaction="ITI-57",
+    actor=REGISTRY,
+    title="A folder keeps no document that became another patient's",
+)
+async def moved_from_a_folder(target: Target) -> None:
+    """The folder is the former patient's: the new version is not in it, or is none."""
+    (old, _), other = await filed(target), await another_patient(target)
+    request = update_of(other, next_of(old, patient_id=other, propagate="yes"))
+    await _refused(target, old, request, "XDSPatientIDReconciliationError")
+    await _done(target, update_of(other, next_of(old, patient_id=other, propagate="no")))
+    expect((await newest_of(target, old.unique_id)).patient_id, "whose the newest version is").equals(other)
+
+
 @case("ITI57/folder", transaction="ITI-57", actor=REGISTRY, title="A folder has a new version")
 async def new_folder(target: Target) -> None:
     """With another title."""
