@@ -16,6 +16,7 @@ import aiohttp
 from conformance.provide import NotTaken, push_study, tell_patient
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
 from conformance.system import BadDescription, hl7_of, tls_of
+from profiles.errors import PeerError
 from profiles.model.identifiers import Oid
 
 DESCRIPTION = Path(__file__).parent / "system.toml"
@@ -75,7 +76,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         print(asyncio.run(provide(asked.description, asked.folder)))
-    except (NotTaken, BadDescription, OSError, aiohttp.ClientError) as error:
+    except (NotTaken, BadDescription, PeerError, OSError, aiohttp.ClientError) as error:
         print(f"not taken: {error}", file=sys.stderr)
         return 1
     return 0
