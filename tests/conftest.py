@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.judges import NOT_JUDGED
+
 # How long one example takes on a busy machine says nothing of whether it is right; speed is measured by CPU time.
 settings.register_profile(
     "house",
@@ -35,18 +37,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Where CI installs a judge, its absence is a failure."""
+    """Where CI installs a judge, its absence is a failure; that it cannot be had there is told."""
     report = yield
-    unreachable = os.environ.get("RADGATE_NPM") == "unreachable" and "npm" in item.nodeid
     if (
         report.skipped
         and item.get_closest_marker("judge_program")
         and os.environ.get("CI") == "true"
-        and not unreachable
+        and not _not_judged(report)
     ):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: a judge is missing in CI: {report.longrepr}"
     return report
+
+
+def _not_judged(report: pytest.TestReport) -> str:
+    """Why a judge could not be had; "" where that is not why it was skipped."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    return reason.partition(f"Skipped: {NOT_JUDGED}")[2]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -55,6 +62,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         for mark in ("judge_program", "judge_standard"):
             if mark in report.keywords:
                 _judged[f"{mark} {'not judged' if report.skipped else 'judged'}"] += 1
+    if report.skipped and (reason := _not_judged(report)):
+        _judged[f"not judged, {reason}"] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

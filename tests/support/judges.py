@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NOT_JUDGED = "not judged: "
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin")
 
 
@@ -30,6 +31,13 @@ def absent(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def unable(reason: str) -> NoReturn:
+    """A judge cannot be had here, whatever is installed: a registry's bad day, a machine that may not do it. Told, also in
+    CI, and no failure.
+    """
+    pytest.skip(f"{NOT_JUDGED}{reason}")
 
 
 def standards(*below: str) -> Path:

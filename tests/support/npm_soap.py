@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
-from tests.support.judges import absent, require_program
+from tests.support.judges import absent, require_program, unable
 
 HERE = Path(__file__).with_name("npm")
 
@@ -21,7 +20,7 @@ HERE = Path(__file__).with_name("npm")
 def packages() -> Path:
     """The folder in whose `node_modules` the pinned packages are; skips here, fails in CI, where they were not fetched."""
     if os.environ.get("RADGATE_NPM") == "unreachable":
-        pytest.skip("npm's registry could not be reached: not judged")
+        unable("npm's registry could not be reached")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
     folder = cache / "radgate" / f"npm-{lock[:12]}"
