@@ -150,7 +150,6 @@ class Scratch:
     folder: Path
     tester: Identity
     simulator: Identity
-    foreign: tuple[Identity, ...]
     counterpart: Counterpart
     persons: "Persons"
 
@@ -164,17 +163,14 @@ def scratch(folder: Path, *, store_url: str = "") -> Scratch:
         mllp_port=mllp_port,
     )  # fmt: skip
     tester, simulator = certificates.issue("Tester"), certificates.issue("Simulator")
-    identities = tuple(certificates.issue(name) for name in FOREIGN)
-    foreign = tuple(
-        Foreign(name=name, port=port, tls=_door(identity))
-        for name, port, identity in zip(FOREIGN, ports, identities, strict=True)
-    )
+    door = _door(simulator)
     counterpart = Counterpart(
         soap_port=soap_port, audit_port=audit_port, hl7_port=hl7_port, reply_port=reply_port, wait_s=WAIT_S,
-        foreign=foreign, tls=_door(simulator), reply_tls=_door(tester),
+        foreign=tuple(Foreign(name=name, port=port, tls=door) for name, port in zip(FOREIGN, ports, strict=True)),
+        tls=door, reply_tls=_door(tester),
     )  # fmt: skip
     made = Scratch(
-        house=house, folder=folder, tester=tester, simulator=simulator, foreign=identities, counterpart=counterpart,
+        house=house, folder=folder, tester=tester, simulator=simulator, counterpart=counterpart,
         persons=Persons(
             clinic=certificates.issue("Clinic"), idp=certificates.issuer("IdP"), signer=certificates.issue("Signer")
         ),
@@ -210,9 +206,7 @@ def _settings(made: Scratch, store_url: str) -> None:
     endpoints = "\n".join(
         f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"' for name in (*OF_IMAGES, *OF_DOCUMENTS)
     )
-    foreign = "\n".join(
-        _peer(each, there.host, identity) for each, identity in zip(there.foreign, made.foreign, strict=True)
-    )
+    foreign = "\n".join(_peer(each, there.host) for each in there.foreign)
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
     house.config.write_text(
         f"""[house]
@@ -275,8 +269,11 @@ modality = ["{ANNOUNCED}"]
     )
 
 
-def _peer(foreign: Foreign, host: str, identity: Identity) -> str:
-    """Another community, as the house is told of it: North gives no patient ids of its own."""
+def _peer(foreign: Foreign, host: str) -> str:
+    """Another community, as the house is told of it: North gives no patient ids of its own.
+
+    No certificate is said to be theirs: they show the simulator's, which is another peer's.
+    """
     own_ids = foreign.name != FOREIGN[0]
     asked = ("ITI-38", "ITI-39", "RAD-75", "ITI-80", *(("ITI-55",) if own_ids else ()))
     endpoints = "\n".join(f'"{name}" = "https://{host}:{foreign.port}/{name}"' for name in asked)
@@ -284,8 +281,7 @@ def _peer(foreign: Foreign, host: str, identity: Identity) -> str:
     return f"""[[peer]]
 name = "{foreign.name}"
 home_community_id = "{foreign.home_community_id.urn}"
-{authority}certificate = "{identity.certificate}"
-forward = true
+{authority}forward = true
 send_assertion = "bearer"
 [peer.endpoint]
 {endpoints}

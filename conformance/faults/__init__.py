@@ -58,6 +58,7 @@ FAULTS: Mapping[str, Fault] = {
     **elsewhere_faults(ITI_43, "xds.repository_retrieve"),
     **elsewhere_faults(RAD_69, "xdsi.source_retrieve"),
     **elsewhere_faults(ITI_38, "xca.responding_query"),
+    **elsewhere_faults(ITI_80, "xcdr.responding_gateway"),
     **elsewhere_faults(ITI_39, "xca.responding_retrieve"),
     **elsewhere_faults(RAD_75, "xcai.responding_gateway"),
     **elsewhere_faults(ITI_55, "xcpd.responding_gateway"),

@@ -28,6 +28,7 @@ DISCOVERY, PROVIDE = "xcpd.initiating_gateway/", "xcdr.initiating_gateway/"
 QUERY, FETCH, IMAGES = "xca.initiating_query/", "xca.initiating_retrieve/", "xcai.initiating_gateway/"
 NORTH, SOUTH = (Foreign(name=name, port=1).home_community_id.urn.encode() for name in ("North", "South"))
 _NORTH, _FOREIGN = re.escape(NORTH), b"(?:%b|%b)" % (re.escape(NORTH), re.escape(SOUTH))
+_COMPLAINS = ("homeless", "partly", "silent", "gone", "faulty")
 _ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
 
 
@@ -67,7 +68,7 @@ def _retrieval(inner: str, outer: SoapTransaction[Any, Any], suite: str) -> Mapp
     def merges(text: str, *caught_by: str, **edits: Any) -> Fault:
         return _merges(inner, suite, text, *caught_by, **edits)
 
-    complained = ("partly", "unknown_home", "silent", "gone", "strangers")
+    complained = ("partly", "unknown_home", "silent", "gone", "faulty", "strangers")
     return {
         **addressing(outer, suite + "addressed"),
         f"from {outer.id}/plain": asks("asks in plain SOAP", "addressed", answer=inline),
@@ -356,17 +357,17 @@ FAULTS: Mapping[str, Fault] = {
         answer=answers(rb' home="' + _FOREIGN + rb'"', b' home="urn:oid:1.2.3"'),
     ),
     "Initiating Gateway ITI-18/partial-as-success": _found(
-        "reports a partial success as success", "homeless", "partly", "silent", "gone", answer=answers(PARTIAL, SUCCESS)
+        "reports a partial success as success", *_COMPLAINS, answer=answers(PARTIAL, SUCCESS)
     ),
     "Initiating Gateway ITI-18/partial-as-failure": _found(
-        "reports a partial success as failure", "homeless", "partly", "silent", "gone", answer=answers(PARTIAL, FAILURE)
+        "reports a partial success as failure", *_COMPLAINS, answer=answers(PARTIAL, FAILURE)
     ),
     "Initiating Gateway ITI-18/no-errors": _found(
-        "says nothing of what went wrong", "homeless", "partly", "silent", "gone", "missing_home", "unknown_home",
+        "says nothing of what went wrong", *_COMPLAINS, "missing_home", "unknown_home",
         answer=answers(ERROR_LIST, b""),
     ),
     "Initiating Gateway ITI-18/no-location": _found(
-        "does not say where it went wrong", "homeless", "partly", "silent", "gone",
+        "does not say where it went wrong", *_COMPLAINS,
         answer=answers(rb'(?<= location=")[^"]*', b""),
     ),
     "Initiating Gateway ITI-18/tells-who-is-unknown": _found(

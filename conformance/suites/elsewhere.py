@@ -36,11 +36,13 @@ def to(address: str) -> Wrong:
     return Wrong(body=lambda body: body.replace(f">{ANONYMOUS}<".encode(), f">{address}<".encode(), 1))
 
 
-def elsewhere_cases(suite: str, transaction: SoapTransaction[Any, Any], actor: Actor, good: Good) -> tuple[Case, ...]:
-    """The cases of one transaction; `good` makes a request that can be answered well."""
+def elsewhere_cases(
+    suite: str, transaction: SoapTransaction[Any, Any], actor: Actor, good: Good, *own: str
+) -> tuple[Case, ...]:
+    """The cases of one transaction; `good` makes a request that can be answered well, `own` are rows of its own."""
     told: dict[str, Any] = {"transaction": transaction.id, "actor": actor, "suite": suite}
 
-    @case("V/elsewhere", "V/taken", title="An answer is brought to the address that the request names", **told)
+    @case("V/elsewhere", "V/taken", *own, title="An answer is brought to the address that the request names", **told)
     async def brought(target: Target) -> None:
         claimed(target, actor)
         address, request = target.mailbox.address, await good(target)

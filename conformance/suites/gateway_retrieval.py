@@ -191,6 +191,18 @@ def retrieval_cases(suite: str, way: Way) -> tuple[Case, ...]:
     async def gone(target: Target) -> None:
         await unavailable(target, "gone")
 
+    @case(*row("merge-partial"), **told, title="A community that answers with a SOAP fault is named")
+    async def faulty(target: Target) -> None:
+        north, south = communities(target)
+        norths, souths = await way.there(target, north), await way.there(target, south)
+        with north.instead(way.outer, north.faulty):
+            answer = await way.ask(target, *norths, *souths)
+        expect(answer.response.head.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
+        expect([each.location for each in answer.response.head.errors], "the locations of the errors").equals(
+            [north.home.urn]
+        )
+        _came(answer, souths)
+
     @case(*row("merge-strangers"), **told, title="What nobody asked for is not handed on")
     async def strangers(target: Target) -> None:
         north, south = communities(target)
@@ -224,7 +236,7 @@ def retrieval_cases(suite: str, way: Way) -> tuple[Case, ...]:
         _came(answer, wanted)
 
     return (
-        addressed, shares, nobody_else, merged, own_too, element_order, partly, nothing, unknown_home, silent, gone,
+        addressed, shares, nobody_else, merged, own_too, element_order, partly, nothing, unknown_home, silent, gone, faulty,
         strangers, together,
     )  # fmt: skip
 

@@ -25,6 +25,7 @@ CHOSEN = {
     "kept": "xdsi.consumer_retrieve/kept",
     "source_provide/is_manifest": "xdsi.source_provide/is_manifest",
     "node_audit/well_formed": "atna.node_audit/well_formed",
+    "xca.initiating_query/everybody": "xca.initiating_query/everybody",
 }
 
 
@@ -32,7 +33,7 @@ def described(made: Scratch, system: System, path: Path) -> None:
     """What one would write of this house, were it somebody else's."""
     claims = {
         "Document Consumer": ["ITI-18"], "Imaging Document Consumer": ["RAD-69"],
-        "Imaging Document Source": ["RAD-68"], "Secure Node": ["ITI-20"],
+        "Imaging Document Source": ["RAD-68"], "Secure Node": ["ITI-20"], "Initiating Gateway": ["ITI-38"],
     }  # fmt: skip
     lines = ['name = "A stranger"', "[claims]", *(f'"{actor}" = {ids}' for actor, ids in claims.items()), "[endpoint]"]
     lines += [f'"{name}" = "{address}"' for name, address in system.endpoints.items()]
@@ -41,6 +42,7 @@ def described(made: Scratch, system: System, path: Path) -> None:
         f'trust = "{made.tester.authority}"', "[known]", f'retrieve_location_uid = "{system.retrieve_location_uid}"',
         f'patients = ["{system.patients[0].value}^^^&{system.patients[0].authority}&ISO"]', "[counterpart]",
         f"soap_port = {made.counterpart.soap_port}", f"audit_port = {made.counterpart.audit_port}",
+        *(f"{each.name.lower()}_port = {each.port}" for each in made.counterpart.foreign),
         f'certificate = "{made.simulator.certificate}"', f'key = "{made.simulator.key}"',
         f'trust = "{made.simulator.authority}"',
     ]  # fmt: skip
@@ -191,6 +193,8 @@ async def test_a_port_that_is_taken_is_said() -> None:
         ("soap_port = 'x'", "soap_port is no number"),
         ("soap_port = 70000", "from 1 to 65535"),
         ("wait_s = 0", "wait_s is above 0"),
+        ("north_port = 18444", "north_port and south_port go together"),
+        ("north_port = 18444\nsouth_port = 0", "south_port is a port, from 1 to 65535"),
         ("wait_s = true", "wait_s is no number"),
         ("peer = 1", "peer is no text"),
         ("repository_unique_id = 'x'", "repository_unique_id is no OID"),

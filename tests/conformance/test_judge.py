@@ -120,6 +120,8 @@ def test_an_expectation_says_what_is_missing_and_what_is_too_much() -> None:
         ("[claims]\n'Imaging Source' = ['RAD-69']", "no actor is called 'Imaging Source'"),
         ("[claims]\n'Imaging Document Source' = ['RAD-690']", "no transaction is called 'RAD-690'"),
         ("[endpoint]\n'RAD-690' = 'http://localhost/'", "neither a transaction"),
+        ("[endpoint]\n'Initiating Gateway RAD-690' = 'http://localhost/'", "neither a transaction"),
+        ("[endpoint]\n'Initiator RAD-69' = 'http://localhost/'", "neither a transaction"),
         ("[known]\nhome_community_id = 'x'", "no OID"),
         ("[known]\nhome = '1.2'", r"\[known\] takes"),
         ("[hl7]\nsending = 'A|B'", r"\[hl7\] takes sender and receiver"),

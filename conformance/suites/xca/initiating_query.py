@@ -245,6 +245,21 @@ UNAVAILABLE = (
 
 
 @case(
+    "ITI38/merge-partial", transaction="ITI-38", actor=GATEWAY,
+    title="A community that answers with a SOAP fault is named",
+)  # fmt: skip
+async def faulty(target: Target) -> None:
+    """Whatever the code is."""
+    north, south = communities(target)
+    theirs = (await offered(target, south)).manifest.entry.unique_id
+    with north.instead(ITI_38, north.faulty):
+        answer = await _asked(target, _find(target))
+    expect(answer.response.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
+    expect([each.location for each in answer.response.errors], "the locations of the errors").equals([north.home.urn])
+    expect([each.unique_id for each in answer.response.entries], "what is found").contains(theirs)
+
+
+@case(
     "ITI38/merge-unknown-patient", transaction="ITI-38", actor=GATEWAY,
     title="Whom one community does not know is no error of the whole",
 )  # fmt: skip

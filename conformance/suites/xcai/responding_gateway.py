@@ -30,7 +30,7 @@ async def one_held(target: Target) -> RetrieveImagingDocumentSetRequest:
 
 
 ENVELOPE = envelope_cases(__name__, RAD_75, GATEWAY, one_held)
-ELSEWHERE = elsewhere_cases(__name__, RAD_75, GATEWAY, one_held)
+ELSEWHERE = elsewhere_cases(__name__, RAD_75, GATEWAY, one_held, "RAD75-007")
 
 
 @case("RAD75-001", "RAD75-005", transaction="RAD-75", actor=GATEWAY, title="One instance that is held comes")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from conformance.case import case
 from conformance.expect import expect
 from conformance.submissions import Document, document, new_uid, provided
+from conformance.suites.elsewhere import elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.xds.documents import entries_of, failed, fetched
 from conformance.target import Target
@@ -33,6 +34,7 @@ async def one_document(target: Target) -> ProvideAndRegisterRequest:
 
 
 ENVELOPE = envelope_cases(__name__, ITI_80, GATEWAY, one_document)
+ELSEWHERE = elsewhere_cases(__name__, ITI_80, GATEWAY, one_document)
 
 
 @case(
