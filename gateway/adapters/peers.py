@@ -135,6 +135,7 @@ class CallingPeers:
         facts: Facts | None = None,
         user: User | None = None,
         message_id: str = "",
+        counts: bool = True,
     ) -> AsyncIterator[_Call[Response]]:
         """Ask a peer; see `Peers.call`."""
         address = _address_of(transaction, peer)
@@ -206,7 +207,7 @@ class CallingPeers:
                         cure=cure_of(error) if error is not None else said.get("cure", ""),
                     ),
                 )
-            if (ended := ended_as(error)) is not None:
+            if counts and (ended := ended_as(error)) is not None:
                 self._sightings.note(peer.name, transaction.id, Sort.OUTCOME, ended, closing.at)
             CALLS.labels(transaction.id, error.condition.value if error else "success").inc()
             BYTES.labels("out").inc(size)

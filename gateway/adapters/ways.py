@@ -22,6 +22,7 @@ from gateway.model.probe import Hop, Walked
 PORTS = {"https": 443, "http": 80, "mllp": 2575, "mllps": 2575}
 SECURE = frozenset({"https", "mllps"})
 PAGE_TIMEOUT_S = 10.0
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # OpenSSL's words for bytes that are no TLS
 
 
 class NetworkWays:
@@ -93,11 +94,12 @@ class NetworkWays:
                 ms=_since(started),
             )  # fmt: skip
         except ssl.SSLError as error:
-            return Walked(
-                hop=Hop.TLS, good=False, detail=f"no handshake: {error.reason or 'broken off'}",
-                cure="Check that the endpoint speaks TLS 1.2 or later, and whether it accepts our certificate",
-                ms=_since(started),
-            )  # fmt: skip
+            detail = f"no handshake: {error.reason or 'broken off'}"
+            cure = "Check that the endpoint speaks TLS 1.2 or later, and whether it accepts our certificate"
+            if error.reason in NO_TLS:
+                detail = "what answers there does not speak TLS"
+                cure = f"Write the port that does into the peer's endpoint, or {parts.scheme[:-1]}:// if that may be"
+            return Walked(hop=Hop.TLS, good=False, detail=detail, cure=cure, ms=_since(started))
         except (OSError, TimeoutError) as error:
             failed = told(error, address)
             return Walked(hop=Hop.TLS, good=False, detail=failed.detail, cure=failed.cure, ms=_since(started))
@@ -118,10 +120,43 @@ class NetworkWays:
             ) as answer:
                 software = answer.headers.get("Server", "")[:80]
                 detail = f"answers {answer.status}" + (f", {software}" if software.isprintable() and software else "")
-                return Walked(hop=Hop.HTTP, good=True, detail=detail, ms=_since(started))
+                advice = _advice(answer.status)
+                return Walked(hop=Hop.HTTP, good=True, detail=detail, cure=advice, ms=_since(started))
         except BROKEN as error:
             failed = told(error, address)
-            return Walked(hop=Hop.HTTP, good=False, detail=failed.detail, cure=failed.cure, ms=_since(started))
+            detail, cure = failed.detail, failed.cure
+            if address.startswith("http:") and await _speaks_tls(urlsplit(address)):
+                detail, cure = f"{detail}: TLS is spoken there", "Write https:// into the peer's endpoint"
+            return Walked(hop=Hop.HTTP, good=False, detail=detail, cure=cure, ms=_since(started))
+
+
+async def _speaks_tls(parts: SplitResult) -> bool:
+    """Whether somebody shakes hands there, whoever it is: nothing is sent, and nobody is believed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, _port_of(parts), ssl=context)
+    except (OSError, TimeoutError):  # ssl.SSLError is one
+        return False
+    writer.close()
+    return True
+
+
+def _advice(status: int) -> str:
+    """What a page's status may mean for who only ever posts there; "": nothing.
+
+    A submission cannot be tried, so that this is the last that is known of its address. 405 is the usual answer.
+    """
+    if 300 <= status < 400:
+        return "It sends us elsewhere: put the new address into the peer's endpoint"
+    if status in (401, 403):
+        return "It does not let us in: give the peer our certificate"
+    if status in (502, 503, 504):
+        return "What stands in front of the peer does not reach it: ask them"
+    if status in (404, 410):
+        return "It has no page there, which may be so only for who does not post: check the path in its endpoint"
+    return ""
 
 
 def _port_of(parts: SplitResult) -> int:

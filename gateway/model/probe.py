@@ -18,7 +18,7 @@ class Hop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walked:
-    """One hop as it was found; `cure` says what helps where it is not `good`."""
+    """One hop as it was found; `cure` says what helps where it is not `good`, and what to look at where it may not be."""
 
     hop: Hop
     good: bool

@@ -64,10 +64,12 @@ class Peers(Protocol):
         facts: Facts | None = None,
         user: User | None = None,
         message_id: str = "",
+        counts: bool = True,
     ) -> AbstractAsyncContextManager[Call[Response]]:
         """Ask a peer. The intent (step and audit) is durable before the first byte; leaving closes both.
 
         `message_id` fixes MSH-10 or wsa:MessageID, so that an announcement that is repeated is the same announcement.
+        What does not count is no sighting of what the peer does: it was asked for more than it has to do.
 
         Raises:
             PeerUnavailable, PeerTimeout: Come back later.

@@ -90,6 +90,8 @@ class Probe:
         supports: Mapping[str, bool] = {}
         asynchronous = None
         if all(hop.good for hop in hops):
+            if transaction in (ITI_18.id, ITI_38.id, *RETRIEVALS):
+                hops = [replace(hop, cure="") for hop in hops]  # the question itself tells more than a page
             if transaction in (ITI_18.id, ITI_38.id):
                 asked, supports = await self._queries(peer, transaction, exchange_id)
                 hops += asked
@@ -111,14 +113,16 @@ class Probe:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     async def _queries(self, peer: Peer, transaction: str, exchange_id: str) -> tuple[list[Walked], Mapping[str, bool]]:
-        """All stored queries side by side; the hop is that of GetDocuments, which every registry has."""
+        """All stored queries side by side; the hop is that of GetDocuments, which every registry has.
+
+        Where none is answered, nothing is known of queries.
+        """
         asked = ITI_18 if transaction == ITI_18.id else ITI_38
         answers = await asyncio.gather(*(self._query(asked, peer, query, exchange_id) for query in StoredQuery))
         of_query = dict(zip(StoredQuery, answers, strict=True))
         hops, _ = of_query[StoredQuery.GET_DOCUMENTS]
-        return hops, {
-            query.name: code not in UNSUPPORTED and found[0].good for query, (found, code) in of_query.items()
-        }
+        supports = {query.name: code not in UNSUPPORTED and found[0].good for query, (found, code) in of_query.items()}
+        return hops, supports if any(supports.values()) else {}
 
     async def _query(
         self, transaction: Transaction[Any, Any], peer: Peer, query: StoredQuery, exchange_id: str
@@ -159,11 +163,14 @@ class Probe:
     async def _asynchronous(
         self, transaction: Transaction[Any, Any], peer: Peer, request: object, exchange_id: str
     ) -> bool:
-        """Whether a question that is answered is answered at our reply address too, when that is asked."""
+        """Whether a question that is answered is answered at our reply address too, when that is asked.
+
+        Most peers refuse that, and it does not count among what they refused.
+        """
         within_s = min(peer.answer_timeout_s, ASYNCHRONOUS_S)
         later = replace(peer, ask_asynchronously=frozenset({transaction.id}), answer_timeout_s=within_s)
         try:
-            async with self._peers.call(transaction, later, request, exchange_id=exchange_id) as call:
+            async with self._peers.call(transaction, later, request, exchange_id=exchange_id, counts=False) as call:
                 call.learned(text="Asked to bring the answer to our reply address")
                 return ANSWERED_AT_ONCE not in {finding.rule for finding in call.findings}
         except ExchangeError:

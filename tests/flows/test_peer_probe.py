@@ -78,6 +78,7 @@ async def test_a_peer_that_is_whole_holds_at_every_hop_and_keeps_nothing(tmp_pat
         assert hops(found[transaction]) == WHOLE, found[transaction]
     assert hops(found["RAD-68"]) == WHOLE[:3]  # it would be kept
     assert hops(found["MLLP"]) == WHOLE[:2]
+    assert {hop["cure"] for each in found.values() for hop in each["hops"]} == {""}
     assert found["ITI-18"]["supports"] == {query.name: True for query in StoredQuery}
     assert {each["asynchronous"] for name, each in found.items() if name not in ("RAD-68", "MLLP")} == {False}
     assert {found[name]["asynchronous"] for name in ("RAD-68", "MLLP")} == {None}  # nothing is asked of them
@@ -121,6 +122,7 @@ async def test_each_endpoint_that_fails_says_at_which_hop_and_the_others_are_wal
                 "ITI-18": f"http://127.0.0.1:{free_port()}/soap/registry",
                 "ITI-43": f"{url}/soap/registry",  # speaks SOAP, and not this transaction
                 "RAD-69": f"{url}/nowhere",
+                "RAD-68": f"{url}/nowhere",
                 "ITI-38": f"{url}/soap/responding-gateway",
             },
             home_community_id="1.2.3.1",
@@ -130,6 +132,8 @@ async def test_each_endpoint_that_fails_says_at_which_hop_and_the_others_are_wal
     assert hops(found["ITI-43"]) == [*WHOLE[:3], ("SOAP", False)]
     assert hops(found["RAD-69"]) == [*WHOLE[:3], ("SOAP", False)]
     assert hops(found["ITI-38"]) == WHOLE
+    assert hops(found["RAD-68"]) == WHOLE[:3]
+    assert "path" in found["RAD-68"]["hops"][-1]["cure"]  # nobody asks it anything: its page is all that is known
     assert all(found[each]["hops"][-1]["cure"] for each in ("ITI-18", "ITI-43", "RAD-69"))
     said = [step for step in exchange["steps"] if step["outcome"] == "failure" and "way ends" in step["text"]]
     assert {step["transaction"] for step in said} == {"ITI-18", "ITI-43", "RAD-69"}
@@ -154,6 +158,28 @@ async def test_what_is_exchanged_with_a_peer_says_what_it_supports_and_a_restart
     assert [(each["what"], each["count"]) for each in found["ITI-38"]["calls"]] == [("works", 1)]
     assert (found["ITI-38"]["verdict"], found["ITI-39"]["verdict"]) == ("works", "unknown")
     assert "1 works" in table
+
+
+async def test_what_was_only_tried_is_not_counted_and_queries_that_a_fault_kept_away_are_not_told_as_lacking(
+    tmp_path: Path,
+) -> None:
+    async with communities(tmp_path) as here:
+        settings = settings_of(tmp_path / "asking", "Region").model_dump(mode="python", exclude_unset=True)
+        url = here["Valley"].url
+        settings["peer"] = [
+            {"name": "Valley", "endpoint": {"ITI-18": f"{url}/soap/registry"}},
+            {"name": "Wrong", "endpoint": {"ITI-18": f"{url}/soap/imaging-source"}},
+        ]
+        where = ("--json", "--data", str(tmp_path / "asking"))
+        async with running(Settings.model_validate(settings)):
+            code, out, _ = await command("peer", "test", "Wrong", *where)
+            (found,) = json.loads(out)
+            assert (code, hops(found)[-1], found["supports"]) == (5, ("SOAP", False), {})
+            assert (await command("peer", "test", "Valley", *where))[0] == 0
+            _, shown, _ = await command("peer", "show", "Valley", *where)
+    (row,) = json.loads(shown)["rows"]
+    assert row["probed"]["asynchronous"] is False
+    assert [(each["what"], each["count"]) for each in row["calls"]] == [("works", len(StoredQuery))]
 
 
 async def test_a_peer_that_nobody_named_is_refused(tmp_path: Path) -> None:

@@ -98,7 +98,43 @@ async def test_a_port_that_speaks_no_tls_ends_the_way_at_tls(tmp_path: Path) -> 
     async with answering(PAGE) as port:
         hops = await walked(f"https://localhost:{port}/soap")
     assert (hops[-1].hop, hops[-1].good) == (Hop.TLS, False)
-    assert "TLS" in hops[-1].cure
+    assert "does not speak TLS" in hops[-1].detail
+    assert "http://" in hops[-1].cure
+
+
+async def test_a_port_that_speaks_tls_where_the_endpoint_says_http_is_told_as_that(tmp_path: Path) -> None:
+    theirs, ours = make_certificate(tmp_path, "theirs"), make_certificate(tmp_path, "ours")
+    async with answering(PAGE, server_context(identity(theirs), pinned=[ours.certificate])) as port:
+        hops = await walked(f"http://localhost:{port}/soap")
+    assert (hops[-1].hop, hops[-1].good) == (Hop.HTTP, False)
+    assert "TLS is spoken there" in hops[-1].detail
+    assert "https://" in hops[-1].cure
+
+
+async def test_a_peer_that_hangs_up_and_speaks_no_tls_is_not_told_to_speak_it() -> None:
+    async with answering(b"") as port:
+        hops = await walked(f"http://localhost:{port}/soap")
+    assert (hops[-1].hop, hops[-1].good) == (Hop.HTTP, False)
+    assert "TLS" not in hops[-1].detail + hops[-1].cure
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (302, "new address"),
+        (401, "certificate"),
+        (403, "certificate"),
+        (404, "path"),
+        (503, "in front of the peer"),
+        (405, ""),
+    ],
+)
+async def test_a_page_that_is_odd_is_no_end_of_the_way_and_says_what_to_look_at(status: int, advice: str) -> None:
+    async with answering(PAGE.replace(b"405 Method Not Allowed", b"%d Odd" % status)) as port:
+        hops = await walked(f"http://127.0.0.1:{port}/soap")
+    assert (hops[-1].hop, hops[-1].good) == (Hop.HTTP, True)
+    assert advice in hops[-1].cure
+    assert bool(advice) == bool(hops[-1].cure)
 
 
 async def test_a_peer_that_does_not_accept_our_certificate_says_so_at_http(tmp_path: Path) -> None:
