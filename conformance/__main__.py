@@ -7,7 +7,10 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conformance.system import System
 
 DEMO = """\
 Three houses start on this machine, each a process of its own, over mutual TLS: Lakeside, an outside hospital; Valley, the
@@ -37,6 +40,8 @@ Ends with 0 if nothing failed, broke or, being claimed, was skipped; else with 1
 RUN_EXAMPLES = (
     "radgate conformance run --self --case RAD69-partial",
     "radgate conformance run --target theirs.toml --evidence evidence --json result.json",
+    "radgate conformance run --target orthanc --study ~/ct --patient 'P1^^^&1.2.3&ISO'  # a preset, and what it holds",
+    "radgate conformance run --target http://host/dicom-web --transaction RAD-129  # one transaction at an address",
     "radgate conformance run --target theirs.toml --provoke './ask.sh theirs'  # what makes it ask, with RADGATE_WHAT ...",
     "radgate conformance run --self --fault partial-as-success  # cases must fail",
 )
@@ -134,9 +139,7 @@ def _list(listing: argparse.ArgumentParser) -> None:
 
 
 def _run(run: argparse.ArgumentParser) -> None:
-    which = run.add_mutually_exclusive_group(required=True)
-    which.add_argument("--target", metavar="FILE|PRESET", help="the system's description, or a preset's name")
-    which.add_argument("--self", action="store_true", dest="own", help="radgate, started on scratch data")
+    _whom(run)
     _choice(run)
     run.add_argument("--store", default="", metavar="URL", help="with --self: an empty database instead of SQLite")
     run.add_argument(
@@ -154,6 +157,45 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--html", type=Path, metavar="FILE", help="write them as a page, with links to the evidence")
 
 
+def _whom(parser: argparse.ArgumentParser) -> None:
+    from conformance.named import presets
+
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--target", metavar="FILE|PRESET|URL",
+        help=f"the system's description; or {', '.join(presets())}; or the address where --transaction is asked",
+    )  # fmt: skip
+    which.add_argument("--self", action="store_true", dest="own", help="radgate, started on scratch data")
+    parser.add_argument(
+        "--study", type=Path, metavar="DIR", help="with --target: DICOM files of a study that it holds too"
+    )
+    parser.add_argument(
+        "--patient",
+        default="",
+        metavar="ID",
+        help="with --target: a patient whom it knows, whose the study is: 'P1^^^&1.2.3&ISO'",
+    )
+
+
+def _named(asked: argparse.Namespace, transaction: str | None) -> "System | None":
+    """Who is meant by --target; None: our own house.
+
+    Raises:
+        SystemExit: Nobody, or it is told of what our own house holds.
+    """
+    from conformance.named import system_named
+    from conformance.system import BadDescription
+
+    if asked.own:
+        if asked.study is not None or asked.patient:
+            raise SystemExit("--study and --patient are of systems of others; our own house has its own")
+        return None
+    try:
+        return system_named(asked.target, transaction_id=transaction, study=asked.study, patient=asked.patient)
+    except BadDescription as error:
+        raise SystemExit(str(error)) from error
+
+
 def _simulate(simulators: argparse.ArgumentParser) -> None:
     simulators.add_argument(
         "--port-base", type=_port_base, default=0, metavar="N", help="SOAP there, audit and MLLP at the next two ports"
@@ -165,9 +207,7 @@ def _simulate(simulators: argparse.ArgumentParser) -> None:
 
 
 def _load(load: argparse.ArgumentParser) -> None:
-    which = load.add_mutually_exclusive_group(required=True)
-    which.add_argument("--target", metavar="FILE", help="the system's description")
-    which.add_argument("--self", action="store_true", dest="own", help="radgate, started on scratch data")
+    _whom(load)
     load.add_argument(
         "--transaction", required=True, metavar="T",
         help="RAD-69, RAD-107 (or WADO-RS), RAD-108 (or STOW-RS), RAD-68, ITI-18, 'FHIR ImagingStudy search' (or "
@@ -211,7 +251,7 @@ def _loaded(asked: argparse.Namespace) -> int:
     try:
         done = asyncio.run(
             loaded(
-                asked.target, transaction, clients=asked.clients, seconds=asked.seconds,
+                _named(asked, transaction), transaction, clients=asked.clients, seconds=asked.seconds,
                 say=lambda line: print(line, flush=True),
             )
         )  # fmt: skip
@@ -302,13 +342,14 @@ def _do(asked: argparse.Namespace) -> int:
     if asked.noun == "list":
         listed(wanted, as_json=asked.as_json)
         return 0
+    target = _named(asked, asked.transaction)
     evidence = asked.evidence or Path(tempfile.mkdtemp(prefix="radgate-evidence-"))
     print(f"Evidence: {evidence}")
     files = Files(evidence=evidence, json=asked.json_file, junit=asked.junit, html=asked.html)
     return _code(
         asyncio.run(
             judged(
-                asked.target,
+                target,
                 wanted,
                 files,
                 strict=asked.strict,

@@ -22,7 +22,7 @@ from conformance.provide import NotTaken
 from conformance.rows import coverage, requirements
 from conformance.runner import Result, Run, run
 from conformance.suites import cases
-from conformance.system import BadDescription, System, read_system
+from conformance.system import BadDescription, System
 from conformance.verdict import Verdict
 
 COLOURS = {
@@ -32,7 +32,6 @@ COLOURS = {
     Verdict.SKIP: "yellow",
     Verdict.OMIT: "dim",
 }
-PRESETS = Path(__file__).parent / "presets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ def covered(*, as_json: bool) -> None:
 
 
 async def judged(
-    target: str | None,
+    target: System | None,
     asked: Asked,
     files: Files,
     *,
@@ -136,7 +135,7 @@ async def judged(
     """Try the cases on a system, telling of each; whether all is good.
 
     Args:
-        target: A description's file, or a preset's name; None: our own house on scratch data.
+        target: Who is judged; None: our own house on scratch data.
         asked: Which cases.
         files: Where evidence and reports go.
         strict: Whether warnings fail.
@@ -156,9 +155,8 @@ async def judged(
             async with own_house(store_url=store_url) as own:
                 done = await _run(console, chosen, own.system, files, strict=strict, fault=fault, around=own.around)
         else:
-            system = read_system(_described(target))
-            async with _around(system, provoke, console) as around:
-                done = await _run(console, chosen, system, files, strict=strict, around=around)
+            async with _around(target, provoke, console) as around:
+                done = await _run(console, chosen, target, files, strict=strict, around=around)
     except (BadDescription, HouseFailed, NotTaken) as error:
         raise SystemExit(str(error)) from error
     await asyncio.to_thread(_write, done, files)
@@ -186,11 +184,6 @@ async def _around(system: System, provoke: str, console: Console) -> AsyncIterat
 
     async with standing(system.counterpart, by_command(words, wait_s) if words else by_hand(say)) as around:
         yield around
-
-
-def _described(target: str) -> Path:
-    path = Path(target)
-    return path if path.suffix or path.exists() else PRESETS / f"{target}.toml"
 
 
 async def _run(

@@ -27,7 +27,7 @@ from conformance.evidence import Unkept
 from conformance.load_works import WORKS, Prepare
 from conformance.local import listening_at, taken_by
 from conformance.own import own_house
-from conformance.system import System, read_system
+from conformance.system import System
 from conformance.target import Target
 from conformance.verdict import Failed, Unreachable
 from profiles.errors import ExchangeError
@@ -122,14 +122,13 @@ class Load:
 
 
 async def loaded(
-    target: str | None, transaction: str, *, clients: int, seconds: float, say: Callable[[str], None]
+    target: System | None, transaction: str, *, clients: int, seconds: float, say: Callable[[str], None]
 ) -> Load:
     """Load a system; None is our own house, started on scratch data.
 
     Memory and processor time are looked at where it runs on this machine.
 
     Raises:
-        BadDescription: The description cannot be used.
         HouseFailed: Our own house does not start.
         Unreachable: It cannot be asked, or we are not told enough of it.
         Failed: It does not take what the load begins with.
@@ -227,18 +226,17 @@ async def _once(done: Load, prepare: Prepare, new_target: Callable[[], tuple[Tar
 
 
 @asynccontextmanager
-async def _whom(target: str | None, say: Callable[[str], None]) -> AsyncIterator[tuple[System, Around, int | None]]:
+async def _whom(target: System | None, say: Callable[[str], None]) -> AsyncIterator[tuple[System, Around, int | None]]:
     if target is None:
         say("Starting a house on scratch data.")
         async with own_house() as own:
             yield own.system, own.around, own.process
         return
-    system = read_system(Path(target))
-    if system.counterpart is None:
-        yield system, NOTHING, None
+    if target.counterpart is None:
+        yield target, NOTHING, None
         return
-    async with standing(system.counterpart, by_hand(say)) as around:
-        yield system, around, None
+    async with standing(target.counterpart, by_hand(say)) as around:
+        yield target, around, None
 
 
 # --- what the system takes --------------------------------------------------------------------------------------------

@@ -206,7 +206,9 @@ class Target:
         for known in self.system.studies:
             if len(known.study.series) >= series and len(known.study.instances) >= instances:
                 return known
-        raise Unreachable(f"no study of {series} series and {instances} instances is known: add one as [[study]]")
+        raise Unreachable(
+            f"no study of {series} series and {instances} instances is known: add a [[study]], or --study and --patient"
+        )
 
     def patient(self) -> PatientIdentifier:
         """A patient whom it knows, by the id that its documents are registered under.
@@ -215,7 +217,7 @@ class Target:
             Unreachable: None is known.
         """
         if not self.system.patients:
-            raise Unreachable("no patient is known: name one as [known] patients, or a study")
+            raise Unreachable("no patient is known: name one as [known] patients, a study, or by --patient")
         return self.system.patients[0]
 
     def known(self, name: str) -> str:
