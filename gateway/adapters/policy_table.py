@@ -5,17 +5,13 @@ Consent and confidentiality come to this same port later.
 
 from collections.abc import Iterable
 
-from gateway.model.peer import Caller, Peer
+from gateway.model.peer import ONLY_BY_NAME, Caller, Peer
 from gateway.ports.policy import Decision
 from profiles.model.codes import Code
 from profiles.xua.iti40 import Assertion
 
 OPEN_TO_ALL = frozenset({"FHIR capabilities"})
 """What a stranger may ask: a CapabilityStatement needs no authentication (ITI TF-2 Appendix Z.3)."""
-
-
-ONLY_BY_NAME = frozenset({"ITI-57", "ITI-62", "ITI-86", "ITI-92"})
-"""What changes or removes what others brought: no peer may it whose `scopes` do not name it."""
 
 
 class TablePolicy:

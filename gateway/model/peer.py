@@ -47,6 +47,9 @@ class Tolerance(StrEnum):
     LF_ONLY_MIME = "lf-only-mime"
 
 
+ONLY_BY_NAME = frozenset({"ITI-57", "ITI-62", "ITI-86", "ITI-92"})
+"""What changes or removes what others brought: no peer may it whose `scopes` do not name it."""
+
 DEFAULT_TOLERANCES = frozenset(Tolerance) - {Tolerance.FOREIGN_REPOSITORY_ID, Tolerance.SUBMISSION_WITHOUT_MTOM}
 
 
@@ -80,7 +83,7 @@ class Peer:
     hl7_namespaces: Mapping[str, Oid] = field(default_factory=dict)  # authorities of ids that name no OID
     device_id: Oid | None = None  # what HL7 V3 calls them as a receiver; None: their home community id
     identifier_domains: tuple[Oid, ...] = ()  # authorities whose ids they are notified of by ITI-46; empty: all
-    scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all
+    scopes: frozenset[str] = frozenset()  # transaction ids that they may ask for; empty: all but ONLY_BY_NAME
     batch_instances: int = 100  # instances asked for in one RAD-69
     idle_timeout_s: float = 30.0  # nothing moved for so long: give up; never a limit on the whole exchange
     assertion: AssertionPolicy = AssertionPolicy.OFF

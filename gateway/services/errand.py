@@ -16,6 +16,8 @@ from profiles.atna import restricted_function_used
 from profiles.errors import ExchangeError, InternalFault
 from profiles.model.identifiers import PatientIdentifier
 
+ERRAND = "errand"  # in a job's payload: what it is
+
 
 @dataclass(slots=True)
 class Errand:
@@ -51,6 +53,7 @@ async def errand(
             ExchangeJob(
                 id=exchange_id, kind=Kind.ASK, state=State.RECEIVED, opened_at=now, updated_at=now, peer=peer,
                 patient_id=str(patients[0]) if len(patients) == 1 else "", study_instance_uid=study_instance_uid,
+                payload={ERRAND: text},
             )
         )  # fmt: skip
         step_id = await work.ledger.note(step)

@@ -24,7 +24,7 @@ from gateway.inbound.desk.login import COOKIE, Login, Session, TooManyTries
 from gateway.inbound.naming import Names
 from gateway.model.house import House
 from gateway.model.job import Kind, State
-from gateway.model.peer import Peer
+from gateway.model.peer import ONLY_BY_NAME, Peer
 from gateway.model.probe import Probed
 from gateway.model.study import StudyRecord
 from gateway.ports.audit import AuditArchive, AuditCriteria, ChainedRecord
@@ -459,7 +459,10 @@ class Desk:
                 jobs = await work.ledger.list(peer=peer.name, limit=1)
                 last[peer.name] = jobs[0] if jobs else None
         cards = {peer.name: await self._matrix.of(peer.name) for peer in self._directory.all()}
-        return self._page("peers.html", request, peers=self._directory.all(), last=last, probed=probed, cards=cards)
+        return self._page(
+            "peers.html", request, peers=self._directory.all(), last=last, probed=probed, cards=cards,
+            only_by_name=ONLY_BY_NAME,
+        )  # fmt: skip
 
     async def _audit_page(self, request: web.Request) -> web.Response:
         asked = {name: value.strip() for name, value in request.query.items() if value.strip()}

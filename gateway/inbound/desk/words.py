@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from gateway.model.job import ExchangeJob, Kind, State
 from gateway.model.study import StudyRecord, StudyStatus
+from gateway.services.errand import ERRAND
 from profiles.model.audit import AuditRecord
 from profiles.model.moment import Moment
 from profiles.model.patient import PersonName, Sex
@@ -167,7 +168,9 @@ def day(moment: Moment | None) -> str:
 
 
 def titled(job: ExchangeJob) -> str:
-    """What an exchange is called."""
+    """What an exchange is called; what a person has done once, by what it is."""
+    if errand := str(job.payload.get(ERRAND, "")):
+        return errand if not job.peer or job.peer in errand else f"{errand}, {job.peer}"
     with_peer, alone = TITLES[job.kind]
     return with_peer.format(peer=job.peer) if job.peer else alone
 

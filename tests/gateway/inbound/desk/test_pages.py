@@ -346,6 +346,9 @@ async def test_the_way_to_a_peer_is_walked_and_told_on_its_card(desk: Pages) -> 
     assert "Check the &lt;name&gt; server" in page
     jobs = await desk.audited()
     assert any("Way to Lakeside tested" in repr(record) for record in jobs)
+    page = await desk.page("/peers")
+    assert "Way to Lakeside tested" in page  # we asked them: it is no question from Lakeside
+    assert "Question from Lakeside" not in page
     assert (await desk.act("/peers/Nobody/test"))[0] == 422
     assert (await desk.post("/peers/Lakeside/test"))[0] == 403
 
@@ -454,6 +457,7 @@ async def test_peers_say_what_they_are_asked_for(desk: Pages) -> None:
     text = await desk.page("/peers")
     for shown in ("Lakeside", "https://lakeside.example/soap", "1.2.4.1", "Share with Region", "no exchange yet"):
         assert shown in text, shown
+    assert "everything but ITI-57, ITI-62, ITI-86, ITI-92" in text
 
 
 async def test_what_a_peer_supports_is_on_its_card_by_the_last_test_and_by_what_was_seen_since(desk: Pages) -> None:
