@@ -8,6 +8,7 @@ from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.mailbox import Mailbox
+from conformance.simulators.patient_services import PatientServices
 
 Provoke = Callable[[str, Mapping[str, str]], Awaitable[bool]]
 """Makes the system do something: a word for it (`fetch`, `share`), and the facts that it needs.
@@ -32,6 +33,7 @@ class Around:
     audit: AuditRepository | None = None
     hl7: Hl7Receiver | None = None
     community: DocumentCommunity | None = None
+    people: PatientServices | None = None
     foreign: tuple[ForeignCommunity, ...] = ()
     mailbox: Mailbox | None = None
     provoke: Provoke | None = None

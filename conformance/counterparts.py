@@ -14,6 +14,7 @@ from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.mailbox import Mailbox
+from conformance.simulators.patient_services import PatientServices
 from conformance.simulators.soap_server import SoapCounterpart
 from conformance.system import BadDescription, Counterpart, Foreign
 from conformance.verdict import NotDone, Unreachable
@@ -41,7 +42,7 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
         BadDescription: It cannot listen there.
     """
     async with AsyncExitStack() as stack:
-        audit, hl7, community = None, None, None
+        audit, hl7, community, people = None, None, None, None
         try:
             if counterpart.audit_port is not None:
                 audit = AuditRepository(counterpart.host, counterpart.audit_port, ssl=counterpart.tls)
@@ -59,12 +60,13 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
                     soap, repository=counterpart.repository_unique_id,
                     retrieve_location=counterpart.retrieve_location_uid,
                 )  # fmt: skip
+                people = PatientServices(soap)
             mailbox = await _mailbox(counterpart, stack)
             foreign = tuple([await _foreign(each, counterpart.host, stack) for each in counterpart.foreign])
         except OSError as error:
             raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
-            audit=audit, hl7=hl7, community=community, foreign=foreign, mailbox=mailbox, provoke=provoke,
+            audit=audit, hl7=hl7, community=community, people=people, foreign=foreign, mailbox=mailbox, provoke=provoke,
             peer=counterpart.peer, wait_s=counterpart.wait_s,
         )  # fmt: skip
 

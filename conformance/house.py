@@ -55,7 +55,7 @@ class House:
         return self.folder / "data"
 
     def oid(self, leaf: int) -> Oid:
-        """1 home community, 2 repository, 3 retrieve location, 4 patient ids, 5 those of elsewhere."""
+        """1 home community, 2 repository, 3 retrieve location, 4 patient ids, 5 those of elsewhere, 6 its own."""
         return Oid(f"{ROOT}.{self.number}.{leaf}")
 
     @property

@@ -229,7 +229,7 @@ async def _once(done: Load, prepare: Prepare, new_target: Callable[[], tuple[Tar
 async def _whom(target: System | None, say: Callable[[str], None]) -> AsyncIterator[tuple[System, Around, int | None]]:
     if target is None:
         say("Starting a house on scratch data.")
-        async with own_house() as own:
+        async with own_house(tells_of_patients=False) as own:
             yield own.system, own.around, own.process
         return
     if target.counterpart is None:

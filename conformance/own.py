@@ -28,6 +28,7 @@ from conformance.samples import SampleStudy, sample_patient, write_ct_study, wri
 from conformance.simulators.document_community import OF_DOCUMENTS
 from conformance.simulators.imaging_community import OF_IMAGES
 from conformance.simulators.mailbox import REPLY
+from conformance.simulators.patient_services import OF_PATIENTS
 from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
 from profiles.catalogue import TRANSACTIONS
 
@@ -60,6 +61,7 @@ SOAP = {
     "Initiating Imaging Gateway RAD-69": "imaging-initiating-gateway",
     "ITI-44": "patient-registry",
     "ITI-45": "patient-manager",
+    "ITI-46": "patient-manager",
     "ITI-47": "patient-manager",
 }
 
@@ -74,19 +76,22 @@ class Own:
 
 
 @asynccontextmanager
-async def own_house(*, store_url: str = "", folder: Path | None = None) -> AsyncIterator[Own]:
+async def own_house(
+    *, store_url: str = "", folder: Path | None = None, tells_of_patients: bool = True
+) -> AsyncIterator[Own]:
     """A house that serves, holds two studies of one patient, and knows the tester.
 
     Args:
         store_url: A database of its own, empty; "": SQLite in the folder.
         folder: Where everything goes; None: a scratch folder that is gone afterwards.
+        tells_of_patients: Whether its counterpart wants to hear of every patient, and is asked about some.
 
     Raises:
         HouseFailed: It does not start, or does not say that it holds the studies.
     """
     place = folder or Path(tempfile.mkdtemp(prefix="radgate-conformance-"))
     try:
-        made = scratch(place, store_url=store_url)
+        made = scratch(place, store_url=store_url, tells_of_patients=tells_of_patients)
         async with (
             standing(made.counterpart, by_command_line(made.house)) as around,
             serving(made) as system,
@@ -154,8 +159,8 @@ class Scratch:
     persons: "Persons"
 
 
-def scratch(folder: Path, *, store_url: str = "") -> Scratch:
-    """Certificates, ports and settings, below a folder."""
+def scratch(folder: Path, *, store_url: str = "", tells_of_patients: bool = False) -> Scratch:
+    """Certificates, ports and settings, below a folder; `tells_of_patients` as in `own_house`."""
     certificates = Authority(folder / "certificates", "radgate conformance root")
     http_port, mllp_port, soap_port, audit_port, hl7_port, reply_port, *ports = free_ports(6 + len(FOREIGN))
     house = House(
@@ -175,7 +180,7 @@ def scratch(folder: Path, *, store_url: str = "") -> Scratch:
             clinic=certificates.issue("Clinic"), idp=certificates.issuer("IdP"), signer=certificates.issue("Signer")
         ),
     )  # fmt: skip
-    _settings(made, store_url)
+    _settings(made, store_url, (*OF_IMAGES, *OF_DOCUMENTS, *(OF_PATIENTS if tells_of_patients else ())))
     return made
 
 
@@ -200,11 +205,12 @@ async def serving(made: Scratch) -> AsyncIterator[System]:
         await made.house.stop()
 
 
-def _settings(made: Scratch, store_url: str) -> None:
+def _settings(made: Scratch, store_url: str, asked: tuple[str, ...]) -> None:
+    """`asked` are the transactions that its counterpart is asked by."""
     house, there = made.house, made.counterpart
     house.folder.mkdir(parents=True, exist_ok=True)
     endpoints = "\n".join(
-        f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"' for name in (*OF_IMAGES, *OF_DOCUMENTS)
+        f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"' for name in asked
     )
     foreign = "\n".join(_peer(each, there.host) for each in there.foreign)
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
@@ -215,12 +221,15 @@ data = "data"
 home_community_id = "{house.oid(1).urn}"
 repository_unique_id = "{house.oid(2)}"
 retrieve_location_uid = "{house.oid(3)}"
-patient_authority = "{house.patient_authority}"
+patient_authority = "{house.oid(6)}"
 hl7_namespaces = {{ ELSEWHERE = "{house.oid(5)}" }}
 {store}
 [listen]
 http_port = {house.http_port}
 mllp_port = {house.mllp_port}
+
+[affinity_domain]
+patient_authority = "{house.patient_authority}"
 
 [limits]
 community_deadline_s = {DEADLINE_S}
@@ -320,6 +329,7 @@ async def _provided(house: House, tester: Identity, place: Path) -> System:
         retrieve_location_uid=house.oid(3),
         patient_authority=house.patient_authority,
         other_patient_authority=house.oid(5),
+        local_patient_authority=house.oid(6),
         hl7=address,
         studies=tuple(KnownStudy(study=study, patient=patient.identifiers[0]) for study in studies),
         tls=tls,

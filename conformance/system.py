@@ -18,6 +18,7 @@ retrieve_location_uid = "1.2.3"
 patients = ["P1^^^&1.2.3.9&ISO"]             # whom its registry knows
 patient_authority = "1.2.3.9"                # of the ids of its patients
 other_patient_authority = "1.2.3.8"          # another whose ids its manager keeps
+local_patient_authority = "1.2.3.7"          # of ids that it has for itself: of others it asks for those that it shares
 [hl7]                                        # application|facility; these are the defaults
 sender = "EHR|VALLEY"                        # MSH-3 and MSH-4 of what we feed
 receiver = "RADGATE|House"                   # MSH-5 and MSH-6
@@ -172,6 +173,7 @@ class System:
     retrieve_location_uid: Oid | None = None
     patient_authority: Oid | None = None
     other_patient_authority: Oid | None = None
+    local_patient_authority: Oid | None = None
     studies: tuple[KnownStudy, ...] = ()
     known_patients: tuple[PatientIdentifier, ...] = ()
     hl7: Hl7Address = HL7
@@ -214,7 +216,7 @@ def read_system(path: Path) -> System:
         raise BadDescription(f"{path}: [known] has what is no OID") from error
     names = {
         "home_community_id", "repository_unique_id", "retrieve_location_uid", "patient_authority",
-        "other_patient_authority",
+        "other_patient_authority", "local_patient_authority",
     }  # fmt: skip
     if oids.keys() - names:
         raise BadDescription(f"{path}: [known] takes patients, {', '.join(sorted(names))}")

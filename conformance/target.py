@@ -35,6 +35,7 @@ from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.hl7_sender import Line, converse, send_message
 from conformance.simulators.mailbox import REPLY, Mailbox
+from conformance.simulators.patient_services import PatientServices
 from conformance.simulators.soap_server import Asked
 from conformance.system import KnownStudy, System
 from conformance.verdict import Failed, NotDone, Unclaimed, Unreachable
@@ -556,6 +557,17 @@ class Target:
         return self._around.community
 
     @property
+    def people(self) -> PatientServices:
+        """Whom the system tells of patients, and asks about them.
+
+        Raises:
+            Unreachable: Nobody is there for it.
+        """
+        if self._around.people is None:
+            raise Unreachable("nobody is there whom it could tell of patients: no counterparts are in this run")
+        return self._around.people
+
+    @property
     def has_community(self) -> bool:
         """Whether there is anybody whom it could ask."""
         return self._around.community is not None
@@ -632,9 +644,16 @@ class Target:
         return made
 
     async def asked(
-        self, transaction: SoapTransaction[Request, Any], before: int, wanted: Callable[[Asked], bool] = lambda _: True
+        self,
+        transaction: SoapTransaction[Request, Any],
+        before: int,
+        wanted: Callable[[Asked], bool] = lambda _: True,
+        *,
+        at_least_s: float = 0.0,
     ) -> Asked:
         """The first request of a transaction since `before` that is wanted, read and kept as evidence.
+
+        It is waited for as everything is that the system does by itself, but `at_least_s`.
 
         Raises:
             Failed: None came in time, or it cannot be read.
@@ -643,7 +662,7 @@ class Target:
         found = await counterpart.awaited(
             lambda each: each.transaction == transaction.id and (each.request is None or wanted(each)),
             before,
-            self.wait_s,
+            max(self.wait_s, at_least_s),
         )
         if found is None:
             came = ", ".join(dict.fromkeys(each.transaction for each in counterpart.asked[before:])) or "nothing"

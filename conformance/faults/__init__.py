@@ -24,10 +24,12 @@ from conformance.faults.persons import FAULTS as PERSONS
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.submissions import FAULTS as SUBMISSIONS
 from conformance.faults.submitting import FAULTS as SUBMITTING
+from conformance.faults.telling import FAULTS as TELLING
 from conformance.faults.web import FAULTS as WEB
 from profiles.pdqv3.iti47 import ITI_47
 from profiles.pixv3.iti44 import ITI_44
 from profiles.pixv3.iti45 import ITI_45
+from profiles.pixv3.iti46 import ITI_46
 from profiles.xca.iti38 import ITI_38
 from profiles.xca.iti39 import ITI_39
 from profiles.xcai.rad75 import RAD_75
@@ -68,6 +70,8 @@ FAULTS: Mapping[str, Fault] = {
     **FHIR,
     **FEED,
     **ANNOUNCING,
+    **TELLING,
+    **envelope_faults(ITI_46, "pixv3.notified"),
     **MANAGEMENT,
     **AUDIT,
     **ASKING,

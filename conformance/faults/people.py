@@ -21,7 +21,7 @@ def _fault(transaction: str, suite: str, text: str, *caught_by: str, **edits: An
     return Fault(text=text, transactions=(transaction,), caught_by=tuple(suite + name for name in caught_by), **edits)
 
 
-def _of_answers(transaction: str, suite: str) -> Mapping[str, Fault]:
+def of_answers(transaction: str, suite: str) -> Mapping[str, Fault]:
     """What can be wrong with how any message of theirs is answered."""
 
     def fault(text: str, pattern: bytes, replacement: bytes) -> Fault:
@@ -80,7 +80,7 @@ def _people(text: str, *caught_by: str, **edits: Any) -> Fault:
 
 FAULTS: Mapping[str, Fault] = {
     # --- ITI-55 ---
-    **_of_answers("ITI-55", DISCOVERY),
+    **of_answers("ITI-55", DISCOVERY),
     **_of_queries("ITI-55", DISCOVERY),
     "ITI-55/forgets-match": _discovery(
         "finds somebody and does not tell", "by_demographics", "by_identifier", "one_identifier", "home_named",
@@ -122,7 +122,7 @@ FAULTS: Mapping[str, Fault] = {
         request=requests(rb"(?<=<parameterList>)(?=<livingSubjectName>)", _BIRTH),
     ),
     # --- ITI-44 ---
-    **_of_answers("ITI-44", FEED),
+    **of_answers("ITI-44", FEED),
     "ITI-44/forgets": _feed(
         "takes a patient under another id", "added", "revised", "merged",
         request=requests(rb'(?<= extension="V)[0-9A-F]{12}', b"000000000000"),
@@ -144,7 +144,7 @@ FAULTS: Mapping[str, Fault] = {
         "ITI-47", FEED, "loses whom it was told of", "added", "bad_merge", answer=answers(_SUBJECT, b"")
     ),
     # --- ITI-45 ---
-    **_of_answers("ITI-45", IDS),
+    **of_answers("ITI-45", IDS),
     **_of_queries("ITI-45", IDS),
     "ITI-45/forgets-ids": _ids(
         "finds ids and does not tell them", "other_ids", "of_a_domain", answer=answers(_SUBJECT, b"")
@@ -170,7 +170,7 @@ FAULTS: Mapping[str, Fault] = {
         answer=answers(rb"<location>.*?</location>", b""),
     ),
     # --- ITI-47 ---
-    **_of_answers("ITI-47", PEOPLE),
+    **of_answers("ITI-47", PEOPLE),
     **_of_queries("ITI-47", PEOPLE),
     "ITI-47/forgets-match": _people(
         "finds somebody and does not tell", "by_demographics", "by_identifier", "of_a_domain", "continued",

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -22,7 +23,7 @@ from profiles.model.content import Content, once
 from profiles.transaction import SoapTransaction
 from profiles.wire.soap.envelope import encode_envelope
 from profiles.wire.soap.fault import encode_fault
-from profiles.wire.soap.message import Packaging
+from profiles.wire.soap.message import Packaging, Stamp
 from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of, read_message
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -49,6 +50,7 @@ class Asked:
     request: Any = None
     findings: tuple[Finding, ...] = ()
     problem: str = ""
+    spoken: SoapTransaction[Any, Any] | None = field(default=None, repr=False)  # the variant that it is of
 
 
 class SoapCounterpart:
@@ -152,7 +154,7 @@ class SoapCounterpart:
             error = ExchangeError(asked.problem)
             return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml")
         try:
-            return await _answered(transaction, await handler(asked.request), asked)
+            return await _answered(asked.spoken or transaction, await handler(asked.request), asked)
         except ExchangeError as error:
             return web.Response(status=500, body=encode_fault(error), content_type="application/soap+xml")
         except HungUp:
@@ -178,15 +180,26 @@ async def _read(transaction: SoapTransaction[Any, Any], incoming: Incoming) -> A
         told["packaging"] = packaging_of(content_type)
         message = await read_whole(incoming)
         told |= {"message": message, "findings": message.findings}
-        decoded = transaction.decode_request(message.to_codec())
+        spoken = _variant(transaction, message)
+        decoded = spoken.decode_request(message.to_codec())
     except ExchangeError as error:
         return Asked(**told, problem=f"{error.detail} ({error.location or 'as a whole'})")
-    told["findings"] += (*decoded.findings, *(each for check in transaction.checks for each in check(decoded.value)))
-    return Asked(**told, request=decoded.value)
+    told["findings"] += (*decoded.findings, *(each for check in spoken.checks for each in check(decoded.value)))
+    return Asked(**told, request=decoded.value, spoken=spoken)
+
+
+def _variant(transaction: SoapTransaction[Any, Any], message: SoapMessage) -> SoapTransaction[Any, Any]:
+    """The one of the transaction's variants whose request this is; itself, where it is none's."""
+    element = str(message.body.tag)
+    return next((each for each in transaction.variants if each.request_element == element), transaction)
 
 
 async def _answered(transaction: SoapTransaction[Any, Any], response: object, asked: Asked) -> web.Response:
     assert asked.message is not None
+    if transaction.stamp is not None:
+        response = transaction.stamp(
+            response, asked.message.to_codec(), Stamp(id=str(uuid.uuid4()), at=datetime.now(UTC))
+        )
     out = transaction.encode_response(response)
     envelope = encode_envelope(
         out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",

@@ -8,7 +8,8 @@ from conformance.suites.atna import node_audit, node_authentication
 from conformance.suites.ehr import server
 from conformance.suites.pdqv3 import supplier
 from conformance.suites.pix import identity_management, registry_feed, transport
-from conformance.suites.pixv3 import feed, query
+from conformance.suites.pixv3 import feed, notified, notifier, query
+from conformance.suites.pixv3 import source as identity_source
 from conformance.suites.swf import announcement
 from conformance.suites.wia import manager_store, source_search
 from conformance.suites.wia import source_retrieve as web_source_retrieve
@@ -52,7 +53,7 @@ SUITES: tuple[ModuleType, ...] = (
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query, initiating_retrieve, imaging_asker, discoverer, forwarder, receiver,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
-    transport, identity_management, announcement,
+    transport, identity_management, announcement, identity_source, notifier, notified,
     source,
     consumer_of_many, administrator_update, administrator_remove, administrator_remove_documents, update_initiator,
 )  # fmt: skip

@@ -92,7 +92,10 @@ def test_the_cases_of_an_option_are_cases() -> None:
         ("\n[claims]\n", "\n[claim]\n", "nothing is called claim"),
         ("\n[claims]\n", "\n[claims\n", "cannot be read"),
         ('"Image Manager" = ["RAD-108", "ORU^R01"]', "", "Image Manager RAD-108 stands nowhere"),
-        ('[exempt."Report Manager"]', '[exempt."Image Manager"]\n"ORU^R01" = "no"\n[exempt."Report Manager"]', r"in \[claims\] and"),
+        (
+            '[exempt."Report Manager"]', '[exempt."Image Manager"]\n"ORU^R01" = "no"\n[exempt."Report Manager"]',
+            r"in \[claims\] and \[exempt\]",
+        ),
         ('"Image Manager" = ["RAD-108", "ORU^R01"]', '"Image Manager" = ["RAD-108", "RAD-69"]', "no part in RAD-69"),
         ('"RAD-108" = "an archive', '"RAD-108" = "" # ', "RAD-108 gives no reason"),
         ('profile = "XDS.b"', 'profile = "XDS.c"', "no profile is called 'XDS.c'"),
