@@ -1,7 +1,8 @@
 """`simulate`: the simulators by themselves, for whoever builds or tries a system that asks, tells or audits.
 
-A community (images and documents, by SOAP), a receiver of HL7 v2 and an audit repository stand on this machine until they
-are stopped, and say of each message what came and what is odd about it: of a person no more than ids are printed.
+A community (images and documents, by SOAP), two others behind their gateways, a receiver of HL7 v2 and an audit repository
+stand on this machine until they are stopped, and say of each message what came and what is odd about it: of a person no
+more than ids are printed.
 """
 
 import asyncio
@@ -18,10 +19,11 @@ from conformance.counterparts import by_hand, standing
 from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.document_community import OF_DOCUMENTS
+from conformance.simulators.foreign_community import BETWEEN_COMMUNITIES, ForeignCommunity
 from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.imaging_community import OF_IMAGES, ImagingCommunity
-from conformance.simulators.soap_server import Asked
-from conformance.system import BadDescription, Counterpart, door_of
+from conformance.simulators.soap_server import Asked, SoapCounterpart
+from conformance.system import FOREIGN, BadDescription, Counterpart, Foreign, door_of
 from profiles.catalogue import by_trigger_event
 from profiles.errors import ExchangeError
 from profiles.findings import Finding
@@ -33,6 +35,7 @@ LOOK_S = 1.0  # how often what is no message, such as a broken frame, is looked 
 AUTHORITY = Oid("2.25.71190522.10.4")  # of the synthetic patient
 
 Say = Callable[[str], None]
+NextOf = Callable[[int], Awaitable[Iterable[str]]]  # what is said of the message of this place; nothing: none came yet
 
 
 async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None, tls: Path | None = None) -> None:
@@ -40,8 +43,8 @@ async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None,
 
     Args:
         say: Takes a line.
-        port_base: SOAP listens there, audit at the next port and MLLP at the one after; 0: at any that are free.
-        studies: DICOM files that the community has; None: a synthetic study.
+        port_base: SOAP listens there, audit, MLLP and the other two communities at the next ports; 0: at any that are free.
+        studies: DICOM files that the communities have; None: a synthetic study.
         tls: A new folder, into which certificates go: of the simulators, and one for whoever comes; None: without TLS.
 
     Raises:
@@ -49,8 +52,9 @@ async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None,
     """
     door = _door(tls, say) if tls is not None else None
     async with AsyncExitStack() as stack:
-        ports = [port_base + place if port_base else 0 for place in range(3)]
-        counterpart = Counterpart(soap_port=ports[0], audit_port=ports[1], tls=door)
+        ports = [port_base + place if port_base else 0 for place in range(3 + len(FOREIGN))]
+        foreign = tuple(Foreign(name=name, port=port, tls=door) for name, port in zip(FOREIGN, ports[3:], strict=True))
+        counterpart = Counterpart(soap_port=ports[0], audit_port=ports[1], foreign=foreign, tls=door)
         around = await stack.enter_async_context(standing(counterpart, by_hand(say)))
         receiver = Hl7Receiver(counterpart.host, ports[2], ssl=door)
         try:
@@ -63,6 +67,10 @@ async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None,
         offered = await asyncio.to_thread(_studies, studies, scratch)
         for line in (*_addresses(around, receiver, tls=tls is not None), *_offer(around.community, offered)):
             say(line)
+        for community in around.foreign:
+            for study in offered:
+                community.offer(study, community.patient)
+            say(_told_of(community))
         say("Listening; Ctrl-C stops.")
         await _watch(around, receiver, say)
 
@@ -108,15 +116,27 @@ def _offer(community: ImagingCommunity, studies: Iterable[SampleStudy]) -> Itera
         )
 
 
+def _told_of(community: ForeignCommunity) -> str:
+    first, *others = BETWEEN_COMMUNITIES
+    return (
+        f"{community.name:<9} {community.counterpart.address(first)} and {', '.join(others)}; home {community.home.urn}, "
+        f"repository {community.repository}, retrieve location {community.retrieve_location}, "
+        f"patient {community.patient.value}^^^&{community.patient.authority}&ISO"
+    )
+
+
 async def _watch(around: Around, receiver: Hl7Receiver, say: Say) -> None:
     """Tell of messages in the order in which each simulator got them."""
     assert around.community is not None
     assert around.audit is not None
-    counterpart, audit = around.community.counterpart, around.audit
+    audit = around.audit
 
-    async def of_soap(seen: int) -> Iterable[str]:
-        asked = await counterpart.awaited(lambda _: True, seen, LOOK_S)
-        return () if asked is None else told_of_request(asked)
+    def of_soap(counterpart: SoapCounterpart, name: str = "") -> NextOf:
+        async def next_of(seen: int) -> Iterable[str]:
+            asked = await counterpart.awaited(lambda _: True, seen, LOOK_S)
+            return () if asked is None else told_of_request(asked, name)
+
+        return next_of
 
     async def of_audit(seen: int) -> Iterable[str]:
         message = await audit.awaited(lambda _: True, seen, LOOK_S)
@@ -129,12 +149,15 @@ async def _watch(around: Around, receiver: Hl7Receiver, say: Say) -> None:
             return ()
 
     async with asyncio.TaskGroup() as group:
-        for next_of in (of_soap, of_audit, of_hl7):
-            group.create_task(_follow(next_of, say))
+        group.create_task(_follow(of_soap(around.community.counterpart), say))
+        for each in around.foreign:
+            group.create_task(_follow(of_soap(each.counterpart, each.name), say))
+        group.create_task(_follow(of_audit, say))
+        group.create_task(_follow(of_hl7, say))
         group.create_task(_frames(audit, say))
 
 
-async def _follow(next_of: Callable[[int], Awaitable[Iterable[str]]], say: Say) -> None:
+async def _follow(next_of: NextOf, say: Say) -> None:
     seen = 0
     while True:
         lines = tuple(await next_of(seen))
@@ -157,10 +180,10 @@ async def _frames(audit: AuditRepository, say: Say) -> None:
 # --- what is said of a message ----------------------------------------------------------------------------------------
 
 
-def told_of_request(asked: Asked) -> Iterator[str]:
-    """A line of what came by SOAP, then one for each thing that is odd."""
+def told_of_request(asked: Asked, name: str = "") -> Iterator[str]:
+    """A line of what came by SOAP (to whom, where there are several), then one for each thing that is odd."""
     how = f", {asked.packaging.value}" if asked.packaging is not None else ""
-    yield f"{asked.transaction}, {len(asked.body):,} bytes{how}"
+    yield f"{asked.transaction}{f' to {name}' if name else ''}, {len(asked.body):,} bytes{how}"
     yield from _odd(asked.problem, asked.findings)
 
 

@@ -325,7 +325,7 @@ FAULTS: Mapping[str, Fault] = {
         "does not pass the home on", "home_passed_on", answer=answers(rb' home="[^"]*"', b"")
     ),
     "Initiating Gateway ITI-18/asks-all": _found(
-        "asks everybody whatever home is named", "named", request=requests(rb' home="[^"]*"', b"")
+        "asks everybody whatever home is named", "named", "own_home", request=requests(rb' home="[^"]*"', b"")
     ),
     "Initiating Gateway ITI-18/home-for-granted": _found(
         "guesses a home where none is named", "missing_home",
@@ -348,6 +348,10 @@ FAULTS: Mapping[str, Fault] = {
     "Initiating Gateway ITI-18/forgets-home": _found(
         "does not say whose the objects are", "home_on_objects", "home_on_references", "homeless",
         answer=answers(rb' home="[^"]*"', b""),
+    ),
+    "Initiating Gateway ITI-18/forgets-home-of-sets": _found(
+        "says the home of documents only", "home_on_sets",
+        answer=answers(rb'(<rim:RegistryPackage [^>]*?) home="[^"]*"', rb"\1"),
     ),
     "Initiating Gateway ITI-18/bare-home": _found(
         "writes homes as OIDs", "home_on_objects", "home_on_references", answer=answers(rb' home="urn:oid:', b' home="')

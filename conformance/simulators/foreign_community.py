@@ -36,6 +36,8 @@ from profiles.xcpd.iti55 import (
 )
 from profiles.xdsi.rad69 import RetrieveImagingDocumentSetRequest
 
+BETWEEN_COMMUNITIES = (ITI_38.id, ITI_39.id, RAD_75.id, ITI_55.id, ITI_80.id)
+
 
 class ForeignCommunity(ImagingCommunity):
     """Answers ITI-38, ITI-39, RAD-75, ITI-55 and ITI-80. `patient` is by whose id its documents are."""

@@ -27,6 +27,7 @@ from conformance.verdict import Verdict
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.query import DocumentCriteria
 from profiles.transaction import Actor
+from profiles.xca.iti38 import ITI_38, StoredQueryRequest
 from profiles.xds.iti18 import StoredQuery
 
 
@@ -94,6 +95,29 @@ async def test_a_study_of_a_folder_is_found_over_tls_and_the_query_is_told(tmp_p
         )
         done = await run([querying(patient.identifiers[0])], anybody, tmp_path / "nobody")
         assert [result.verdict for result in done.results] != [Verdict.PASS]
+
+
+async def test_another_community_says_its_home_and_whom_it_knows(tmp_path: Path) -> None:
+    async with simulating() as said:
+        (line,) = [each for each in said if each.startswith("South ")]
+        system = System(
+            name="simulator", endpoints={"ITI-38": address(said, "South")},
+            claims=frozenset({(Actor.RESPONDING_GATEWAY, "ITI-38")}),
+        )  # fmt: skip
+        home, patient = re.findall(r"home urn:oid:(\S+),", line)[0], re.findall(r"patient (\S+)\^\^\^&(\S+)&", line)[0]
+
+        @case(
+            "ITI38/find", transaction="ITI-38", actor=Actor.RESPONDING_GATEWAY, title="The study is found at its home"
+        )
+        async def body(target: Target) -> None:
+            known = PatientIdentifier(value=patient[0], authority=Oid(patient[1]))
+            criteria = DocumentCriteria(patient_ids=(known,), statuses=APPROVED)
+            answer = await target.call(ITI_38, StoredQueryRequest(query=StoredQuery.FIND_DOCUMENTS, criteria=criteria))
+            assert [each.home_community_id for each in answer.response.entries] == [Oid(home)]
+
+        done = await run([body], system, tmp_path / "evidence")
+        assert [result.verdict for result in done.results] == [Verdict.PASS], done.results[0].detail
+        await until(said, "  ITI-38 to South, ")
 
 
 async def test_what_is_odd_is_said_and_no_name_is() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from conformance.case import Case, case
 from conformance.expect import expect
 from conformance.simulators.foreign_community import ForeignCommunity
-from conformance.submissions import new_uid
+from conformance.submissions import folder, new_uid, submission
 from conformance.suites.asking import well_addressed
 from conformance.suites.communities import Listening, communities, complains, meeting, offered
 from conformance.suites.xca.responding_query import HOMED
@@ -20,7 +20,7 @@ from conformance.suites.xds.documents import APPROVED, submitted
 from conformance.target import Answer, Target
 from profiles.model.codes import MANIFEST_FORMAT
 from profiles.model.identifiers import Oid
-from profiles.model.query import DocumentCriteria
+from profiles.model.query import DocumentCriteria, SubmissionSetCriteria
 from profiles.transaction import Actor
 from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.ebxml.rim import RIM
@@ -109,6 +109,24 @@ async def named(target: Target) -> None:
 
 
 @case(
+    "ITI38/asks-named", transaction="ITI-38", actor=GATEWAY,
+    title="Where the gateway's own home is named nobody else is asked",
+)  # fmt: skip
+async def own_home(target: Target) -> None:
+    """What is here comes, with that home."""
+    both = communities(target)
+    for each in both:
+        await offered(target, each)
+    (own,) = await submitted(target)
+    ours = Oid(target.known("home_community_id"))
+    listening = Listening(target)
+    answer = await _asked(target, replace(_find(target), home_community_id=ours))
+    listening.nothing(ITI_38, by=both)
+    expect([each.unique_id for each in answer.response.entries], "what is found").contains(own.entry.unique_id)
+    expect({each.home_community_id for each in answer.response.entries}, "the homes").equals({ours})
+
+
+@case(
     "ITI38/asks-home", transaction="ITI-38", actor=GATEWAY,
     title="A query without a patient names the home of the community that is asked",
 )  # fmt: skip
@@ -182,6 +200,35 @@ async def home_on_references(target: Target) -> None:
         {**theirs}
     )
     expect(set(homes.values()), "the homes").contains(Oid(target.known("home_community_id")))
+
+
+@case(
+    "ITI38/merge-home", transaction="ITI-38", actor=GATEWAY, title="Sets and folders that come back say their home too"
+)
+async def home_on_sets(target: Target) -> None:
+    """Of a community that knows such."""
+    north, _ = communities(target)
+    theirs = submission(north.patient, [], folders=[folder(north.patient)])
+
+    async def packed(request: StoredQueryRequest) -> StoredQueryResponse:
+        return StoredQueryResponse(
+            submission_sets=(replace(theirs.submission_set, home_community_id=north.home),),
+            folders=tuple(replace(each, home_community_id=north.home) for each in theirs.folders),
+        )
+
+    asked = StoredQueryRequest(
+        query=StoredQuery.GET_SUBMISSION_SET_AND_CONTENTS, home_community_id=north.home,
+        submission_sets=SubmissionSetCriteria(unique_ids=(theirs.submission_set.unique_id,)),
+    )  # fmt: skip
+    with north.instead(ITI_38, packed):
+        answer = await _asked(target, asked)
+    sets, folders = answer.response.submission_sets, answer.response.folders
+    came = [(each.unique_id, each.home_community_id) for each in sets]
+    came += [(each.unique_id, each.home_community_id) for each in folders]
+    expect(came, "sets and folders, and their homes").has_same(
+        [(theirs.submission_set.unique_id, north.home), *((each.unique_id, north.home) for each in theirs.folders)]
+    )
+    _say_homes(answer)
 
 
 @case(
