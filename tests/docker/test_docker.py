@@ -13,10 +13,13 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from conformance.__main__ import command_line
@@ -90,26 +93,55 @@ def test_the_versions_of_the_lock_are_taken_whole() -> None:
 
 def test_trimming_leaves_what_runs_and_what_is_ours(tmp_path: Path) -> None:
     library, ours = tmp_path / "library", tmp_path / "gateway"
-    for folder in (library / "tests", ours / "tests", tmp_path / "fhir"):
+    for folder in (library / "tests", ours / "tests", tmp_path / "fhir" / "resources"):
         folder.mkdir(parents=True)
         (folder / "module.py").write_text("")
+    for name, record in {"fhir_resources": "fhir/resources/module.py,,\n", "kept": "library/same.json,,\n"}.items():
+        (described := tmp_path / f"{name}-8.3.dist-info").mkdir()
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '.')}\nVersion: 8.3\n")
+        (described / "RECORD").write_text(f"{record}{described.name}/METADATA,,\n{described.name}/RECORD,,\n")
     for name in ("lib.so", "lib.so.3"):
         (library / name).write_bytes(b"\x7fELF" * 32_768)
     for folder in (library, ours):
         (folder / "stub.pyi").write_text("x: int")
         (folder / "same.json").write_text("{}")
-    assert trimmed(tmp_path) == 4 * 32_768 + len("x: int")
+    unused = sum(each.stat().st_size for each in (tmp_path / "fhir_resources-8.3.dist-info").iterdir())
+    assert trimmed(tmp_path) == unused + 4 * 32_768 + len("x: int")
     left = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()}
     assert left == {
         "library/lib.so", "library/lib.so.3", "library/same.json",
         "gateway/tests/module.py", "gateway/stub.pyi", "gateway/same.json",
+        "kept-8.3.dist-info/METADATA", "kept-8.3.dist-info/RECORD",
     }  # fmt: skip
+    assert not (tmp_path / "fhir").exists()
     assert (library / "lib.so.3").read_bytes() == (library / "lib.so").read_bytes()
 
 
-def test_what_is_trimmed_away_is_imported_by_nobody_here() -> None:
+def _wanted(name: str, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
+    """What a distribution wants here, by its metadata, and with which extras."""
+    return [
+        (canonicalize_name(each.name), frozenset(each.extras))
+        for each in map(Requirement, requires(name) or ())
+        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras | {""})
+    ]
+
+
+def _with_all_below(asked: list[tuple[str, frozenset[str]]]) -> set[str]:
+    found = set[tuple[str, frozenset[str]]]()
+    while asked:
+        if (each := asked.pop()) not in found:
+            found.add(each)
+            asked += _wanted(*each)
+    return {name for name, _ in found}
+
+
+def test_what_is_trimmed_away_is_what_nobody_here_imports_and_only_that_needs() -> None:
     imported = {name.partition(".")[0] for module in modules(*OURS) for _, name in module.imports()}
-    assert "pydicom" in imported and not imported & set(UNUSED)
+    idle = {"fhir-resources": "fhir", "hl7": "hl7", "zeep": "zeep"}
+    assert "pydicom" in imported and not imported & set(idle.values())
+    wanted = _wanted("radgate", frozenset({"cluster", "codecs"}))
+    others = [each for each in wanted if each[0] not in idle]
+    assert _with_all_below(wanted) - _with_all_below(others) == UNUSED
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
@@ -200,6 +232,23 @@ def test_certificates_are_made_anew_together_when_one_is_missing_or_broken(tmp_p
 def test_certificates_that_are_soon_over_are_made_anew(tmp_path: Path) -> None:
     made(tmp_path, now=NOW)
     assert made(tmp_path, now=NOW + timedelta(days=25))
+
+
+# --- the demonstration's data -----------------------------------------------------------------------------------------
+
+
+def test_data_for_a_house_that_is_not_there_is_refused_in_a_line(tmp_path: Path) -> None:
+    made(tmp_path / "certificates", now=NOW)
+    with _answering(200, b"{}") as port:
+        pass
+    text = (DOCKER / "system.toml").read_text().replace('"/certificates/', f'"{tmp_path}/certificates/')
+    (tmp_path / "system.toml").write_text(text.replace("mllps://radgate:2575", f"mllps://localhost:{port}"))
+    asked = subprocess.run(
+        [sys.executable, "-m", "docker.demo_data", tmp_path / "proof", "--description", tmp_path / "system.toml"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert asked.returncode == 1 and not asked.stdout
+    assert re.fullmatch(r"not taken: no connection: .*\n", asked.stderr)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
