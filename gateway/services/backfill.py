@@ -27,6 +27,8 @@ LOOKED_AT = 50  # studies in one turn, most of which may be there already
 TURN = timedelta(seconds=1)  # between two turns, unless the rate is slower
 
 PUBLISHED, THERE, HELD, FAILED = "published", "already there", "held", "failed"
+OF_NO_RULE = "of no rule"  # counted where the rules are asked
+UNDER_WAY = "under way"
 _OUTCOMES: Mapping[State, str] = {
     State.DONE: PUBLISHED,
     State.HELD: HELD,
@@ -101,7 +103,8 @@ class _Progress:
     @property
     def text(self) -> str:
         """For the timeline."""
-        counts = ", ".join(f"{count} {named}" for named, count in self.counts.items())
+        waiting = {UNDER_WAY: len(self.under_way)} if self.under_way else {}
+        counts = ", ".join(f"{count} {named}" for named, count in {**self.counts, **waiting}.items())
         return f"{self.done} of {self.total} studies: {counts}"
 
 
@@ -180,7 +183,10 @@ class Backfill:
         for record in page.records:
             if len(opened) >= room:
                 return opened
-            for action in self._actions(progress.asked, record):
+            actions = self._actions(progress.asked, record)
+            if not actions:
+                progress.counts[OF_NO_RULE] = progress.counts.get(OF_NO_RULE, 0) + 1
+            for action in actions:
                 job = await self._exchange(record, action, progress)
                 if job is not None:
                     opened.append(job)

@@ -307,6 +307,7 @@ async def until_done(here: World, kind: str, count: int) -> None:
         (("--to", "Nobody", "--all"), 1, "there is no peer called Nobody"),
         (("--register", "--since", "yesterday"), 1, "not a DTM"),
         (("--resume",), 1, "There was no back-fill"),
+        (("--resume", "--register"), 2, "what it was asked for"),
     ],
 )
 async def test_a_back_fill_that_cannot_be_is_refused(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.model.job import ExchangeJob, Kind, State
 from gateway.ports.publications import Publication
 from gateway.ports.store import Work
-from gateway.services.backfill import Asked, asked_of
+from gateway.services.backfill import UNDER_WAY, Asked, asked_of
 from gateway.services.rules import OFFER, REGISTER, Rule, When, registry_of
 
 LATEST = 50
@@ -142,6 +142,9 @@ def _filling(job: ExchangeJob) -> Filling:
     asked, payload = asked_of(job), job.payload
     counts = payload["counts"]
     assert isinstance(counts, Mapping)
+    if waiting := payload["under_way"]:
+        assert isinstance(waiting, Mapping)
+        counts = {**counts, UNDER_WAY: len(waiting)}
     return Filling(
         job=job, asked=_asked(asked), per_minute=asked.per_minute, done=int(str(payload["done"])),
         total=int(str(payload["total"])), counts=counts,

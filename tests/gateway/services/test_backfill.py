@@ -86,6 +86,8 @@ async def test_it_waits_for_a_peer_that_is_down_and_does_not_flood_it(house: Hou
     async with house.store.view() as work:
         opened = await work.ledger.list(kinds=frozenset({Kind.SHARE}), limit=1000)
     assert len(opened) == AT_ONCE
+    told = (await house.job(began)).reason
+    assert told == f"50 of 80 studies: 0 published, 0 already there, 0 held, 0 failed, {AT_ONCE} under way"
     house.region.down = None
     await house.pass_(400)
     assert (await house.job(began)).state is State.DONE
@@ -131,9 +133,10 @@ async def test_by_rules_each_study_goes_where_they_say_and_no_announcement_is_re
     )
     await house.have(2)
     await house.have(1, modality="MR", first=3)
+    await house.have(2, modality="US", first=4)
     began = await house.begin(actions=())
     await house.pass_(5)
-    assert await house.counts(began) == {"published": 3}
+    assert await house.counts(began) == {"published": 3, "of no rule": 2}
     assert len(await house.region.entries()) == 2
     assert len(await entries(house.store)) == 1
 
