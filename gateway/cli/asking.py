@@ -128,6 +128,8 @@ class Running:
                 last = job["steps"][-1]["text"] if job["steps"] else ""
                 if job["kind"] == "backfill":
                     last = job["reason"] or last
+                elif job["state"] not in RESTING and job["reason"]:  # it is tried again: whoever waits sees for what
+                    last = f"{last} — {job['reason']}"
                 done, total = self._counts(job)
                 show(f"{job['state']}: {last}", done, total)
                 if job["state"] in RESTING:
