@@ -5,6 +5,8 @@ A partial success is two records, one of the success and one of the failure.
 Source: ITI TF-2 3.18.5.1.
 """
 
+import re
+
 from profiles.model.audit import Action, AuditRecord, Outcome
 from profiles.transaction import Facts, Side
 from profiles.wire.audit.participants import (
@@ -23,6 +25,7 @@ from profiles.xds.iti18.codec import encode_request
 from profiles.xds.iti18.messages import ResponseStatus, StoredQueryRequest, StoredQueryResponse
 
 CODE = transaction_code("ITI-18", "Registry Stored Query")
+_QUERY_ID = re.compile(rb"<(?:[^\s<>/:]{1,40}:)?AdhocQuery\s[^<>]{0,500}?\bid=[\"'](urn:uuid:[0-9A-Fa-f-]{36})[\"']")
 
 
 def audit(
@@ -36,7 +39,7 @@ def audit(
     )
     objects = (
         query_object(
-            "" if request is None else request.query,
+            _query_id(request, facts),
             _question(request, facts),
             CODE,
             encoding="UTF-8",
@@ -60,6 +63,14 @@ def audit(
         for outcome, description in _outcomes(response, facts)
         for patient in for_each_patient(patients or facts.patients)
     )
+
+
+def _query_id(request: StoredQueryRequest | None, facts: Facts) -> str:
+    """The id of the query; of a question that we could not answer the one that stands in it, "" where none does."""
+    if request is not None:
+        return request.query
+    named = _QUERY_ID.search(facts.query or b"")
+    return named[1].decode("ascii") if named is not None else ""
 
 
 def _question(request: StoredQueryRequest | None, facts: Facts) -> bytes:

@@ -64,6 +64,21 @@ def test_failures_of_either_kind() -> None:
     assert down.outcome is Outcome.SERIOUS_FAILURE
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (b"<q:AdhocQueryRequest><r:AdhocQuery home='urn:oid:1.2' id='%b'/></q:AdhocQueryRequest>", True),
+        (b'<AdhocQueryRequest id="urn:uuid:x"><AdhocQuery id="%b"><Slot', True),  # its end did not come
+        (b'<q:AdhocQueryRequest id="%b"/>', False),
+        (b'<r:AdhocQuery objectid="%b"/>', False),
+    ],
+)
+def test_a_question_that_could_not_be_read_has_the_id_that_stands_in_it(asked: bytes, named: bool) -> None:
+    query = asked % FIND.query.encode()
+    (refused,) = ITI_18.audit(Side.RESPONDER, None, None, facts(error=REFUSED, query=query))
+    assert [each.id for each in refused.objects] == [FIND.query if named else ""]
+
+
 @pytest.mark.judge_standard
 @pytest.mark.parametrize("side", Side)
 def test_the_records_are_valid_messages(side: Side) -> None:
