@@ -10,6 +10,7 @@ from conformance.faults.announcing import FAULTS as ANNOUNCING
 from conformance.faults.asking import FAULTS as ASKING
 from conformance.faults.audit import FAULTS as AUDIT
 from conformance.faults.changes import FAULTS as CHANGES
+from conformance.faults.document_audit import FAULTS as DOCUMENT_AUDIT
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
 from conformance.faults.elsewhere import elsewhere_faults
@@ -64,6 +65,7 @@ FAULTS: Mapping[str, Fault] = {
     **elsewhere_faults(ITI_39, "xca.responding_retrieve"),
     **elsewhere_faults(RAD_75, "xcai.responding_gateway"),
     **elsewhere_faults(ITI_55, "xcpd.responding_gateway"),
+    **DOCUMENT_AUDIT,
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,

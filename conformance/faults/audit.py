@@ -18,21 +18,21 @@ def _audit(text: str, *caught_by: str, answer: AnswerEdit) -> Fault:
     )
 
 
-def _lost(pattern: bytes) -> AnswerEdit:
+def lost(pattern: bytes) -> AnswerEdit:
     """Messages that have this are lost."""
     compiled = re.compile(pattern, re.DOTALL)
     return lambda incoming: replace(incoming, body=b"") if compiled.search(incoming.body) else incoming
 
 
 FAULTS: Mapping[str, Fault] = {
-    "ITI-20/no-queries": _audit("does not audit queries", "queried", "well_formed", answer=_lost(rb'"110112"')),
-    "ITI-20/no-submissions": _audit("does not audit what it takes", "provided_", answer=_lost(rb'"110107".*"ITI-41"')),
-    "ITI-20/no-retrievals": _audit("does not audit what it hands out", "handed_out", answer=_lost(rb'"110106".*"ITI-43"')),
+    "ITI-20/no-queries": _audit("does not audit queries", "queried", "well_formed", answer=lost(rb'"110112"')),
+    "ITI-20/no-submissions": _audit("does not audit what it takes", "provided_", answer=lost(rb'"110107".*"ITI-41"')),
+    "ITI-20/no-retrievals": _audit("does not audit what it hands out", "handed_out", answer=lost(rb'"110106".*"ITI-43"')),
     "ITI-20/no-images": _audit(
-        "does not audit images that it hands out", "imaging", "web_retrieval", answer=_lost(rb'"110104"')
+        "does not audit images that it hands out", "imaging", "web_retrieval", answer=lost(rb'"110104"')
     ),
     "ITI-20/no-failures": _audit(
-        "audits only what went well", "refused", "partly", answer=_lost(rb'EventOutcomeIndicator="(?:4|8|12)"')
+        "audits only what went well", "refused", "partly", answer=lost(rb'EventOutcomeIndicator="(?:4|8|12)"')
     ),
     "ITI-20/all-is-well": _audit(
         "says of what failed that it went well", "refused", "partly",
@@ -42,12 +42,12 @@ FAULTS: Mapping[str, Fault] = {
         "does not say why it failed", "refused",
         answer=answers(rb"<EventOutcomeDescription>.*?</EventOutcomeDescription>", b""),
     ),
-    "ITI-20/no-patients": _audit("does not audit its patients", "fed", answer=_lost(rb'"110110"')),
+    "ITI-20/no-patients": _audit("does not audit its patients", "fed", answer=lost(rb'"110110"')),
     "ITI-20/merge-once": _audit(
-        "audits only one side of a merge", "fed", answer=_lost(rb'EventActionCode="D".*"110110"')
+        "audits only one side of a merge", "fed", answer=lost(rb'EventActionCode="D".*"110110"')
     ),
     "ITI-20/no-web": _audit(
-        "does not audit searches by the web", "searched", answer=_lost(rb"ImagingStudy|/studies|QIDO|110181")
+        "does not audit searches by the web", "searched", answer=lost(rb"ImagingStudy|/studies|QIDO|110181")
     ),
     "ITI-20/other-type": _audit(
         "gives another transaction", "queried", answer=answers(rb'csd-code="ITI-18"', b'csd-code="ITI-38"')

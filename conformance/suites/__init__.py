@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from conformance.case import Case
-from conformance.suites.atna import node_audit, node_authentication
+from conformance.suites.atna import document_audit, node_audit, node_authentication
 from conformance.suites.ehr import server
 from conformance.suites.pdqv3 import supplier
 from conformance.suites.pix import identity_management, registry_feed, transport
@@ -48,7 +48,7 @@ SUITES: tuple[ModuleType, ...] = (
     assertion_provider,  # first: that a refusal is an alert is seen before there are too many of them to be written
     assertion_user,
     registry_query, registry_register, registry_update, responder_update, imaging_provide,
-    registry_remove, repository_remove, registry_on_demand, registry_multi_patient,
+    registry_remove, repository_remove, registry_on_demand, registry_multi_patient, document_audit,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,
     manager_store, registry_feed, server, node_audit, node_authentication, consumer, consumer_retrieve, source_provide,
     initiating_query, initiating_retrieve, imaging_asker, discoverer, forwarder, receiver,
