@@ -46,7 +46,9 @@ FAULTS: Mapping[str, Fault] = {
         "does not say why it refused something", *_refused(DEEDS),
         answer=answers(rb"<EventOutcomeDescription>.*?</EventOutcomeDescription>", b""),
     ),
-    "ITI-20/no-sets": _audit("does not say which submission it was", *_done(_IMPORTS[:2]), answer=answers(_OBJECT % 20, b"")),
+    "ITI-20/no-sets": _audit(
+        "does not say which submission it was", *_done(_IMPORTS[:2]), answer=answers(_OBJECT % 20, b"")
+    ),
     "ITI-20/no-removed": _audit("does not say what it removed", *_done(_REMOVALS), answer=answers(_OBJECT % 3, b"")),
     "ITI-20/removal-as-reading": _audit(
         "takes a removal for a reading", *_done(_REMOVALS), answer=answers(b'EventActionCode="D"', b'EventActionCode="R"')
