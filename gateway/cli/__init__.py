@@ -23,7 +23,7 @@ from gateway.cli.exchange import exchange_cli
 from gateway.cli.house import house_cli
 from gateway.cli.people import patient_cli, peer_cli
 from gateway.cli.saying import Exit, Refusal, examples, paragraphs
-from gateway.cli.study import study_cli
+from gateway.cli.study import study_cli, study_publish
 
 __all__ = ["Exit", "cli", "main"]
 
@@ -79,6 +79,9 @@ for name, group in (
     ("peer", peer_cli), ("audit", audit_cli), ("config", config_cli),
 ):  # fmt: skip
     cli.add_typer(group, name=name)
+cli.command(
+    "publish", epilog=examples("radgate publish --register --all --wait  # the same as `radgate study publish`")
+)(study_publish)
 
 
 def main() -> None:

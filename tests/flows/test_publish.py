@@ -283,7 +283,7 @@ async def test_a_back_fill_is_asked_for_at_the_command_line_and_tells_how_it_wen
         for each in await here.valley.ask("GET", "/exchanges?state=held"):
             await here.valley.ask("POST", f"/exchanges/{each['id']}/release", {"person": "ann"})
         await until_done(here, "share", 6)
-        code, out, _ = await command("study", "publish", "--to", "Region", "--modality", "CT", "--wait", *data)
+        code, out, _ = await command("publish", "--to", "Region", "--modality", "CT", "--wait", *data)
         assert orjson.loads(out)["payload"]["counts"] == {"published": 0, "already there": 3, "held": 0, "failed": 0}
         assert len(await registered(here)) == 6
         code, out, _ = await command("study", "publish", "--resume", *data)

@@ -74,7 +74,7 @@ LEAVES = dict(leaves(typer.main.get_command(cli)))
 
 def test_the_nouns_and_verbs_are_all_there() -> None:
     assert {" ".join(path) for path in LEAVES} == {
-        "serve", "demo", "conformance", "doctor", "config check", "config codes", "config show", "config init",
+        "serve", "demo", "conformance", "doctor", "publish", "config check", "config codes", "config show", "config init",
         "exchange list",
         "exchange show", "exchange release", "exchange accept", "exchange give-up", "study list", "study show",
         "study share", "study publish", "study fetch", "study look", "document find", "document get", "document submit",
