@@ -71,11 +71,16 @@ class SoapCounterpart:
         self._ssl = ssl
         self._answers: dict[str, tuple[SoapTransaction[Any, Any], Handler]] = {}
         self._spoiled: dict[str, Spoil] = {}
+        self._stamped: set[str] = set()
         self._runner: web.AppRunner | None = None
         self._arrived = asyncio.Condition()
 
-    def answers(self, transaction: SoapTransaction[Any, Any], handler: Handler) -> None:
-        """Answer a transaction by a handler: request -> response; an `ExchangeError` is a fault, `HungUp` no answer."""
+    def answers(self, transaction: SoapTransaction[Any, Any], handler: Handler, *, stamped: bool = False) -> None:
+        """Answer a transaction by a handler: request -> response; an `ExchangeError` is a fault, `HungUp` no answer.
+
+        `stamped`: what is answered does not say whose answer it is, and is completed (`SoapTransaction.stamp`).
+        """
+        (self._stamped.add if stamped else self._stamped.discard)(transaction.id)
         self._answers[transaction.id] = (transaction, handler)
 
     @contextmanager
@@ -154,7 +159,11 @@ class SoapCounterpart:
             error = ExchangeError(asked.problem)
             return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml")
         try:
-            return await _answered(asked.spoken or transaction, await handler(asked.request), asked)
+            spoken, response = asked.spoken or transaction, await handler(asked.request)
+            if name in self._stamped and spoken.stamp is not None and asked.message is not None:
+                stamp = Stamp(id=str(uuid.uuid4()), at=datetime.now(UTC))
+                response = spoken.stamp(response, asked.message.to_codec(), stamp)
+            return await _answered(spoken, response, asked)
         except ExchangeError as error:
             return web.Response(status=500, body=encode_fault(error), content_type="application/soap+xml")
         except HungUp:
@@ -196,10 +205,6 @@ def _variant(transaction: SoapTransaction[Any, Any], message: SoapMessage) -> So
 
 async def _answered(transaction: SoapTransaction[Any, Any], response: object, asked: Asked) -> web.Response:
     assert asked.message is not None
-    if transaction.stamp is not None:
-        response = transaction.stamp(
-            response, asked.message.to_codec(), Stamp(id=str(uuid.uuid4()), at=datetime.now(UTC))
-        )
     out = transaction.encode_response(response)
     envelope = encode_envelope(
         out.body, action=transaction.response_action, message_id=f"urn:uuid:{uuid.uuid4()}",
