@@ -209,9 +209,7 @@ def _settings(made: Scratch, store_url: str, asked: tuple[str, ...]) -> None:
     """`asked` are the transactions that its counterpart is asked by."""
     house, there = made.house, made.counterpart
     house.folder.mkdir(parents=True, exist_ok=True)
-    endpoints = "\n".join(
-        f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"' for name in asked
-    )
+    endpoints = "\n".join(f'"{name}" = "https://{there.host}:{there.soap_port}/{name}"' for name in asked)
     foreign = "\n".join(_peer(each, there.host) for each in there.foreign)
     store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
     house.config.write_text(
