@@ -7,11 +7,9 @@ Source: ITI TF-2 3.38, 3.39, 3.55, 3.80; RAD TF-2 4.75.
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from conformance.simulators.imaging_community import ImagingCommunity
@@ -105,8 +103,7 @@ class ForeignCommunity(ImagingCommunity):
 
 def answered(request: DiscoveryRequest, home: Oid, *found: PatientIdentifier) -> DiscoveryResponse:
     """An answer that tells these, each as a match of its own; the demographics are those of the question."""
-    query = request.query
-    criteria = query.criteria
+    criteria = request.query.criteria
     shown = Patient(
         identifiers=(),
         name=criteria.names[0].name if criteria.names else PersonName(family="Nobody", given=""),
@@ -116,10 +113,5 @@ def answered(request: DiscoveryRequest, home: Oid, *found: PatientIdentifier) ->
     response = CandidatesResponse(
         code=QueryResponseCode.OK if found else QueryResponseCode.NOT_FOUND,
         candidates=tuple(Candidate(patient=replace(shown, identifiers=(each,)), home=home) for each in found),
-        question=query.question,
     )
-    acknowledgement = replace(
-        response.acknowledgement, target=query.transmission.id,
-        transmission=query.transmission.answered(str(uuid.uuid4()), datetime.now(UTC)),
-    )  # fmt: skip
-    return DiscoveryResponse(answer=replace(response, acknowledgement=acknowledgement))
+    return DiscoveryResponse(answer=response)

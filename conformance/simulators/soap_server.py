@@ -200,7 +200,8 @@ async def _read(transaction: SoapTransaction[Any, Any], incoming: Incoming) -> A
 def _variant(transaction: SoapTransaction[Any, Any], message: SoapMessage) -> SoapTransaction[Any, Any]:
     """The one of the transaction's variants whose request this is; itself, where it is none's."""
     element = str(message.body.tag)
-    return next((each for each in transaction.variants if each.request_element == element), transaction)
+    known = (transaction, *transaction.variants)  # a deferred question is written like one that is not
+    return next((each for each in known if each.request_element == element), transaction)
 
 
 async def _answered(transaction: SoapTransaction[Any, Any], response: object, asked: Asked) -> web.Response:

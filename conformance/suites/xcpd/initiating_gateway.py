@@ -11,7 +11,7 @@ from lxml import etree
 
 from conformance.case import case
 from conformance.expect import expect
-from conformance.simulators.foreign_community import ForeignCommunity, answered
+from conformance.simulators.foreign_community import answered
 from conformance.suites.asking import well_addressed
 from conformance.suites.communities import Listening, communities, complains, offered
 from conformance.suites.people import known
@@ -185,7 +185,8 @@ async def error_told(target: Target) -> None:
     listening = Listening(target)
 
     async def broken(request: DiscoveryRequest) -> DiscoveryResponse:
-        return _refused(request, south)
+        refusal: DiscoveryResponse = ITI_55.refuse(InternalFault("something is broken here"))
+        return refusal
 
     with south.instead(ITI_55, broken):
         answer = await _asked(target)
@@ -210,12 +211,3 @@ async def _question(target: Target) -> etree._Element:
     message = listening.once(south, ITI_55).message
     assert message is not None
     return message.body
-
-
-def _refused(request: DiscoveryRequest, community: ForeignCommunity) -> DiscoveryResponse:
-    """AE in both places, and why."""
-    refusal: DiscoveryResponse = ITI_55.refuse(InternalFault("something is broken here"))
-    told = answered(request, community.home).answer
-    there = told.acknowledgement
-    acknowledgement = replace(refusal.answer.acknowledgement, target=there.target, transmission=there.transmission)
-    return replace(refusal, answer=replace(refusal.answer, acknowledgement=acknowledgement, question=told.question))
