@@ -36,7 +36,7 @@ def test_orthanc_fails_what_is_explained_and_nothing_else(tmp_path: Path) -> Non
             f"""
             name = "Orthanc"
             [claims]
-            "Imaging Document Source" = ["RAD-107", "RAD-129"]
+            "Imaging Document Source" = ["RAD-107", "RAD-107 metadata", "RAD-107 frames", "RAD-107 rendered", "RAD-129"]
             "Image Manager" = ["RAD-108"]
             [endpoint]
             DICOMWEB = "{running.dicomweb}"

@@ -127,7 +127,12 @@ async def single_part(target: Target) -> None:
     expect(answer.body[128:132], "the prefix of the file").equals(b"DICM")
 
 
-@case("RAD107/metadata", transaction="RAD-107", actor=SOURCE, title="Metadata tells of every instance in one array")
+@case(
+    "RAD107/metadata",
+    transaction="RAD-107 metadata",
+    actor=SOURCE,
+    title="Metadata tells of every instance in one array",
+)
 async def metadata(target: Target) -> None:
     """Without pixels, and without file meta information."""
     known = target.study().study
@@ -140,13 +145,18 @@ async def metadata(target: Target) -> None:
     expect(any("InlineBinary" in each.get("7FE00010", {}) for each in told), "whether pixels are inline").equals(False)
 
 
-@case("RAD107/metadata", transaction="RAD-107", actor=SOURCE, title="The metadata of an unknown study is 404")
+@case("RAD107/metadata", transaction="RAD-107 metadata", actor=SOURCE, title="The metadata of an unknown study is 404")
 async def unknown_metadata(target: Target) -> None:
     """Not an empty array."""
     expect((await retrieved(target, f"/studies/{NOBODY}/metadata", JSON)).status, "the HTTP status").equals(404)
 
 
-@case("RAD107/frames", transaction="RAD-107", actor=SOURCE, title="The first frame comes, and one too many does not")
+@case(
+    "RAD107/frames",
+    transaction="RAD-107 frames",
+    actor=SOURCE,
+    title="The first frame comes, and one too many does not",
+)
 async def frames(target: Target) -> None:
     """Frames are counted from one."""
     accept = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
@@ -162,7 +172,7 @@ async def frames(target: Target) -> None:
     )
 
 
-@case("RAD107/rendered", transaction="RAD-107", actor=SOURCE, title="An image can be had as JPEG")
+@case("RAD107/rendered", transaction="RAD-107 rendered", actor=SOURCE, title="An image can be had as JPEG")
 async def rendered(target: Target) -> None:
     """Something that every browser shows."""
     answer = await retrieved(target, f"{_at(target)}/rendered", "image/jpeg")
