@@ -57,7 +57,7 @@ class StoredQueries:
         """
         home = request.home_community_id
         if home is not None and home not in self._house.homes:
-            raise UnknownCommunity("this registry is of another community", location=home)
+            raise UnknownCommunity("this registry is of another community", location=home.urn)
         exchange.learned.patients = named = tuple(
             dict.fromkeys(
                 (*request.criteria.patient_ids, *request.submission_sets.patient_ids, *request.folders.patient_ids)

@@ -745,7 +745,8 @@ async def test_a_question_to_another_community_is_not_ours_to_answer() -> None:
     assert (await asked(store, get_all(ANN, home_community_id=HOUSE.home_community_id))).count == 6
     with pytest.raises(UnknownCommunity) as caught:
         await asked(store, get_all(ANN, home_community_id=Oid("1.2.3.4.999")))
-    assert [each.code for each in ITI_18.refuse(caught.value).errors] == ["XDSUnknownCommunity"]
+    (error,) = ITI_18.refuse(caught.value).errors
+    assert (error.code, error.location) == ("XDSUnknownCommunity", "urn:oid:1.2.3.4.999")
 
 
 async def test_a_document_that_is_replaced_is_followed_by_the_new_one_in_the_folder() -> None:
