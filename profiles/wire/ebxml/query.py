@@ -73,7 +73,7 @@ class Kind(StrEnum):
     PATIENT = "patient"  # 'id^^^&oid&ISO'
     CODE = "code"  # 'code^^scheme'
     STATUS = "status"  # a StatusType URN; unknown ones are ignored
-    ENTRY_TYPE = "entry type"  # an object type UUID; unknown ones are ignored
+    ENTRY_TYPE = "entry type"  # an object type UUID; unknown ones are ignored beside one that is known
     ASSOCIATION_TYPE = "association type"  # unknown ones are ignored
     TIME = "time"  # DTM, without quotes
     LEVEL = "level"  # 1 or 2, without quotes
@@ -396,8 +396,9 @@ def read_parameters(query: AnyQuery, adhoc_query: etree._Element, findings: list
 
 def _values(element: etree._Element, parameter: Parameter, findings: list[Finding]) -> tuple[Value, ...]:
     values: list[Value] = []
+    told = False
     for value in element.iter(f"{{{rim.RIM}}}Value"):
-        text = text_of(value)
+        told, text = True, text_of(value)
         try:
             texts = split_values(text)
         except ValueError as error:
@@ -411,6 +412,10 @@ def _values(element: etree._Element, parameter: Parameter, findings: list[Findin
             )
         for each in texts:
             _take(each, parameter, values, findings)
+    if (
+        parameter.kind is Kind.ENTRY_TYPE and told and not values
+    ):  # else the default would be found, which nobody asked for
+        findings.append(_unreadable(parameter, "none of these types of entries is known"))
     return tuple(values)
 
 

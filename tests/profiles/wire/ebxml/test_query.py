@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from profiles.findings import Finding
 from profiles.model.codes import Code
+from profiles.model.document import EntryType
 from profiles.wire.ebxml.query import (
     ALTERNATIVES,
     AT_LEAST_ONE,
@@ -131,6 +132,17 @@ def test_unknown_statuses_are_ignored_and_none_left_is_missing() -> None:
     assert found[name] == (("urn:oasis:names:tc:ebxml-regrep:StatusType:Approved",),)
     _, findings = find((name, ["('urn:x')"]), without=name)
     assert [finding.code for finding in findings if finding.severity == "error"] == ["XDSStoredQueryMissingParam"]
+
+
+def test_types_of_entries_of_which_none_is_known_are_not_taken_for_the_default() -> None:
+    name, nobody = "$XDSDocumentEntryType", "'urn:uuid:00000000-0000-4000-8000-000000000000'"
+    found, findings = find((name, [f"('{EntryType.ON_DEMAND}',{nobody})"]))
+    assert [finding.severity for finding in findings] == ["warning"]
+    assert found[name] == ((EntryType.ON_DEMAND,),)
+    _, findings = find((name, [f"({nobody})"]))
+    wrong = [(finding.code, finding.location) for finding in findings if finding.severity == "error"]
+    assert wrong == [("XDSRegistryError", name)]
+    assert find((name, []))[1] == []
 
 
 def test_pending_is_nobodys_business() -> None:
