@@ -873,14 +873,13 @@ NEVER: Mapping[tuple[str, str], str] = {
     ("XDSRepositoryMetadataError", "R"): _OURS,
     **{("XDSRegistryOutOfResources", column): _OURS for column in ("P", "RS", "XGR")},
     **{("XDSRepositoryOutOfResources", column): _OURS for column in ("R", "SQ", "XGQ")},
-    ("XDSRegistryNotAvailable", "P"): "our repository registers in the unit in which it keeps the document",
+    ("XDSRegistryNotAvailable", "P"): "this house is its own registry; where it is not, test_registry_elsewhere.py",
     ("XDSReplaceFailed", "P"): "deprecated",
     ("XDSReplaceFailed", "R"): "deprecated",
     **{("XDSResultNotSinglePatient", column): _ONE_ANSWERS for column in ("RS", "XGR")},
     **{("XDSTooManyResults", column): _ONE_ANSWERS for column in ("RS", "XGR")},
-    ("UnknownRecipient", "MHD"): "our MHD answers by OperationOutcome, and intendedRecipient addresses nobody here",
-    ("UnavailableRecipient", "MHD"): "our MHD answers by OperationOutcome, and intendedRecipient addresses nobody here",
-    ("FHIRDocumentNotSupported", "MHD"): "our MHD answers by OperationOutcome",
+    **{(code, "MHD"): "MHD is not played" for code in ("UnknownRecipient", "UnavailableRecipient")},
+    ("FHIRDocumentNotSupported", "MHD"): "MHD is not played",
     ("TranscodingError", "XCF"): "XCF is not played",
 }
 """What the table has and no transaction of ours says, with the reason."""
