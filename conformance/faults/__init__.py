@@ -27,6 +27,7 @@ from conformance.faults.submissions import FAULTS as SUBMISSIONS
 from conformance.faults.submitting import FAULTS as SUBMITTING
 from conformance.faults.telling import FAULTS as TELLING
 from conformance.faults.web import FAULTS as WEB
+from conformance.faults.wondering import FAULTS as WONDERING
 from profiles.pdqv3.iti47 import ITI_47
 from profiles.pixv3.iti44 import ITI_44
 from profiles.pixv3.iti45 import ITI_45
@@ -73,6 +74,7 @@ FAULTS: Mapping[str, Fault] = {
     **FEED,
     **ANNOUNCING,
     **TELLING,
+    **WONDERING,
     **envelope_faults(ITI_46, "pixv3.notified"),
     **MANAGEMENT,
     **AUDIT,

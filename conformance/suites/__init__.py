@@ -6,8 +6,10 @@ from types import ModuleType
 from conformance.case import Case
 from conformance.suites.atna import document_audit, node_audit, node_authentication
 from conformance.suites.ehr import server
+from conformance.suites.pdqv3 import consumer as demographics_consumer
 from conformance.suites.pdqv3 import supplier
 from conformance.suites.pix import identity_management, registry_feed, transport
+from conformance.suites.pixv3 import consumer as identity_consumer
 from conformance.suites.pixv3 import feed, notified, notifier, query
 from conformance.suites.pixv3 import source as identity_source
 from conformance.suites.swf import announcement
@@ -54,6 +56,7 @@ SUITES: tuple[ModuleType, ...] = (
     initiating_query, initiating_retrieve, imaging_asker, discoverer, forwarder, receiver,
     responding_query, responding_retrieve, imaging_gateway, discovery, feed, query, supplier,
     transport, identity_management, announcement, identity_source, notifier, notified,
+    identity_consumer, demographics_consumer,
     source,
     consumer_of_many, administrator_update, administrator_remove, administrator_remove_documents, update_initiator,
 )  # fmt: skip

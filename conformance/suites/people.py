@@ -10,6 +10,7 @@ from typing import Any
 from lxml import etree
 
 from conformance.expect import expect
+from conformance.simulators.soap_server import Asked
 from conformance.submissions import new_uid
 from conformance.target import Answer, Target
 from conformance.verdict import Unreachable
@@ -25,6 +26,7 @@ from profiles.wire.hl7v3.query import Question
 from profiles.wire.hl7v3.transmission import Device, Transmission
 
 US = Device(id=InstanceIdentifier(root="2.25.71190522.77.1"), organization=Oid("2.25.71190522.77"))
+INTERACTIONS = "2.16.840.1.113883.1.6"  # of interactionId
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 BORN = Moment.from_dtm("19700131")
 
@@ -153,3 +155,26 @@ def _canonical(element: etree._Element | None) -> str:
     inside = "".join(_canonical(each) for each in element if isinstance(each.tag, str))
     attributes = "".join(f' {name}="{value}"' for name, value in sorted(element.attrib.items()))
     return f"<{str(element.tag).replace(f'{{{HL7}}}', '')}{attributes}>{(element.text or '').strip()}{inside}</>"
+
+
+# --- what every request owes ------------------------------------------------------------------------------------------
+
+
+def well_wrapped(asked: Asked, interaction: str, trigger: str) -> None:
+    """Id, time to the second, interaction, trigger, processing, one receiver and a sender; it wants an acknowledgement."""
+    assert asked.message is not None
+    body = asked.message.body
+    expect(body.get("ITSVersion"), "ITSVersion").equals("XML_1.0")
+    expect(read_ii(child(body, "id")).is_known, "whether it has an id").equals(True)
+    created = child(body, "creationTime")
+    digits = len(created.get("value", "")) if created is not None else 0
+    expect(digits >= 14, "whether creationTime is to the second").equals(True)
+    named = read_ii(child(body, "interactionId"))
+    expect((named.root, named.extension), "interactionId").equals((INTERACTIONS, interaction))
+    expect(code_of(body, "processingCode"), "processingCode").is_one_of("P", "D", "T")
+    expect(code_of(body, "processingModeCode"), "processingModeCode").equals("T")
+    expect(code_of(body, "acceptAckCode"), "acceptAckCode").equals("AL")
+    expect(len(children(body, "receiver/device")), "the number of receivers").equals(1)
+    for end in ("receiver", "sender"):
+        expect(read_ii(child(body, f"{end}/device/id")).root, f"the id of the {end}").is_there()
+    expect(code_of(body, "controlActProcess/code"), "the trigger").equals(trigger)
