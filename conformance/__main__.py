@@ -69,7 +69,7 @@ Each claim is claimed and verified, or claimed, not verified, or not claimed. Of
 
 With --check ends with 0 if every case of what is claimed has passed; else with 1."""
 STATEMENT_EXAMPLES = (
-    "radgate conformance statement --result result.json --format html --output statement.html",
+    "radgate conformance statement --result result.json --output statement.html",
     "radgate conformance statement --result sqlite.json --result postgresql.json --check --output out/statement.md",
     "radgate conformance statement --readme README.md  # its table of transactions, made anew of the claims",
 )
@@ -279,7 +279,7 @@ def _statement(statement: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what `run --json` wrote; more than once",
     )
-    statement.add_argument("--format", choices=("markdown", "html"), default="markdown", help="as what; else Markdown")
+    statement.add_argument("--format", choices=("markdown", "html"), help="as what; else as the output's name says")
     statement.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
     statement.add_argument(
         "--readme",
@@ -334,7 +334,12 @@ def _do(asked: argparse.Namespace) -> int:
         if asked.readme is not None:
             return in_readme(asked.readme)
 
-        wrong = stated(asked.result, as_page=asked.format == "html", output=asked.output, check=asked.check)
+        wrong = stated(
+            asked.result,
+            as_page=None if asked.format is None else asked.format == "html",
+            output=asked.output,
+            check=asked.check,
+        )
         for each in wrong:
             print(each, file=sys.stderr)
         return _code(not wrong)

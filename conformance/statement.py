@@ -7,37 +7,56 @@ Nothing is typed twice: claims come from `claims.toml`, verdicts from the result
 from the tables of `profiles`. Where several results are given, the worst verdict of a case counts.
 """
 
-import html
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from pydicom.uid import UID
-
+from conformance.blocks import Block, Heading, Table, as_html, as_markdown
 from conformance.case import Case
 from conformance.claims import Claim, Claims, read_claims
+from conformance.dicom_statement import dicom_statement
 from conformance.front_page import NoPlace, rewrite
-from conformance.report import ORDER, STYLE, VERSION, write
+from conformance.report import ORDER, VERSION, write
+from conformance.rows import coverage, requirements
 from conformance.suites import cases
 from conformance.verdict import Verdict
 from profiles.catalogue import PROFILES, TRANSACTIONS
 from profiles.describe.capability import interactions_of
-from profiles.describe.statement import described
+from profiles.describe.statement import Described, described
 from profiles.ehr.interaction import FhirTransaction
-from profiles.model.modalities import MODALITY_OF_SOP_CLASS
-from profiles.transaction import HttpTransaction
-from profiles.wia.rad129.messages import CONDITIONS
-from profiles.wire.dicom.charset import DEFINED_TERMS
-from profiles.wire.dicom.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from profiles.wire.dicom.syntaxes import MEDIA_TYPES, RECEIVABLE
-from profiles.wire.dicom.web import SERVICE, WEB_SYNTAXES
+from profiles.transaction import Actor
 from profiles.wire.fhir.capability import FHIR_VERSION
 
 VENDOR, PRODUCT = "the radgate project", "radgate"
 VERIFIED, NOT_VERIFIED, NOT_CLAIMED = "claimed and verified", "claimed, not verified", "not claimed"
+TITLES: Mapping[str, str] = {
+    "XDS.b": "Cross-Enterprise Document Sharing",
+    "XDS-I.b": "Cross-Enterprise Document Sharing for Imaging",
+    "XCA": "Cross-Community Access",
+    "XCA-I": "Cross-Community Access for Imaging",
+    "XCDR": "Cross-Community Document Reliable Interchange",
+    "WIA": "Web-based Image Access",
+    "PIX": "Patient Identifier Cross-referencing",
+    "PIXV3": "Patient Identifier Cross-reference HL7 V3",
+    "PDQV3": "Patient Demographics Query HL7 V3",
+    "XCPD": "Cross-Community Patient Discovery",
+    "SWF.b": "Scheduled Workflow",
+    "ATNA": "Audit Trail and Node Authentication",
+    "XUA": "Cross-Enterprise User Assertion",
+    "EHR access": "no profile of IHE: HL7 FHIR R4 alone",
+}
+ELSEWHERE: Mapping[str, str] = {
+    "ITI-51": "Multi-Patient Queries (MPQ)",
+    "ITI-57": "XDS Metadata Update",
+    "ITI-62": "Remove Metadata and Documents (RMD)",
+    "ITI-86": "Remove Metadata and Documents (RMD)",
+    "ITI-92": "Restricted Metadata Update (RMU)",
+}
+"""Transactions that stand among those of XDS.b, whose profile is another one."""
+NAMED = 6  # cases that did not pass, of one claim, that are named before the rest is counted
 
 
 class BadResult(Exception):
@@ -46,12 +65,13 @@ class BadResult(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One result file: which system, by which version of the tester, when, and the verdict of each case by its id."""
+    """One result file: which system, by which version of the tester, when, how strict, each case's verdict by its id."""
 
     system: str
     tester: str
     at: datetime
     verdicts: dict[str, Verdict]
+    strict: bool = False
 
 
 def read_result(path: Path) -> Seen:
@@ -64,7 +84,7 @@ def read_result(path: Path) -> Seen:
         told = json.loads(path.read_text(encoding="utf-8"))
         at = datetime.fromisoformat(told["at"])
         return Seen(
-            system=str(told["system"]), tester=str(told["tester"]), at=at.astimezone(UTC),
+            system=str(told["system"]), tester=str(told["tester"]), at=at.astimezone(UTC), strict=bool(told["strict"]),
             verdicts={str(each["case"]): Verdict(each["verdict"]) for each in told["results"]},
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -141,32 +161,15 @@ def _cases_of(claim: Claim, all_cases: Sequence[Case]) -> tuple[str, ...]:
 # --- what is told -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """`level` 1 is the title."""
-
-    level: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Every row is as long as the head."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-Block = Heading | Table | str  # a str is a paragraph
-
-
 def statement(claims: Claims, seen: Sequence[Seen], all_cases: Sequence[Case], on: date) -> tuple[Block, ...]:
     """The whole of it, as of a day, in reading order."""
     verdicts = worst(seen)
     return (
         *_front(seen, on),
+        *_summary(claims, verdicts, all_cases),
+        *_open(claims, verdicts, all_cases),
         *_integration(claims, verdicts, all_cases),
-        *_dicom(),
+        *dicom_statement(),
         *_fhir(claims, verdicts, all_cases),
     )
 
@@ -178,11 +181,21 @@ def _front(seen: Sequence[Seen], on: date) -> Iterator[Block]:
         yield "No result was given: nothing here is verified."
         return
     yield Table(
-        ("What was judged", "By version", "When", "Verdicts"),
+        ("What was judged", "By version", "When", "Verdicts", "A warning fails"),
         tuple(
-            (each.system, each.tester, f"{each.at:%Y-%m-%d %H:%M} UTC", _counts(each.verdicts.values()))
+            (
+                each.system, each.tester, f"{each.at:%Y-%m-%d %H:%M} UTC", _counts(each.verdicts.values()),
+                "yes" if each.strict else "no",
+            )
             for each in seen
         ),
+    )  # fmt: skip
+    yield (
+        f'"{VERIFIED[0].upper()}{VERIFIED[1:]}": every case of the suite about it passed, each listed by `radgate '
+        "conformance "
+        "list`; the exchanges of a case are kept as evidence beside the result. The suite is of the same project "
+        "as the product: "
+        "other judges of each transaction are named in the project's README."
     )
 
 
@@ -191,24 +204,91 @@ def _counts(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(f"{counted[each]} {each}" for each in ORDER if counted[each]) or "none"
 
 
+def _summary(claims: Claims, verdicts: dict[str, Verdict], all_cases: Sequence[Case]) -> Iterator[Block]:
+    """Profile, actor, options, as an integration statement has them, and how far each is verified."""
+    said = {pair: _standing(claim, verdicts, all_cases)[0] for pair, claim in claims.by_pair.items()}
+    counted = Counter(said.values())
+    yield Heading(2, "Summary")
+    yield (
+        f"Of {len(said)} ends of transactions, {counted[VERIFIED]} are {VERIFIED}, {counted[NOT_VERIFIED]} "
+        f"{NOT_VERIFIED}, "
+        f"{counted[NOT_CLAIMED]} {NOT_CLAIMED}. An actor is verified where all its transactions in the profile are."
+    )
+    rows = []
+    for profile, transactions in PROFILES.items():
+        by_actor: dict[str, dict[Actor, list[str]]] = {}
+        for id in dict.fromkeys(each.id for each in transactions):
+            (of,) = [each for each in transactions if each.id == id]
+            named = ELSEWHERE.get(id, f"{TITLES[profile]} ({profile})" if profile != "EHR access" else TITLES[profile])
+            for actor in dict.fromkeys((of.responder, of.initiator)):
+                by_actor.setdefault(named, {}).setdefault(actor, []).append(id)
+        for named, actors in by_actor.items():
+            for actor, ids in actors.items():
+                options = [each.name for each in claims.options if (each.profile, each.actor) == (profile, actor)]
+                shown = options if named not in ELSEWHERE.values() else []
+                rows.append((named, str(actor), ", ".join(shown) or "none", *_of_actor(actor, ids, said)))
+    yield Table(("Integration profile", "Actor", "Options", "Standing", "But for"), tuple(rows))
+
+
+def _of_actor(actor: Actor, ids: Sequence[str], said: Mapping[tuple[Actor, str], str]) -> tuple[str, str]:
+    """The standing of an actor: that of most worth which any of its transactions has, and which have less."""
+    order = (VERIFIED, NOT_VERIFIED, NOT_CLAIMED)
+    best = min((said[(actor, id)] for id in ids), key=order.index)
+    less = [f"{id}: {said[(actor, id)]}" for id in ids if said[(actor, id)] != best]
+    return (best if not less else f"in part {best}"), "; ".join(less)
+
+
+def _open(claims: Claims, verdicts: dict[str, Verdict], all_cases: Sequence[Case]) -> Iterator[Block]:
+    """What is claimed and not verified, with the reason: the cases that did not pass, or why there are none."""
+    rows = []
+    for claim in claims.by_pair.values():
+        if claim.standing.done:
+            judged = judge(_cases_of(claim, all_cases), verdicts)
+            if judged.said != VERIFIED:
+                rows.append((claim.transaction, str(claim.actor), _why(judged, verdicts, claim.why)))
+    for option in claims.options:
+        judged = judge(option.cases, verdicts)
+        if judged.said != VERIFIED:
+            rows.append((f"{option.profile}, {option.name}", str(option.actor), _why(judged, verdicts, "no case yet")))
+    yield Heading(2, "Claimed and not verified")
+    if rows:
+        yield Table(("Transaction or option", "Actor", "Why"), tuple(rows))
+    else:
+        yield "Nothing: all that is claimed is verified."
+
+
+def _why(judged: Judged, verdicts: dict[str, Verdict], otherwise: str) -> str:
+    found = [*(f"{id}: {verdicts[id]}" for id in judged.wrong), *(f"{id}: not run" for id in judged.missing)]
+    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return "; ".join([*found[:NAMED], *more]) or otherwise
+
+
 def _integration(claims: Claims, verdicts: dict[str, Verdict], all_cases: Sequence[Case]) -> Iterator[Block]:
     yield Heading(2, "IHE integration statement")
+    yield (
+        "Each transaction with both its ends. Requirements: those of `radgate conformance coverage` that a case "
+        "proves, of those "
+        "that the transaction has for the actor; why the others are not tested stands there."
+    )
     told = {each.id: each for each in described()}
+    proofs = coverage(all_cases, requirements())
     for profile, transactions in PROFILES.items():
         yield Heading(3, profile)
+        yield f"{TITLES[profile][0].upper()}{TITLES[profile][1:]}."
         rows = []
         for id in dict.fromkeys(each.id for each in transactions):
             of = told[id]
             for actor in dict.fromkeys((of.responder, of.initiator)):
-                ends = [
-                    word
-                    for end, word in ((of.responder, "answers"), (of.initiator, "asks"))
-                    if end is actor and len({of.responder, of.initiator}) == 2
-                ]
                 said, evidence = _standing(claims.by_pair[(actor, id)], verdicts, all_cases)
-                name = id if id == of.name else f"{id} {of.name}"
-                rows.append((name, str(actor), "".join(ends) or "both ends", said, evidence, of.section))
-        yield Table(("Transaction", "Actor", "Part", "Standing", "Evidence", "Section"), tuple(rows))
+                asked = [
+                    bool(each.cases)
+                    for each in proofs
+                    if each.requirement.transaction == id and each.requirement.actor in (actor, None)
+                ]
+                proved = f"{sum(asked)} of {len(asked)}" if asked and claims.by_pair[(actor, id)].standing.done else ""
+                name = id if id == of.name else f"{id}: {of.name}"
+                rows.append((name, str(actor), _part(of, actor), said, evidence, proved, of.section))
+        yield Table(("Transaction", "Actor", "Part", "Standing", "Evidence", "Requirements", "Section"), tuple(rows))
         options = []
         for each in claims.options:
             if each.profile == profile:
@@ -218,56 +298,17 @@ def _integration(claims: Claims, verdicts: dict[str, Verdict], all_cases: Sequen
             yield Table(("Option", "Actor", "Standing", "Evidence"), tuple(options))
 
 
+def _part(of: Described, actor: Actor) -> str:
+    if of.responder is of.initiator:
+        return "both ends"
+    return "answers" if actor is of.responder else "asks"
+
+
 def _standing(claim: Claim, verdicts: dict[str, Verdict], all_cases: Sequence[Case]) -> tuple[str, str]:
     if not claim.standing.done:
         return NOT_CLAIMED, claim.why
     judged = judge(_cases_of(claim, all_cases), verdicts)
     return judged.said, claim.why or judged.told
-
-
-def _dicom() -> Iterator[Block]:
-    yield Heading(2, "DICOM conformance statement")
-    yield (
-        f"Implementation Class UID {IMPLEMENTATION_CLASS_UID.decode()}, Implementation Version Name "
-        f"{IMPLEMENTATION_VERSION_NAME.decode()}. DICOM is served by web services (PS3.18) alone; DIMSE is not spoken."
-    )
-    yield Heading(3, "Web services")
-    yield Table(
-        ("Transaction", "Method", "Resource"),
-        tuple(
-            (each.id, method, path)
-            for each in TRANSACTIONS
-            if isinstance(each, HttpTransaction) and each.service == SERVICE
-            for path in each.paths
-            for method in each.methods
-        ),
-    )
-    yield f"Among the keys of a search are {', '.join(sorted(CONDITIONS))}."
-    yield Heading(3, "Transfer syntaxes")
-    yield "Instances are kept as they came; in each of these they are received."
-    media = {syntax: name for name, syntaxes in MEDIA_TYPES.items() for syntax in syntaxes}
-    yield Table(
-        ("UID", "Name", "Media type of a frame", "Retrieved as stored by transfer-syntax=*"),
-        tuple(
-            (uid, _name(uid), media.get(uid, "application/octet-stream"), "yes" if uid in WEB_SYNTAXES else "no")
-            for uid in RECEIVABLE
-        ),
-    )
-    yield Heading(3, "SOP classes")
-    yield (
-        "No SOP class is refused: what comes in the form of a file (PS3.10) is stored. Of these the modality is known "
-        "where only a manifest tells of the series."
-    )
-    yield Table(("UID", "Name", "Modality"), tuple((uid, _name(uid), of) for uid, of in MODALITY_OF_SOP_CLASS.items()))
-    yield Heading(3, "Character sets")
-    yield f"Specific Character Set (0008,0005): {', '.join(DEFINED_TERMS)}; with code extensions (ISO 2022) when read."
-    yield Heading(3, "Security")
-    yield "TLS with certificates of both sides (ITI-19) and audit messages by syslog over TLS (ITI-20), as stated above."
-
-
-def _name(uid: str) -> str:
-    name = UID(uid).name
-    return "" if name == uid else name
 
 
 def _fhir(claims: Claims, verdicts: dict[str, Verdict], all_cases: Sequence[Case]) -> Iterator[Block]:
@@ -288,59 +329,10 @@ def _fhir(claims: Claims, verdicts: dict[str, Verdict], all_cases: Sequence[Case
     )
 
 
-# --- how it is written --------------------------------------------------------------------------------------------------
-
-
-def as_markdown(blocks: Iterable[Block]) -> str:
-    """As Markdown; what would end a cell or start HTML is escaped."""
-    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
-
-
-def _markdown(block: Block) -> str:
-    match block:
-        case Heading(level, text):
-            return f"{'#' * level} {_plain(text)}"
-        case Table(head, rows):
-            lines = (head, ("---",) * len(head), *(tuple(map(_plain, row)) for row in rows))
-            return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        case _:
-            return _plain(block)
-
-
-def _plain(text: str) -> str:
-    single = " ".join(text.split())
-    for special in "\\|*_`[":
-        single = single.replace(special, f"\\{special}")
-    return single.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def as_html(blocks: Sequence[Block]) -> str:
-    """As one page that needs nothing else."""
-    title = next((block.text for block in blocks if isinstance(block, Heading)), PRODUCT)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>\n<body>\n'
-        + "\n".join(_html(block) for block in blocks)
-        + "\n</body></html>\n"
-    )
-
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(level, text):
-            return f"<h{level}>{html.escape(text)}</h{level}>"
-        case Table(head, rows):
-            titles = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-            body = "\n".join(
-                f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-            )  # fmt: skip
-            return f"<table><thead><tr>{titles}</tr></thead><tbody>\n{body}</tbody></table>"
-        case _:
-            return f"<p>{html.escape(block)}</p>"
-
-
-def stated(results: Sequence[Path], *, as_page: bool, output: Path | None, check: bool) -> tuple[str, ...]:
+def stated(results: Sequence[Path], *, as_page: bool | None, output: Path | None, check: bool) -> tuple[str, ...]:
     """Write or print the statement of today; with `check` what cannot be stood by, 0..n sentences.
+
+    `as_page` None: a page where the output's name says so, else Markdown.
 
     Raises:
         SystemExit: A result cannot be read.
@@ -351,6 +343,8 @@ def stated(results: Sequence[Path], *, as_page: bool, output: Path | None, check
         raise SystemExit(str(error)) from error
     claims, all_cases = read_claims(), cases()
     blocks = statement(claims, seen, all_cases, datetime.now(UTC).date())
+    if as_page is None:
+        as_page = output is not None and output.suffix.lower() in (".html", ".htm")
     text = as_html(blocks) if as_page else as_markdown(blocks)
     if output is None:
         print(text, end="")

@@ -12,6 +12,7 @@ import pytest
 from lxml import etree
 
 from conformance.__main__ import main
+from conformance.blocks import Heading, Table, as_html, as_markdown
 from conformance.claims import Claims, read_claims
 from conformance.report import VERSION, as_json
 from conformance.rows import requirements
@@ -19,13 +20,10 @@ from conformance.runner import Run
 from conformance.statement import (
     NOT_CLAIMED,
     NOT_VERIFIED,
+    TITLES,
     VERIFIED,
     BadResult,
-    Heading,
     Seen,
-    Table,
-    as_html,
-    as_markdown,
     problems,
     read_result,
     statement,
@@ -42,7 +40,7 @@ CLAIMS = read_claims()
 ON = date(2026, 2, 3)
 GOOD = Seen(
     system="a house", tester=VERSION, at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-    verdicts={case.id: Verdict.PASS for case in CASES},
+    verdicts={case.id: Verdict.PASS for case in CASES}, strict=True,
 )  # fmt: skip
 RAD_69 = [case.id for case in CASES if (case.actor, case.transaction) == (Actor.IMAGING_DOCUMENT_SOURCE, "RAD-69")]
 
@@ -58,9 +56,9 @@ def standing_of(transaction: str, actor: Actor, seen: Sequence[Seen], claims: Cl
     ((said, evidence),) = [
         (row[3], row[4])
         for block in statement(claims, seen, CASES, ON)
-        if isinstance(block, Table) and block.head[0] == "Transaction" and len(block.head) == 6
+        if isinstance(block, Table) and block.head[0] == "Transaction" and len(block.head) == 7
         for row in block.rows
-        if row[0].partition(" ")[0] == transaction and row[1] == actor
+        if row[0].partition(":")[0] == transaction and row[1] == actor
     ]
     return said, evidence
 
@@ -124,9 +122,13 @@ def test_an_option_without_a_case_is_never_verified() -> None:
 def test_it_is_dated_has_versions_and_every_profile_transaction_and_transfer_syntax() -> None:
     text = as_markdown(statement(CLAIMS, [GOOD], CASES, ON))
     assert f"| radgate | {VERSION} | 2026-02-03 |" in text
-    assert f"| a house | {VERSION} | 2026-01-02 03:04 UTC | {len(CASES)} pass |" in text
+    assert f"| a house | {VERSION} | 2026-01-02 03:04 UTC | {len(CASES)} pass | yes |" in text
     assert all(f"\n### {profile}\n" in text for profile in PROFILES)
-    assert all(f"| {each.id} " in text for each in TRANSACTIONS if not each.id.startswith("FHIR"))
+    assert all(
+        (f"| {each.id}: " in text or f"| {each.id} |" in text)
+        for each in TRANSACTIONS
+        if not each.id.startswith("FHIR")
+    )
     assert all(f"| {uid} |" in text for uid in RECEIVABLE)
     assert "| ImagingStudy | search-type |" in text
 
@@ -196,8 +198,70 @@ def test_the_check_ends_with_1_where_a_claimed_case_failed_and_the_page_is_writt
     page = tmp_path / "statement.html"
     for verdicts, code in ((GOOD.verdicts, 0), (but(Verdict.FAIL).verdicts, 1)):
         result = written(tmp_path / "result.json", verdicts)
-        words = ["--result", str(result), "--format", "html", "--output", str(page), "--check"]
+        words = ["--result", str(result), "--output", str(page), "--check"]  # its name says that it is a page
         monkeypatch.setattr(sys, "argv", ["radgate", "conformance", "statement", *words])
         assert main() == code
         assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert f"{RAD_69[0]} ended with fail" in capsys.readouterr().err
+
+
+def rows_of(first: str, seen: Sequence[Seen]) -> list[tuple[str, ...]]:
+    """The rows of the tables whose first column is called so."""
+    blocks = statement(CLAIMS, seen, CASES, ON)
+    return [row for block in blocks if isinstance(block, Table) and block.head[0] == first for row in block.rows]
+
+
+def test_the_summary_says_of_every_actor_how_far_it_is_verified() -> None:
+    def of(seen: Sequence[Seen]) -> tuple[str, ...]:
+        (row,) = [
+            row
+            for row in rows_of("Integration profile", seen)
+            if row[0].endswith("(XDS-I.b)") and row[1] == Actor.IMAGING_DOCUMENT_SOURCE
+        ]
+        return row[3:]
+
+    assert of([GOOD]) == (VERIFIED, "")
+    assert of([but(Verdict.FAIL)]) == (f"in part {VERIFIED}", f"RAD-69: {NOT_VERIFIED}")
+    assert of([]) == (NOT_VERIFIED, "")
+    summary = rows_of("Integration profile", [GOOD])
+    assert len({row[:2] for row in summary}) == len(summary)
+    assert {actor for actor, _ in CLAIMS.by_pair} == {row[1] for row in summary}
+    assert set(TITLES) == set(PROFILES)
+
+
+def test_what_is_claimed_and_not_verified_stands_together_with_the_cases_that_are_to_blame() -> None:
+    def why(seen: Sequence[Seen]) -> list[str]:
+        return [
+            row[2]
+            for row in rows_of("Transaction or option", seen)
+            if row[:2] == ("RAD-69", Actor.IMAGING_DOCUMENT_SOURCE)
+        ]
+
+    assert why([GOOD]) == []
+    assert why([but(Verdict.FAIL)]) == [f"{RAD_69[0]}: fail"]
+    assert why([but(None)]) == [f"{RAD_69[0]}: not run"]
+    (many,) = why([])
+    assert many.endswith(f"; and {len(RAD_69) - 6} more")
+
+
+def test_how_many_of_its_requirements_cases_prove_stands_beside_a_claim() -> None:
+    ((proved, of),) = [
+        row[5].split(" of ")
+        for row in rows_of("Transaction", [GOOD])
+        if row[0].startswith("RAD-69:") and row[1] == Actor.IMAGING_DOCUMENT_SOURCE
+    ]
+    asked = [
+        each
+        for each in requirements().values()
+        if each.transaction == "RAD-69" and each.actor in (Actor.IMAGING_DOCUMENT_SOURCE, None)
+    ]
+    assert int(of) == len(asked)
+    assert int(proved) == sum(not each.not_tested for each in asked)
+
+
+def test_the_dicom_part_says_what_is_searched_coerced_and_answered() -> None:
+    text = as_markdown(statement(CLAIMS, [GOOD], CASES, ON))
+    assert "AccessionNumber, " in text
+    assert "| (0010,0020) | Patient ID |" in text
+    assert "| unknown document | 404 | 0112 |" in text
+    assert "DIMSE" in text

@@ -267,6 +267,8 @@ _KEYS: Mapping[str, Callable[[_Search, str], None]] = {
     "SOPClassUID": _sop_classes,
 }
 """Match keys that the index decides, wholly or so far that little is left to look through."""
+MATCH_KEYS = frozenset(_KEYS) | CONDITIONS
+"""Keywords of all attributes that a search can match by."""
 
 
 # --- the response -----------------------------------------------------------------------------------------------------
