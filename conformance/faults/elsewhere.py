@@ -61,3 +61,45 @@ def elsewhere_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mapp
             "packs what it brings otherwise", "brought", answer=inline if transaction.packaging is Packaging.MTOM else mtom
         ),
     }  # fmt: skip
+
+
+def _deferred(text: str, *caught_by: str, of: str = BROUGHT, **edits: Any) -> Fault:
+    suite = "xcpd.responding_gateway/"
+    return Fault(text=text, transactions=(of,), caught_by=tuple(suite + name for name in caught_by), **edits)
+
+
+DEFERRED: Mapping[str, Fault] = {
+    "ITI-55/deferred-refused": _deferred(
+        "does not answer later", "deferred", of="ITI-55",
+        answer=answers(rb'<typeCode code="AA"/>', b'<typeCode code="AE"/>'),
+    ),
+    "ITI-55/deferred-target": _deferred(
+        "acknowledges another message", "deferred", of="ITI-55",
+        answer=answers(rb'(<targetMessage>\s*<id root=")[^"]*', rb"\g<1>00000000-0000-4000-8000-000000000000"),
+    ),
+    "ITI-55/deferred-anywhere": _deferred(
+        "takes any address to bring an answer to", "deferred_nowhere", of="ITI-55",
+        request=requests(REPLY.encode() + NOWHERE.encode() + rb'(?=")', REPLY.encode()),
+    ),
+    "ITI-55/deferred-unsaid": _deferred(
+        "does not say that it does not answer later", "deferred_nowhere", of="ITI-55",
+        answer=answers(rb"<acknowledgementDetail.*?</acknowledgementDetail>", b""),
+    ),
+    "ITI-55/deferred-for-another": _deferred(
+        "answers another question", "deferred",
+        answer=answers(rb"(<wsa:RelatesTo[^>]*>)[^<]*", rb"\g<1>urn:uuid:00000000-0000-4000-8000-000000000000"),
+    ),
+    "ITI-55/deferred-as-immediate": _deferred(
+        "answers later as it does at once", "deferred", answer=answers(rb":Deferred:Cross", b":Cross")
+    ),
+    "ITI-55/deferred-query-id": _deferred(
+        "names another query", "deferred", answer=answers(rb'(<queryId [^>]*extension=")[^"]*', rb"\g<1>1")
+    ),
+    "ITI-55/deferred-nobody": _deferred(
+        "finds nobody later", "deferred", answer=answers(rb"<subject .*</subject>", b"")
+    ),
+    "ITI-55/deferred-another-home": _deferred(
+        "tells another home later", "deferred",
+        answer=answers(rb'(<custodian .*?<assignedEntity [^>]*><id root=")[^"]*', rb"\g<1>1.2.3"),
+    ),
+}  # fmt: skip

@@ -15,20 +15,21 @@ from profiles.transaction import Actor, SoapTransaction
 from profiles.wire.soap.names import ANONYMOUS
 
 ASYNCHRONOUS = "Asynchronous Web Services Exchange"
+DEFERRED_RESPONSE = "Deferred Response"
 NOWHERE = "/of-nobody"
 QUIET_S = 1.0  # in which nothing comes where nothing may be brought: a system that brings does so at once
 
 Good = Callable[[Target], Awaitable[Any]]
 
 
-def claimed(target: Target, actor: Actor) -> None:
+def claimed(target: Target, actor: Actor, option: str = ASYNCHRONOUS) -> None:
     """Whether it says that it does so as this actor.
 
     Raises:
-        Unclaimed: It does not, or was told of no address to bring answers to.
+        Unclaimed: It does not.
     """
-    if (actor, ASYNCHRONOUS) not in target.system.options:
-        raise Unclaimed(f"the option {ASYNCHRONOUS} of {actor} is not claimed: name it in [options]")
+    if (actor, option) not in target.system.options:
+        raise Unclaimed(f"the option {option} of {actor} is not claimed: name it in [options]")
 
 
 def to(address: str) -> Wrong:

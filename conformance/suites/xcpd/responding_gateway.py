@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from conformance.case import case
 from conformance.expect import expect
-from conformance.suites.elsewhere import elsewhere_cases
+from conformance.suites.elsewhere import DEFERRED_RESPONSE, NOWHERE, QUIET_S, claimed, elsewhere_cases
 from conformance.suites.envelope import envelope_cases
 from conformance.suites.people import (
     answers_the_message,
@@ -29,9 +29,16 @@ from profiles.model.identifiers import PatientIdentifier
 from profiles.model.query import PatientCriteria
 from profiles.transaction import Actor
 from profiles.wire.hl7v3.ack import AckCode
-from profiles.wire.hl7v3.candidates import LOCATOR_CODES
+from profiles.wire.hl7v3.candidates import LOCATOR_CODES, Priority
 from profiles.wire.hl7v3.datatypes import child, children
-from profiles.xcpd.iti55 import ITI_55, DiscoveryRequest, DiscoveryResponse, QueryResponseCode
+from profiles.xcpd.iti55 import (
+    DEFERRED,
+    DEFERRED_ANSWER,
+    ITI_55,
+    DiscoveryRequest,
+    DiscoveryResponse,
+    QueryResponseCode,
+)
 
 GATEWAY = Actor.RESPONDING_GATEWAY
 CUSTODIAN = "controlActProcess/subject/registrationEvent/custodian/assignedEntity"
@@ -138,6 +145,51 @@ async def too_little(target: Target) -> None:
     expect(told.acknowledgement.code, "the acknowledgement").is_one_of(AckCode.ERROR, AckCode.REJECT)
     expect(told.code, "queryResponseCode").is_one_of(QueryResponseCode.ERROR, QueryResponseCode.PARAMETER_ERROR)
     expect(patients_in(answer), "patients").is_absent()
+
+
+# --- answered later ---------------------------------------------------------------------------------------------------
+
+
+@case(
+    "ITI55/deferred", "ITI55/deferred-answer", transaction="ITI-55", actor=GATEWAY,
+    title="A question that may be answered later is taken, and its answer brought",
+)  # fmt: skip
+async def deferred(target: Target) -> None:
+    """AA at once; then the answer as a message of its own, that relates to the question and repeats its queryId."""
+    claimed(target, GATEWAY, DEFERRED_RESPONSE)
+    patient = await known(target)
+    request = _later(target, called(patient), target.mailbox.address)
+    taken = await target.call(DEFERRED, request)
+    expect(taken.response.code, "the acknowledgement").equals(AckCode.ACCEPT)
+    expect(taken.response.target, "the message that is acknowledged").equals(request.query.transmission.id)
+    answer = await target.brought(taken.asked, DEFERRED_ANSWER.decode_request)
+    expect(answer.action, "wsa:Action").equals(DEFERRED_ANSWER.request_action)
+    expect(answer.relates_to, "wsa:RelatesTo").equals(taken.asked)
+    told = answer.response.response.answer
+    expect(told.question.id, "the queryId").equals(request.query.question.id)
+    expect(told.code, "queryResponseCode").equals(QueryResponseCode.OK)
+    expect([each.patient.identifiers[:1] for each in told.candidates], "who is found").equals([patient.identifiers])
+    expect([each.home for each in told.candidates], "the home").equals([target.system.home_community_id])
+
+
+@case(
+    "ITI55/deferred-nowhere", transaction="ITI-55", actor=GATEWAY,
+    title="A question whose answer may not be brought is refused with NS250",
+)  # fmt: skip
+async def deferred_nowhere(target: Target) -> None:
+    """Its address was not agreed on: nothing comes there, nor anywhere."""
+    claimed(target, GATEWAY, DEFERRED_RESPONSE)
+    patient = await known(target)
+    taken = await target.call(DEFERRED, _later(target, called(patient), target.mailbox.address + NOWHERE))
+    expect(taken.response.code, "the acknowledgement").equals(AckCode.ERROR)
+    expect([each.code for each in taken.response.details], "the codes of its details").equals(["NS250"])
+    await target.nothing_brought(QUIET_S)
+
+
+def _later(target: Target, criteria: PatientCriteria, address: str) -> DiscoveryRequest:
+    """A new question whose answer is to be brought there."""
+    query = candidates_query(target, criteria)
+    return DiscoveryRequest(query=replace(query, priority=Priority.DEFERRED, respond_to=address))
 
 
 def _finds(answer: Answer[DiscoveryResponse], identifier: PatientIdentifier) -> None:
