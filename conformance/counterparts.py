@@ -29,6 +29,8 @@ SENTENCES = {
     "update": "Make it change the title of document {document} at {peer} to {title} (ITI-57).",
     "restrict": "Make it change the title of document {document} at {peer} to {title} (ITI-92).",
     "deprecate": "Make it deprecate document {document} at {peer}.",
+    "register": "Make it keep {file} as a document of patient {patient}, and register it at {peer} (ITI-42).",
+    "offer": "Make it register a document of study {study} at {peer} that is made on demand (ITI-61).",
     "remove": "Make it remove document {document} from {peer}: its metadata, and then the document.",
 }
 FACTS = ("peer", "study", "patient", "file", "document", "title")

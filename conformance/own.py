@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from conformance.around import Around
 from conformance.assertions import AssertionTerms, Issuer, PrivateKey, SentAssertionTerms
+from conformance.branch import Branch
 from conformance.certificates import Authority, Identity
 from conformance.claims import CLAIMS, read_claims
 from conformance.counterparts import standing
@@ -31,6 +32,7 @@ from conformance.simulators.mailbox import REPLY
 from conformance.simulators.patient_services import OF_PATIENTS
 from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
 from profiles.catalogue import TRANSACTIONS
+from profiles.model.patient import Patient
 
 STORED_S = 60.0
 IDP = "https://idp.example.org"
@@ -92,12 +94,20 @@ async def own_house(
     place = folder or Path(tempfile.mkdtemp(prefix="radgate-conformance-"))
     try:
         made = scratch(place, store_url=store_url, tells_of_patients=tells_of_patients)
+        made = scratch(place, store_url=store_url)
+        branch = Branch(
+            place / "branch", made.house, _patient(made.house), made.counterpart, tester=made.tester,
+            simulator=made.simulator,
+        )  # fmt: skip
         async with (
-            standing(made.counterpart, by_command_line(made.house)) as around,
+            standing(made.counterpart, by_command_line(made.house, branch.house)) as around,
             serving(made) as system,
         ):
             assert made.house.process is not None
-            yield Own(system=system, around=around, process=made.house.process.pid)
+            try:
+                yield Own(system=system, around=around, process=made.house.process.pid)
+            finally:
+                await branch.stop()
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -298,7 +308,7 @@ send_assertion = "bearer"
 async def _provided(house: House, tester: Identity, place: Path) -> System:
     """Tell it of a patient, give it studies, and describe it."""
     tls = tls_of(trust=tester.authority, certificate=tester.certificate, key=tester.key)
-    patient = sample_patient(3, house.patient_authority, prefix="C")
+    patient = _patient(house)
     studies = await asyncio.to_thread(
         lambda: [
             write_ct_study(place / "ct", seed=41, patient=patient, series=2, instances=6, rows=128),
@@ -332,6 +342,10 @@ async def _provided(house: House, tester: Identity, place: Path) -> System:
         studies=tuple(KnownStudy(study=study, patient=patient.identifiers[0]) for study in studies),
         tls=tls,
     )
+
+
+def _patient(house: House) -> Patient:
+    return sample_patient(3, house.patient_authority, prefix="C")
 
 
 async def _stored(house: House, study: SampleStudy) -> None:

@@ -1,6 +1,7 @@
 """Our own house does what a case wants of it, by its command line: `fetch`, `share`, `submit` and so on."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import date, timedelta
 
 from conformance.around import Provoke
 from conformance.house import CommandFailed, House
@@ -28,6 +29,7 @@ COMMANDS: Mapping[str, Callable[[Facts], tuple[str, ...]]] = {
     "submit": lambda of: (
         "document", "submit", of["file"], "--patient", of["patient"], "--to", of["peer"], "--by", "ITI-41", "--class", CLASS
     ),
+    "register": lambda of: ("document", "submit", of["file"], "--patient", of["patient"], "--class", CLASS),
     "find": lambda of: ("document", "find", *_each("--patient", of["patient"].split()), "--at", of["peer"]),
     "update": lambda of: _changed(of, "ITI-57"),
     "restrict": lambda of: _changed(of, "ITI-92"),
@@ -35,16 +37,41 @@ COMMANDS: Mapping[str, Callable[[Facts], tuple[str, ...]]] = {
     "remove": lambda of: ("document", "remove", of["document"], "--at", of["peer"]),
     "replace": lambda of: ("document", "replace", of["document"], of["file"], "--at", of["peer"], "--by", "ITI-41"),
 }  # fmt: skip
+ELSEWHERE = frozenset({"register"})
 
 
-def by_command_line(house: House) -> Provoke:
-    """How our house is made to do something."""
+def by_command_line(house: House, elsewhere: Callable[[], Awaitable[House]]) -> Provoke:
+    """How our house is made to do something; `elsewhere` is one whose registry somebody else has."""
 
     async def provoke(what: str, facts: Facts) -> bool:
         try:
-            await house.command(*COMMANDS[what](facts))
+            if what == "offer":
+                await _offer(house, facts)
+            else:
+                await (await elsewhere() if what in ELSEWHERE else house).command(*COMMANDS[what](facts))
         except CommandFailed as failed:
             raise NotDone(str(failed)) from failed
         return True
 
     return provoke
+
+
+async def _offer(house: House, of: Facts) -> None:
+    """There is no command for one study: it is chosen by what is known of it. Who will try again has not done so."""
+    shown = await house.command("study", "show", of["study"])
+    day = date.fromisoformat(shown["started"][:10])
+    opened = await house.command(
+        "study", "publish", "--on-demand", "--to", of["peer"], "--patient", shown["patient_id"].partition("^")[0],
+        "--modality", shown["modalities"][0], "--since", f"{day:%Y%m%d}", "--until", f"{day + timedelta(days=1):%Y%m%d}",
+        "--per-minute", "6000",
+    )  # fmt: skip
+    while True:
+        told = await house.command("exchange", "show", opened["id"])
+        progress = told["payload"]
+        if progress["counts"]["failed"] or progress["counts"]["held"]:
+            raise NotDone(told["reason"])
+        if told["state"] == "done":
+            return
+        for each in await house.command("exchange", "list", "--study", of["study"]):
+            if each["id"] in progress["under_way"] and each["attempt"]:
+                raise NotDone(f"it will try again: {each['reason']}")

@@ -22,6 +22,7 @@ from conformance.faults.initiating import FAULTS as INITIATING
 from conformance.faults.management import FAULTS as MANAGEMENT
 from conformance.faults.people import FAULTS as PEOPLE
 from conformance.faults.persons import FAULTS as PERSONS
+from conformance.faults.registering import FAULTS as REGISTERING
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.submissions import FAULTS as SUBMISSIONS
 from conformance.faults.submitting import FAULTS as SUBMITTING
@@ -82,6 +83,7 @@ FAULTS: Mapping[str, Fault] = {
     **ASKING,
     **SUBMITTING,
     **ADMINISTERING,
+    **REGISTERING,
     **GATEWAYS,
     **INITIATING,
     **PEOPLE,

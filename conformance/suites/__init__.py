@@ -28,6 +28,7 @@ from conformance.suites.xds import (
     administrator_update,
     consumer,
     consumer_of_many,
+    on_demand_source,
     registry_multi_patient,
     registry_on_demand,
     registry_query,
@@ -35,6 +36,7 @@ from conformance.suites.xds import (
     registry_remove,
     registry_update,
     repository_provide,
+    repository_register,
     repository_remove,
     repository_retrieve,
     responder_update,
@@ -58,6 +60,7 @@ SUITES: tuple[ModuleType, ...] = (
     transport, identity_management, announcement, identity_source, notifier, notified,
     identity_consumer, demographics_consumer,
     source,
+    repository_register, on_demand_source,
     consumer_of_many, administrator_update, administrator_remove, administrator_remove_documents, update_initiator,
 )  # fmt: skip
 
