@@ -54,7 +54,8 @@ def document_find(
     for each in found:
         size = f"{each['size_bytes']:,}" if each["size_bytes"] is not None else ""
         of = (each["patient_id"],) if whose else ()
-        saying.row(table, *of, each["unique_id"], each["type"], each["title"], each["created"], each["mime_type"], size)
+        created = saying.of_dtm(each["created"])
+        saying.row(table, *of, each["unique_id"], each["type"], each["title"], created, each["mime_type"], size)
     saying.show(found, as_json, table)
 
 

@@ -50,9 +50,11 @@ def peer_show(
         if probed.get("asynchronous") is not None:
             found.append("answers later when asked to" if probed["asynchronous"] else "answers only at once")
         found += [f"{hop['hop']}: {hop['detail']}" for hop in probed.get("hops", ()) if not hop["good"]]
-        saying.row(table, row["transaction"], row["verdict"], row["at"] or "never", "; ".join(found))
+        saying.row(table, row["transaction"], row["verdict"], saying.when(row["at"] or "") or "never", "; ".join(found))
     for each in card["quirks"]:
-        saying.row(table, each["transaction"], "odd", each["last"], f"{each['what']}, {each['count']} times")
+        saying.row(
+            table, each["transaction"], "odd", saying.when(each["last"]), f"{each['what']}, {each['count']} times"
+        )
     saying.show(card, as_json, table)
 
 

@@ -141,6 +141,12 @@ def when(text: str) -> str:
     return text[:19].replace("T", " ")
 
 
+def of_dtm(text: str) -> str:
+    """A time of metadata (DTM: digits, of which the last ones may be missing) as people read it."""
+    date, time = (text[:4], text[4:6], text[6:8]), (text[8:10], text[10:12], text[12:14])
+    return " ".join(mark.join(filter(None, parts)) for mark, parts in (("-", date), (":", time)) if parts[0])
+
+
 @contextmanager
 def progress(quiet: bool) -> Iterator[Any]:
     """A bar on stderr: what is going on, how many of how many, for how long."""

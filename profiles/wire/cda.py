@@ -48,6 +48,11 @@ class Report:
     written: Moment | None = None
 
 
+NO_REPORT = (
+    "Submit any other document as one of its patient (--patient); DICOM goes by its manifest: `radgate study share`"
+)
+
+
 def read_report(body: bytes) -> Report:
     """Which kind of report it is, with what it says of itself.
 
@@ -58,10 +63,10 @@ def read_report(body: bytes) -> Report:
     if body.startswith(PDF_MAGIC):
         return Report(kind=ReportKind.PDF)
     if not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise Unsupported("a report is PDF or CDA", cure="DICOM is shared by its manifest: `radgate study share`")
+        raise Unsupported("a report is PDF or CDA", cure=NO_REPORT)
     root = parse(body)
     if root.tag != f"{CDA}ClinicalDocument":
-        raise Unsupported(f"a report is PDF or CDA, and this is {etree.QName(root).localname[:60]}")
+        raise Unsupported(f"a report is PDF or CDA, and this is {etree.QName(root).localname[:60]}", cure=NO_REPORT)
     id_ = root.find(f"{CDA}id")
     if id_ is None or not id_.get("root"):
         raise MalformedMessage("the CDA has no id", location="/ClinicalDocument/id")

@@ -178,7 +178,7 @@ async def test_what_is_no_report_and_what_is_nowhere_is_refused_and_leaves_nothi
     async with desk(tmp_path) as here:
         before = here.region.kept().rows
         code, _, err = await here.submit("letter.txt", b"Dear colleague")
-        assert (code, "PDF or CDA" in err) == (1, True), err
+        assert (code, "PDF or CDA" in err, "--patient" in err) == (1, True, True), err
         code, _, err = await here.run(
             "submit", str(tmp_path / "letter.txt"), "--study", "1.2.3", "--to", "Region", *CLASS
         )

@@ -20,7 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 from gateway.cli import Exit, cli
-from gateway.cli.saying import PIPED_COLUMNS, console
+from gateway.cli.saying import PIPED_COLUMNS, console, of_dtm
 from tests.support.certificates import make_certificate
 from tests.support.desk import AUTHORITY, Scene, desk_scene
 from tests.support.house import command
@@ -67,6 +67,14 @@ def leaves(command_: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 LEAVES = dict(leaves(typer.main.get_command(cli)))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("20260131093005", "2026-01-31 09:30:05"), ("202601310930", "2026-01-31 09:30"), ("202601", "2026-01"), ("", "")],
+)
+def test_a_time_of_metadata_is_shown_as_people_read_it(text: str, shown: str) -> None:
+    assert of_dtm(text) == shown
 
 
 # --- help -------------------------------------------------------------------------------------------------------------
