@@ -51,6 +51,8 @@ from tests.support.communities import (
     settings_of,
 )
 from tests.support.house import command
+from tests.support.registered import folder
+from tests.support.registry import brought, registrable
 from tests.support.scenario import (
     DOMAIN_ID,
     REPOSITORY,
@@ -664,6 +666,28 @@ async def test_objects_of_no_home_or_of_another_one_are_left_out_and_their_gatew
         assert asked == [question]  # every parameter goes on
         assert answer.object_refs == (at_home,)
         assert answer.status is ResponseStatus.PARTIAL_SUCCESS
+        assert complaints(answer) == {("XDSMissingHomeCommunityId", LAKESIDE_HOME.urn)}
+
+
+async def test_entries_sets_and_folders_of_a_home_that_a_community_does_not_speak_for_are_left_out(
+    tmp_path: Path,
+) -> None:
+    def of_each_home(made: Any) -> tuple[Any, ...]:
+        return tuple(replace(made(), home_community_id=home) for home in (LAKESIDE_HOME, None, VALLEY_HOME))
+
+    says = StoredQueryResponse(
+        entries=of_each_home(lambda: registrable(DOMAIN_ID)),
+        submission_sets=of_each_home(lambda: brought(of=DOMAIN_ID).submission_set),
+        folders=of_each_home(lambda: folder(DOMAIN_ID)),
+    )
+    async with answering(says) as (url, _), communities(tmp_path, Lakeside=url) as here:
+        answer = await queried(here["Region"], GATEWAY, ITI_18, FIND)
+        for told, sent in (
+            (answer.entries, says.entries),
+            (answer.submission_sets, says.submission_sets),
+            (answer.folders, says.folders),
+        ):
+            assert [each.entry_uuid for each in told] == [sent[0].entry_uuid]
         assert complaints(answer) == {("XDSMissingHomeCommunityId", LAKESIDE_HOME.urn)}
 
 
