@@ -26,10 +26,10 @@ class PatientServices:
         """It knows nobody."""
         self._by_id: list[Patient] = []
         self._by_name: list[Patient] = []
-        counterpart.answers(ITI_44, self._told, stamped=True)
-        counterpart.answers(ITI_46, self._told, stamped=True)
-        counterpart.answers(ITI_45, self._identifiers, stamped=True)
-        counterpart.answers(ITI_47, self._candidates, stamped=True)
+        counterpart.answers(ITI_44, self._told)
+        counterpart.answers(ITI_46, self._told)
+        counterpart.answers(ITI_45, self._identifiers)
+        counterpart.answers(ITI_47, self._candidates)
 
     def know(self, patient: Patient, *, only_by_name: bool = False) -> None:
         """Answer questions about this patient: by any of the ids and by name, or only by name."""

@@ -71,16 +71,14 @@ class SoapCounterpart:
         self._ssl = ssl
         self._answers: dict[str, tuple[SoapTransaction[Any, Any], Handler]] = {}
         self._spoiled: dict[str, Spoil] = {}
-        self._stamped: set[str] = set()
         self._runner: web.AppRunner | None = None
         self._arrived = asyncio.Condition()
 
-    def answers(self, transaction: SoapTransaction[Any, Any], handler: Handler, *, stamped: bool = False) -> None:
+    def answers(self, transaction: SoapTransaction[Any, Any], handler: Handler) -> None:
         """Answer a transaction by a handler: request -> response; an `ExchangeError` is a fault, `HungUp` no answer.
 
-        `stamped`: what is answered does not say whose answer it is, and is completed (`SoapTransaction.stamp`).
+        What says in its body whose answer it is need not say so: it is completed (`SoapTransaction.stamp`).
         """
-        (self._stamped.add if stamped else self._stamped.discard)(transaction.id)
         self._answers[transaction.id] = (transaction, handler)
 
     @contextmanager
@@ -160,7 +158,7 @@ class SoapCounterpart:
             return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml")
         try:
             spoken, response = asked.spoken or transaction, await handler(asked.request)
-            if name in self._stamped and spoken.stamp is not None and asked.message is not None:
+            if spoken.stamp is not None and asked.message is not None:
                 stamp = Stamp(id=str(uuid.uuid4()), at=datetime.now(UTC))
                 response = spoken.stamp(response, asked.message.to_codec(), stamp)
             return await _answered(spoken, response, asked)
