@@ -114,7 +114,11 @@ def study_publish(
     house = asking.Running(config, data)
     if resume:
         if to or register or on_demand or by_rules or every or modality or patient or since or until or per_minute:
-            saying.fail(saying.Exit.USAGE, "The last one is asked for what it was asked for.", "Give --resume alone, or leave it out.")
+            saying.fail(
+                saying.Exit.USAGE,
+                "The last one is asked for what it was asked for.",
+                "Give --resume alone, or leave it out.",
+            )
         _resume(house, wait, as_json)
         return
     if bool(to or register) == by_rules:
