@@ -62,18 +62,18 @@ class ForeignCommunity(ImagingCommunity):
             (ITI_80, self.take),
         ):
             self._handlers[transaction.id] = handler
-            self.counterpart.answers(transaction, handler, stamped=True)
+            self.counterpart.answers(transaction, handler)
 
     @contextmanager
     def instead(self, transaction: SoapTransaction[Any, Any], handler: Handler) -> Iterator[None]:
         """Answer by another handler; whoever still waits for it at the end is hung up on."""
         self._over = asyncio.Event()
-        self.counterpart.answers(transaction, handler, stamped=True)
+        self.counterpart.answers(transaction, handler)
         try:
             yield
         finally:
             self._over.set()
-            self.counterpart.answers(transaction, self._handlers[transaction.id], stamped=True)
+            self.counterpart.answers(transaction, self._handlers[transaction.id])
 
     async def retrieve_images(self, request: RetrieveImagingDocumentSetRequest) -> Poured[RetrieveDocumentSetResponse]:
         """As its source does; the location of every error is the home (RAD75-004)."""
