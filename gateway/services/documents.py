@@ -275,6 +275,8 @@ class Documents:
             part = await anext(aiter(call.response.pour), None)
             if part is None:
                 raise PeerProtocolError("the answer has no document", cure="Ask the peer")
+            if part.key != unique_id:
+                raise PeerProtocolError("the answer has a document that was not asked for", cure="Ask the peer")
             yield Taken(media_type=entry.mime_type, sha1=entry.hash, chunks=part.chunks)
             call.learned(delivered=(unique_id,), text="Document taken")
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import pytest
 from aiohttp import ClientSession
 
 from conformance.samples import SampleStudy
+from conformance.simulators.document_community import DocumentCommunity
+from conformance.simulators.soap_server import SoapCounterpart
 from gateway.app import running
 from gateway.settings import Settings
+from profiles.model.identifiers import Oid
 from tests.support.communities import HOMES, REPOSITORIES, RESPONDING, settings_of
 from tests.support.house import command
 from tests.support.scenario import DOMAIN_ID, ZEBEDIAH, Valley, logged, nothing_leaked, write_study
@@ -154,6 +157,31 @@ async def test_a_document_that_is_not_what_its_entry_says_is_refused_and_no_file
         code, _, err = await here.run("get", entry["unique_id"], "--at", "Region", "--to", str(tmp_path / "taken.pdf"))
         assert (code, "not what its entry says" in err) == (5, True), err
         assert not list(tmp_path.glob("taken*"))
+
+
+async def test_a_document_that_was_not_asked_for_is_not_taken_for_the_one_that_was(tmp_path: Path) -> None:
+    region = SoapCounterpart("127.0.0.1", 0, ssl=None)
+    community = DocumentCommunity(region, repository=Oid(REPOSITORIES["Region"]), retrieve_location=Oid("1.2.3.78"))
+    await region.start()
+    settings = settings_of(tmp_path / "Valley", "Valley").model_dump(mode="python", exclude_unset=True)
+    settings["peer"] = [
+        {
+            "name": "Region", "repository_unique_ids": [REPOSITORIES["Region"]],
+            "endpoint": {each: region.address(each) for each in ("ITI-18", "ITI-43")},
+        }
+    ]  # fmt: skip
+    try:
+        async with running(Settings.model_validate(settings)):
+            held, to = community.hold(DOMAIN_ID), tmp_path / "taken.txt"
+            words = ("get", held.entry.unique_id, "--at", "Region", "--to", str(to))
+            other = held.entry.unique_id.encode(), f"{held.entry.unique_id}.9".encode()
+            with region.otherwise("ITI-43", spoil=lambda answer: replace(answer, body=answer.body.replace(*other))):
+                code, _, err = await document(*words, data=tmp_path / "Valley")
+            assert (code, "was not asked for" in err, to.exists()) == (1, True, False), err
+            code, _, err = await document(*words, data=tmp_path / "Valley")
+            assert (code, to.read_bytes()) == (0, held.body), err
+    finally:
+        await region.stop()
 
 
 async def test_a_document_goes_into_no_file_that_cannot_be_written(tmp_path: Path) -> None:
