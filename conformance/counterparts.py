@@ -25,6 +25,8 @@ SENTENCES = {
     "share": "Make it share study {study} with {peer}.",
     "submit": "Make it submit {file} as a document of patient {patient} to {peer} (ITI-41).",
     "replace": "Make it submit {file} to {peer} in the place of document {document}.",
+    "look": "Make it ask {peer} for the documents of patient {patient} (ITI-18).",
+    "get": "Make it take document {document} of {peer} into the file {file} (ITI-43).",
     "find": "Make it ask {peer} at once for the documents of each of the patients {patient} (ITI-51).",
     "update": "Make it change the title of document {document} at {peer} to {title} (ITI-57).",
     "restrict": "Make it change the title of document {document} at {peer} to {title} (ITI-92).",

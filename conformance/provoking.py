@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, Callable[[Facts], tuple[str, ...]]] = {
         "document", "submit", of["file"], "--patient", of["patient"], "--to", of["peer"], "--by", "ITI-41", "--class", CLASS
     ),
     "register": lambda of: ("document", "submit", of["file"], "--patient", of["patient"], "--class", CLASS),
+    "look": lambda of: ("document", "find", "--patient", of["patient"], "--at", of["peer"]),
+    "get": lambda of: ("document", "get", of["document"], "--to", of["file"], "--at", of["peer"]),
     "find": lambda of: ("document", "find", *_each("--patient", of["patient"].split()), "--at", of["peer"]),
     "update": lambda of: _changed(of, "ITI-57"),
     "restrict": lambda of: _changed(of, "ITI-92"),

@@ -26,6 +26,7 @@ from conformance.faults.registering import FAULTS as REGISTERING
 from conformance.faults.retrieve import FAULTS as RETRIEVE
 from conformance.faults.submissions import FAULTS as SUBMISSIONS
 from conformance.faults.submitting import FAULTS as SUBMITTING
+from conformance.faults.taking import FAULTS as TAKING
 from conformance.faults.telling import FAULTS as TELLING
 from conformance.faults.web import FAULTS as WEB
 from conformance.faults.wondering import FAULTS as WONDERING
@@ -84,6 +85,7 @@ FAULTS: Mapping[str, Fault] = {
     **SUBMITTING,
     **ADMINISTERING,
     **REGISTERING,
+    **TAKING,
     **GATEWAYS,
     **INITIATING,
     **PEOPLE,

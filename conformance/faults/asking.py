@@ -49,22 +49,26 @@ def addressing(transaction: SoapTransaction[Any, Any], case: str) -> Mapping[str
 def asking_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mapping[str, Fault]:
     """What can be wrong with a request by one transaction, and with what becomes of its answer: for `asking_cases`."""
     id = transaction.id
-
-    def takes(text: str, case: str, answer: AnswerEdit) -> Fault:
-        return Fault(text=text, transactions=(f"to {id}",), caught_by=(f"{suite}/{case}",), answer=answer)
-
-    good = _good(transaction)
     return {
         **addressing(transaction, f"{suite}/addressed"),
         f"from {id}/packing": _from(
             id, "packs its request otherwise", f"{suite}/addressed",
             answer=inline if transaction.packaging is Packaging.MTOM else mtom,
         ),
-        f"to {id}/failure-as-success": takes(
-            "takes a failure for success", "refusal_told",
-            answers(rb"<(\w+:)?(?:RegistryResponse|AdhocQueryResponse)[^>]*Type:Failure.*</s:Body>", good + b"</s:Body>"),
-        ),
-        f"to {id}/fault-as-success": takes("takes a SOAP fault for success", "broken_told", _as_success(good)),
+        **answer_faults(transaction, suite, refusal_as_success(transaction)),
+    }  # fmt: skip
+
+
+def answer_faults(transaction: SoapTransaction[Any, Any], suite: str, refused: AnswerEdit) -> Mapping[str, Fault]:
+    """What can be wrong with what becomes of an answer: for `answer_cases`. `refused` makes a success of a failure."""
+    id = transaction.id
+
+    def takes(text: str, case: str, answer: AnswerEdit) -> Fault:
+        return Fault(text=text, transactions=(f"to {id}",), caught_by=(f"{suite}/{case}",), answer=answer)
+
+    return {
+        f"to {id}/failure-as-success": takes("takes a failure for success", "refusal_told", refused),
+        f"to {id}/fault-as-success": takes("takes a SOAP fault for success", "broken_told", _as_success),
         f"to {id}/unended-as-success": takes(
             "takes an answer without an end for success", "broken_told",
             answers(rb"</s:Body>(?!</s:Envelope>)", b"</s:Body></s:Envelope>"),
@@ -72,23 +76,20 @@ def asking_faults(transaction: SoapTransaction[Any, Any], suite: str) -> Mapping
     }  # fmt: skip
 
 
-def _good(transaction: SoapTransaction[Any, Any]) -> bytes:
-    """The shortest answer that says yes."""
+def refusal_as_success(transaction: SoapTransaction[Any, Any]) -> AnswerEdit:
+    """A failure is the shortest answer that says yes."""
     namespace, _, name = transaction.response_element[1:].partition("}")
     found = f'<rim:RegistryObjectList xmlns:rim="{RIM}"/>' if name == "AdhocQueryResponse" else ""
-    return f'<r:{name} xmlns:r="{namespace}" status="{ResponseStatus.SUCCESS}">{found}</r:{name}>'.encode()
+    good = f'<r:{name} xmlns:r="{namespace}" status="{ResponseStatus.SUCCESS}">{found}</r:{name}></s:Body>'
+    return answers(rb"<(\w+:)?(?:RegistryResponse|AdhocQueryResponse)[^>]*Type:Failure.*</s:Body>", good.encode())
 
 
-def _as_success(good: bytes) -> AnswerEdit:
-    """A fault is an answer that says yes."""
-
-    def edit(incoming: Incoming) -> Incoming:
-        if incoming.status != 500:
-            return incoming
-        body = re.sub(rb"<s:Fault>.*</s:Fault>", lambda _: good, incoming.body, flags=re.DOTALL)
-        return replace(incoming, status=200, body=body)
-
-    return edit
+def _as_success(incoming: Incoming) -> Incoming:
+    """A fault is the answer that is its detail."""
+    if incoming.status != 500:
+        return incoming
+    body = re.sub(rb"<s:Fault>.*<s:Detail>(.*)</s:Detail></s:Fault>", rb"\1", incoming.body, flags=re.DOTALL)
+    return replace(incoming, status=200, body=body)
 
 
 RETRIEVE, PROVIDE, CONSUMER = "xdsi.consumer_retrieve/", "xdsi.source_provide/", "xds.consumer/"

@@ -28,6 +28,8 @@ from conformance.suites.xds import (
     administrator_update,
     consumer,
     consumer_of_many,
+    consumer_query,
+    consumer_take,
     on_demand_source,
     registry_multi_patient,
     registry_on_demand,
@@ -60,7 +62,7 @@ SUITES: tuple[ModuleType, ...] = (
     transport, identity_management, announcement, identity_source, notifier, notified,
     identity_consumer, demographics_consumer,
     source,
-    repository_register, on_demand_source,
+    repository_register, on_demand_source, consumer_query, consumer_take,
     consumer_of_many, administrator_update, administrator_remove, administrator_remove_documents, update_initiator,
 )  # fmt: skip
 

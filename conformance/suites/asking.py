@@ -26,8 +26,9 @@ from profiles.wire.soap.names import ENVELOPE, HEADER, MUST_UNDERSTAND, WSA
 
 TRUE = frozenset({"1", "true"})
 FAULT = (
-    b"<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
-    b'<s:Reason><s:Text xml:lang="en">The simulator was told to fail</s:Text></s:Reason></s:Fault>'
+    rb"\1<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
+    rb'<s:Reason><s:Text xml:lang="en">The simulator was told to fail</s:Text></s:Reason>'
+    rb"<s:Detail>\2</s:Detail></s:Fault>\3"
 )
 LOST_END = b"</s:Envelope>"
 
@@ -104,8 +105,8 @@ def asking_cases(
         suite: The suite that they belong to.
         actor: Who asks.
         errand: What makes it ask.
-        rules, told: The rows of what stands in a request, and of whom a refusal is told.
-        refusals: Responses that say no; what they say is the key.
+        rules: The row of what stands in a request.
+        told, refusals: See `answer_cases`.
     """
     transaction = errand.transaction
     common: dict[str, Any] = {"transaction": transaction.id, "actor": actor, "suite": suite}
@@ -118,10 +119,28 @@ def asking_cases(
     async def nothing_odd(target: Target) -> None:
         expect((await errand.asked(target))[1].findings, "what is odd").is_absent()
 
+    return addressed, nothing_odd, *answer_cases(suite, actor, errand, told=told, refusals=refusals)
+
+
+def answer_cases(
+    suite: str, actor: Actor, errand: Errand[Any], *, told: str, refusals: Mapping[str, Any]
+) -> tuple[Case, ...]:
+    """What becomes of an answer that is no success.
+
+    Args:
+        suite: The suite that they belong to.
+        actor: Who asks.
+        errand: What makes it ask.
+        told: The row of whom a refusal is told.
+        refusals: Responses that say no, or what makes one of the right answer; what they say is the key.
+    """
+    common: dict[str, Any] = {"transaction": errand.transaction.id, "actor": actor, "suite": suite}
+
     @case(told, title="An answer that says no is told as that", **common)
     async def refusal_told(target: Target) -> None:
         for text, response in refusals.items():
-            said = await errand.otherwise(target, response=response)
+            wrong = {"spoil": response} if callable(response) else {"response": response}
+            said = await errand.otherwise(target, **wrong)
             expect(said, f"a complaint about {text}").is_there()
 
     @case("V/fault", title="A SOAP fault, or an answer without an end, is not taken for success", **common)
@@ -130,12 +149,12 @@ def asking_cases(
             said = await errand.otherwise(target, spoil=spoil)
             expect(said, f"a complaint about {text}").is_there()
 
-    return addressed, nothing_odd, refusal_told, broken_told
+    return refusal_told, broken_told
 
 
 def faulty(answer: Incoming) -> Incoming:
-    """A SOAP fault in the place of what would be answered."""
-    body = re.sub(rb"(<s:Body[^>]*>).*(</s:Body>)", rb"\1" + FAULT + rb"\2", answer.body, flags=re.DOTALL)
+    """A SOAP fault in the place of what would be answered, which is its detail."""
+    body = re.sub(rb"(<s:Body[^>]*>)(.*)(</s:Body>)", FAULT, answer.body, flags=re.DOTALL)
     return replace(answer, status=500, body=body)
 
 
