@@ -56,7 +56,8 @@ def as_html(blocks: Sequence[Block]) -> str:
     title = next((block.text for block in blocks if isinstance(block, Heading)), "")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}{LAYOUT}</style></head>\n<body>\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{STYLE}{LAYOUT}</style></head>\n<body>\n"
         + "\n".join(_html(block) for block in blocks)
         + "\n</body></html>\n"
     )

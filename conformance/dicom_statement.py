@@ -76,8 +76,8 @@ def _services() -> Iterator[Block]:
         (
             ("matching", f"{', '.join(sorted(MATCH_KEYS))}; by value, UIDs, wild card, range (PS3.4 C.2.2.2)"),
             ("includefield", "yes, also all"),
-            ("limit, offset", f"yes; at most {MAX_RESULTS:,} results and {MAX_INSTANCES:,} instances in an answer; a Warning "
-             "tells of the rest"),
+            ("limit, offset", f"yes; at most {MAX_RESULTS:,} results and {MAX_INSTANCES:,} instances in an answer; a "
+             "Warning tells of the rest"),
             ("fuzzymatching, emptyvaluematching, multiplevaluematching", "no: a Warning says that matching was literal"),
             ("results", f"{DICOM_JSON} or multipart application/dicom+xml; 204 where nothing is found"),
         ),

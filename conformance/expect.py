@@ -3,7 +3,10 @@
 What does not hold says what was expected and what came; nothing is compared silently.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from enum import Enum
 from typing import Generic, TypeVar
 
 from conformance.verdict import Failed
@@ -21,7 +24,14 @@ class Expected(Generic[T]):
         self._name = name
 
     def equals(self, expected: T) -> None:
-        """It is exactly this."""
+        """It is exactly this. Of a truth (`whether the page is empty`) it is said that it should or should not be so."""
+        if isinstance(expected, bool) and isinstance(self._came, bool) and self._name.startswith("whether "):
+            if self._came is not expected:
+                truth = self._name.removeprefix("whether ")
+                raise Failed(
+                    f"expected that {truth}; it is not so" if expected else f"did not expect that {truth}; it is so"
+                )
+            return
         self._hold(self._came == expected, f"to be {shown(expected)}")
 
     def differs_from(self, other: T) -> None:
@@ -76,8 +86,36 @@ def expect(came: T, name: str) -> Expected[T]:
 
 
 def shown(value: object) -> str:
-    """A value as a sentence can hold it."""
-    if value is None or value == "":
-        return "nothing"
-    text = str(value) if isinstance(value, (str, int, float)) else repr(value)
+    """A value as a sentence can hold it: of a record what is in it, without what is empty."""
+    text = _shown(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def _shown(value: object) -> str:
+    match value:
+        case Enum():
+            return _shown(value.value)
+        case bool() | int() | float():
+            return str(value)
+        case date():
+            return value.isoformat()
+        case str():
+            return str(value) or "nothing"
+        case bytes():
+            return repr(value) if value else "nothing"
+        case Mapping():
+            return ", ".join(f"{_shown(key)}: {_shown(each)}" for key, each in value.items()) or "nothing"
+        case tuple() | list() | set() | frozenset():
+            inside = ", ".join(map(_shown, sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value))
+            return f"[{inside}]" if inside else "nothing"
+        case None:
+            return "nothing"
+    if is_dataclass(value) and not isinstance(value, type):
+        told = ((each.name, getattr(value, each.name)) for each in fields(value) if each.repr)
+        inside = ", ".join(f"{name} {_shown(each)}" for name, each in told if _is_told(each))
+        return f"{type(value).__name__}({inside})"
+    return repr(value)
+
+
+def _is_told(value: object) -> bool:
+    return value is not None and value != "" and value != () and value != {} and value != frozenset()

@@ -109,7 +109,7 @@ class House:
         async with asyncio.timeout(COMMAND_S):
             code, out, err = await run("--config", str(self.config), *words)
         if code != 0:
-            raise CommandFailed(f"radgate {' '.join(words[:2])} exited {code}: {err.strip() or out.strip()}")
+            raise CommandFailed(f"radgate {' '.join(words[:2])} exited {code}: {reason_of(err.strip() or out.strip())}")
         return json.loads(out)
 
 
@@ -124,6 +124,21 @@ class HouseFailed(Exception):
 
 class CommandFailed(Exception):
     """A `radgate` command did not do what it was asked."""
+
+
+def reason_of(said: str) -> str:
+    """What went wrong, of what a command said: an error and its cure, or why a job is where it is; else all of it."""
+    try:
+        told = json.loads(said)
+    except ValueError:
+        return said
+    if not isinstance(told, dict):
+        return said
+    if isinstance(told.get("error"), dict):
+        return " ".join(str(told["error"].get(key, "")) for key in ("detail", "cure")).strip() or said
+    if told.get("reason"):
+        return f"{told['state']}: {told['reason']}" if told.get("state") else str(told["reason"])
+    return said
 
 
 async def run(*words: str) -> tuple[int, str, str]:

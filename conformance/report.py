@@ -5,6 +5,7 @@ A failing verdict says what was sent, what came, what the section says, and what
 
 import html
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import Any
 
 from lxml import etree
 
-from conformance.evidence import Exchange
+from conformance.evidence import Exchange, Message
 from conformance.rows import Requirement
 from conformance.runner import Result, Run
 from conformance.verdict import Verdict
@@ -25,20 +26,25 @@ ORDER = (Verdict.FAIL, Verdict.ERROR, Verdict.SKIP, Verdict.OMIT, Verdict.PASS)
 def explained(result: Result, rows: Mapping[str, Requirement]) -> tuple[str, ...]:
     """The lines below a verdict that is not a pass: sent, came, said by whom, and where to look."""
     lines = []
-    if result.exchanges:
+    asked = next((each for each in reversed(result.exchanges) if each.address), None)
+    if asked is not None:
+        lines.append(f"sent: {asked.transaction} to {asked.address}, {_size(asked.request)}")
+        lines.append(f"came: {_came(asked)}")
+    if result.exchanges and result.exchanges[-1] is not asked:
         last = result.exchanges[-1]
-        if last.address:
-            lines.append(f"sent: {last.transaction} to {last.address}, {last.request.size_bytes:,} bytes")
-            lines.append(f"came: {_came(last)}")
-        else:
-            lines.append(f"came by itself: {last.transaction}, {last.response.size_bytes:,} bytes")
+        lines.append(f"came by itself: {last.transaction}, {_size(last.response)}")
     for id in result.case.requirements:
         row = rows[id]
         lines.append(f"asked: {row.id} ({row.section}) {row.level}: {row.text}")
-    if result.exchanges:
-        lines.append(
-            f"look at: {result.folder}/{result.exchanges[-1].response.file or result.exchanges[-1].request.file}"
-        )
+    files = dict.fromkeys(
+        message.file
+        for each in (asked, *result.exchanges[-1:])
+        if each is not None
+        for message in (each.request, each.response)
+        if message.file
+    )
+    if files:
+        lines.append(f"look at: {result.folder}/ {', '.join(files)}")
     return tuple(lines)
 
 
@@ -46,7 +52,12 @@ def _came(exchange: Exchange) -> str:
     if exchange.broke:
         return exchange.broke
     status = exchange.response.head.partition("\r\n")[0].removeprefix("HTTP/1.1 ")
-    return f"HTTP {status}, {exchange.response.size_bytes:,} bytes after {exchange.ms:.0f} ms"
+    what = f"HTTP {status}, " if status else ""  # MLLP has none
+    return f"{what}{_size(exchange.response)} after {exchange.ms:.0f} ms"
+
+
+def _size(message: Message) -> str:
+    return f"{message.size_bytes:,} bytes" if message.size_bytes else "without a body"
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -137,9 +148,15 @@ def _page(run: Run, rows: Mapping[str, Requirement], evidence: str) -> Iterator[
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     counts = ", ".join(f"{run.count(verdict)} {verdict}" for verdict in ORDER if run.count(verdict))
-    yield f"<h1>{title}</h1><p>{run.at:%Y-%m-%d %H:%M} UTC, {run.seconds:.0f} s: {counts}.</p>"
+    yield (
+        f"<h1>{title}</h1><p>{run.at:%Y-%m-%d %H:%M} UTC, {run.seconds:.0f} s: {counts}. "
+        f"{'A warning fails a case.' if run.strict else 'Warnings fail no case.'} By radgate {VERSION}.</p>"
+    )
+    yield from _blamed(run)
+    yield from _suites(run)
     for suite in dict.fromkeys(result.case.suite for result in run.results):
-        yield f"<h2>{html.escape(suite)}</h2><table><tr><th>Verdict</th><th>Case</th></tr>"
+        yield f'<h2 id="{html.escape(suite, quote=True)}">{html.escape(suite)}</h2>'
+        yield "<table><tr><th>Verdict</th><th>Case</th></tr>"
         for result in run.results:
             if result.case.suite == suite:
                 yield from _row(result, rows, evidence)
@@ -147,8 +164,47 @@ def _page(run: Run, rows: Mapping[str, Requirement], evidence: str) -> Iterator[
     yield "</html>"
 
 
+def _blamed(run: Run) -> Iterator[str]:
+    """What makes the run not good, each with a way to its row."""
+    blamed = [each for each in run.results if each.verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.SKIP)]
+    if not blamed:
+        return
+    yield "<h2>What is not good</h2><ul>"
+    for verdict in ORDER:
+        for result in blamed:
+            if result.verdict is verdict:
+                yield (
+                    f'<li><span class="v {verdict}">{verdict}</span> <a href="#{_anchor(result)}">'
+                    f"{html.escape(result.case.title)}</a>: {html.escape(result.detail)}</li>"
+                )
+    yield "</ul>"
+
+
+def _suites(run: Run) -> Iterator[str]:
+    """How each suite ended, with its transaction and actor."""
+    yield "<h2>Suites</h2><table><tr><th>Suite</th><th>Transaction</th><th>Actor</th><th>Verdicts</th></tr>"
+    for suite, transaction, actor in dict.fromkeys(
+        (each.case.suite, each.case.transaction, each.case.actor) for each in run.results
+    ):
+        ended = Counter(
+            each.verdict
+            for each in run.results
+            if (each.case.suite, each.case.transaction, each.case.actor) == (suite, transaction, actor)
+        )
+        counts = ", ".join(
+            f'<span class="{verdict}">{ended[verdict]} {verdict}</span>' for verdict in ORDER if ended[verdict]
+        )
+        name = html.escape(suite, quote=True)
+        yield f'<tr><td><a href="#{name}">{name}</a></td><td>{transaction}</td><td>{actor}</td><td>{counts}</td></tr>'
+    yield "</table>"
+
+
+def _anchor(result: Result) -> str:
+    return html.escape(result.case.id, quote=True)
+
+
 def _row(result: Result, rows: Mapping[str, Requirement], evidence: str) -> Iterator[str]:
-    yield f'<tr><td class="v {result.verdict}">{result.verdict}</td><td>'
+    yield f'<tr id="{_anchor(result)}"><td class="v {result.verdict}">{result.verdict}</td><td>'
     opened = " open" if result.verdict in (Verdict.FAIL, Verdict.ERROR) else ""
     yield f"<details{opened}><summary>{html.escape(result.case.title)}</summary>"
     lines = [result.case.id, *([result.detail] if result.detail else []), *explained(result, rows)]

@@ -610,6 +610,8 @@ class Target:
             await self._provoked(what, facts)
         except NotDone as said:
             if len(asked) > before:
+                for each in asked[before:]:
+                    self.heard("of the system", each)
                 raise Failed(f"it did not {what}: {said}") from said
             raise
         return before

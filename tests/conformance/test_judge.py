@@ -9,10 +9,12 @@ import pytest
 from lxml import etree
 
 from conformance.case import Case, case
+from conformance.evidence import Exchange, Message
 from conformance.expect import expect
-from conformance.report import as_html, as_json, as_junit
+from conformance.house import reason_of
+from conformance.report import as_html, as_json, as_junit, explained
 from conformance.rows import coverage, requirements
-from conformance.runner import run
+from conformance.runner import Result, run
 from conformance.suites import cases
 from conformance.suites.pix.messages import adt
 from conformance.system import HL7, BadDescription, System, read_system
@@ -206,3 +208,98 @@ def test_a_run_that_fails_says_so_with_its_evidence(tmp_path: Path) -> None:
 def test_unreachable_is_a_skip_with_what_would_help() -> None:
     with pytest.raises(Unreachable, match=r"name it below \[endpoint\]"):
         Target(CLAIMED, None, None).endpoint("RAD-69")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("came", "expected", "name", "sentence"),
+    [
+        (True, False, "whether a page is empty", "did not expect that a page is empty; it is so"),
+        (False, True, "whether a page is empty", "expected that a page is empty; it is not so"),
+        ([], ["a"], "what came", "expected what came to be [a]; it is nothing"),
+        (Verdict.FAIL, Verdict.PASS, "it", "expected it to be pass; it is fail"),
+        ({"a": 1}, {}, "it", "expected it to be nothing; it is a: 1"),
+        (
+            Hl7Address(sending_application="A", sending_facility="B", receiving_application="", receiving_facility="D"),
+            None, "an answer",
+            "expected an answer to be nothing; it is Hl7Address(sending_application A, sending_facility B, "
+            "receiving_facility D)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_hold_is_a_sentence_without_the_words_of_a_program(
+    came: object, expected: object, name: str, sentence: str
+) -> None:
+    with pytest.raises(Failed) as failed:
+        expect(came, name).equals(expected)
+    assert str(failed.value) == sentence
+    expect(expected, name).equals(expected)
+
+
+def result_of(*exchanges: Exchange) -> Result:
+    return Result(
+        case=cases()[0], verdict=Verdict.FAIL, detail="x", findings=(), exchanges=exchanges, folder="a_case", ms=1.0
+    )  # fmt: skip
+
+
+def exchange(number: int, address: str, head: str = "", size_bytes: int = 10) -> Exchange:
+    answer = Message(head=head, size_bytes=size_bytes, file=f"{number}-response.txt")
+    asked = Message(size_bytes=5, file=f"{number}-request.txt") if address else Message()
+    return Exchange(
+        number=number, transaction="ITI-8", address=address, began_s=0.0, request=asked, response=answer, ms=7.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "lines"),
+    [
+        (
+            [exchange(1, "mllp://a:1")],
+            ["sent: ITI-8 to mllp://a:1, 5 bytes", "came: 10 bytes after 7 ms",
+             "look at: a_case/ 1-request.txt, 1-response.txt"],
+        ),
+        (
+            [exchange(1, "http://a", "HTTP/1.1 204 No Content\r\nA: b", 0)],
+            ["sent: ITI-8 to http://a, 5 bytes", "came: HTTP 204 No Content, without a body after 7 ms",
+             "look at: a_case/ 1-request.txt, 1-response.txt"],
+        ),
+        (
+            [exchange(1, "http://a", "HTTP/1.1 202 Accepted"), exchange(2, "")],
+            ["sent: ITI-8 to http://a, 5 bytes", "came: HTTP 202 Accepted, 10 bytes after 7 ms",
+             "came by itself: ITI-8, 10 bytes",
+             "look at: a_case/ 1-request.txt, 1-response.txt, 2-response.txt"],
+        ),
+        ([exchange(1, "")], ["came by itself: ITI-8, 10 bytes", "look at: a_case/ 1-response.txt"]),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_a_failure_says_what_was_sent_what_came_and_where_both_are(exchanges: list[Exchange], lines: list[str]) -> None:
+    said = explained(result_of(*exchanges), ROWS)
+    assert [each for each in said if not each.startswith("asked: ")] == lines
+    assert any(each.startswith("asked: ") for each in said)
+
+
+async def test_the_page_begins_with_what_is_not_good_and_every_way_there_leads_somewhere(tmp_path: Path) -> None:
+    done = await run([of(passing), of(failing), of(nowhere), of(breaking)], CLAIMED, tmp_path)
+    page = etree.HTML(as_html(done, ROWS, "evidence"))
+    blamed = page.findall(".//ul/li")
+    assert [each.find("span").text for each in blamed] == ["fail", "error", "skip"]
+    ids = {each.get("id") for each in page.iter() if each.get("id")}
+    ways = [each.get("href").removeprefix("#") for each in page.iterfind(".//a") if each.get("href").startswith("#")]
+    assert len(ways) == 4  # three cases, one suite
+    assert set(ways) <= ids
+    good = etree.HTML(as_html(await run([of(passing)], CLAIMED, tmp_path), ROWS, "evidence"))
+    assert good.findall(".//ul") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("no such thing", "no such thing"),
+        ('{"error": {"code": 1, "detail": "no such study", "cure": "push it"}}', "no such study push it"),
+        ('{"state": "incomplete", "reason": "2 did not come", "steps": []}', "incomplete: 2 did not come"),
+        ('{"state": "ready"}', '{"state": "ready"}'),
+        ("[1]", "[1]"),
+    ],
+)
+def test_of_a_command_that_failed_the_reason_is_told(said: str, reason: str) -> None:
+    assert reason_of(said) == reason
