@@ -53,11 +53,12 @@ from profiles.errors import (
     PeerUnavailable,
     UnknownCommunity,
 )
+from profiles.findings import Severity
 from profiles.model.content import Part, Pour, Poured
 from profiles.model.document import Association, DocumentEntry, Folder, SubmissionSet
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.transaction import Transaction
-from profiles.wire.ebxml.response import RegistryError, status_of
+from profiles.wire.ebxml.response import RegistryError, ResponseStatus, status_of
 from profiles.wire.ebxml.retrieve import RetrievedDocument, RetrieveDocumentSetResponse
 from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xds.iti18 import ITI_18, ObjectRef
@@ -287,9 +288,10 @@ class Federate:
                     source.stop()
                     continue
                 errors.extend(each if each.location else replace(each, location=at.urn) for each in head.errors)
-                documents.extend(
-                    replace(each, home_community_id=each.home_community_id or at) for each in head.documents
-                )
+                told = head.status if head.documents else ResponseStatus.FAILURE  # something was asked for
+                errors.extend(_unexplained(told, head.errors, "XDSRepositoryError", at))
+                # What was asked for is echoed (ITI TF-2 3.43.5), whatever home the community writes.
+                documents.extend(replace(each, home_community_id=at) for each in head.documents)
                 kept.append(source)
         except BaseException:
             merge.stop()
@@ -356,23 +358,34 @@ def _settled(
     task: "asyncio.Task[StoredQueryResponse]", peer: Peer, exchange: Exchange, ours: Oid | None = None
 ) -> StoredQueryResponse:
     """What came of asking a peer as a community of its own, or as a registry of `ours`."""
+    home = ours or peer.home_community_id
+    assert home is not None
     error: ExchangeError
     if task.done() and not task.cancelled():
         raised = task.exception()
         if raised is None:
-            return task.result()
+            found = task.result()
+            unexplained = _unexplained(found.status, found.errors, "XDSRegistryError", home)
+            return replace(found, errors=(*found.errors, *unexplained))
         if not isinstance(raised, ExchangeError):
             raise raised
         error = raised
     else:
         error = _late(peer)
     exchange.learned.why, exchange.learned.cure = error.detail, cure_of(error)
-    home = ours or peer.home_community_id
-    assert home is not None
     silent = _unavailable(error, home, "XDSRegistryError")
     if ours is not None:
         silent = replace(silent, code="XDSRegistryError", context="a registry of this community did not answer")
     return replace(refused_at(error, home), errors=(silent,))
+
+
+def _unexplained(
+    status: ResponseStatus, errors: Iterable[RegistryError], code: str, home: Oid
+) -> tuple[RegistryError, ...]:
+    """What is said of an answer that is no success and gives no reason: it is never a clean one (ITI TF-3 4.2.4.2)."""
+    if status is ResponseStatus.SUCCESS or any(each.severity is Severity.ERROR for each in errors):
+        return ()
+    return (RegistryError(code=code, context="this community failed and gave no reason", location=home.urn),)
 
 
 def _checked(response: StoredQueryResponse, peer: Peer) -> StoredQueryResponse:

@@ -26,9 +26,9 @@ from profiles.model.query import DocumentCriteria
 from profiles.transaction import Transaction
 from profiles.wire.ebxml.response import RegistryError, ResponseStatus
 from profiles.wire.ebxml.retrieve import DocumentRequest, RetrievedDocument, RetrieveDocumentSetResponse
-from profiles.xca.iti38 import StoredQueryRequest
+from profiles.xca.iti38 import ITI_38, StoredQueryRequest, StoredQueryResponse
 from profiles.xca.iti39 import ITI_39
-from profiles.xds.iti18 import StoredQuery
+from profiles.xds.iti18 import ITI_18, StoredQuery
 from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xdsi.rad69 import RAD_69
 from tests.support.registered import NOW
@@ -287,6 +287,40 @@ async def test_of_what_is_asked_of_a_further_home_no_other_source_is_asked(
     assert [share.peer.name for share in shares_of(federate, home, transaction, repository)] == asked
 
 
+class Curt:
+    """Answers everybody with this status, and nothing else."""
+
+    def __init__(self, status: ResponseStatus) -> None:
+        self._status = status
+
+    @asynccontextmanager
+    async def call(self, transaction: object, *_: object, **__: object) -> AsyncIterator[Any]:
+        if transaction in (ITI_38, ITI_18):
+            yield Call(cast(Any, StoredQueryResponse(status=self._status)))
+        else:
+            yield Call(Poured(head=RetrieveDocumentSetResponse(status=self._status), pour=none()))
+
+
+@pytest.mark.parametrize("status", [ResponseStatus.FAILURE, ResponseStatus.PARTIAL_SUCCESS])
+async def test_a_community_that_fails_and_gives_no_reason_is_named(status: ResponseStatus) -> None:
+    federate, exchange = federated(Curt(status))
+    found = await federate.query(FIND, None, (BOTH,), exchange)
+    assert [(each.code, each.location) for each in found.errors] == [("XDSRegistryError", HOMES["Valley"].urn)]
+    assert found.status is ResponseStatus.FAILURE
+    inside = await federate.query(FIND, None, (), exchange, within=(BOTH,))
+    assert [(each.code, each.location) for each in inside.errors] == [("XDSRegistryError", OURS.urn)]
+    head = (await federate.retrieve(ITI_39, {HOMES["Valley"]: three("Valley")}, None, exchange)).head
+    assert [(each.code, each.location) for each in head.errors] == [("XDSRepositoryError", HOMES["Valley"].urn)]
+    assert head.status is ResponseStatus.FAILURE
+
+
+async def test_a_success_that_brings_nothing_of_what_was_asked_for_is_none() -> None:
+    federate, exchange = federated(Curt(ResponseStatus.SUCCESS))
+    head = (await federate.retrieve(ITI_39, {HOMES["Valley"]: three("Valley")}, None, exchange)).head
+    assert [(each.code, each.location) for each in head.errors] == [("XDSRepositoryError", HOMES["Valley"].urn)]
+    assert (await federate.query(FIND, None, (BOTH,), exchange)).errors == ()
+
+
 class Generous:
     """Hands out what was asked for, and something else, before and behind it."""
 
@@ -295,7 +329,12 @@ class Generous:
         self, transaction: object, peer: Peer, request: RetrieveDocumentSetRequest, **_: object
     ) -> AsyncIterator[Call]:
         names = ["before", *(each.document_unique_id for each in request.documents), "behind"]
-        documents = tuple(RetrievedDocument(repository_unique_id="1.2.3.9", document_unique_id=each) for each in names)
+        documents = tuple(
+            RetrievedDocument(
+                repository_unique_id="1.2.3.9", document_unique_id=each, home_community_id=HOMES["Lakeside"]
+            )
+            for each in names
+        )
         yield Call(Poured(head=RetrieveDocumentSetResponse(documents=documents), pour=self._pour(names)))
 
     async def _pour(self, names: list[str]) -> AsyncIterator[Part]:
@@ -310,6 +349,7 @@ async def test_what_was_not_asked_for_is_left_out_and_its_community_named() -> N
     assert answer.head.status is ResponseStatus.PARTIAL_SUCCESS
     assert [(each.code, each.location) for each in answer.head.errors] == [("XDSRepositoryError", HOMES["Valley"].urn)]
     assert [each.document_unique_id for each in answer.head.documents] == wanted
+    assert {each.home_community_id for each in answer.head.documents} == {HOMES["Valley"]}  # not what it says itself
     assert [(part.key, await read(part)) async for part in answer.pour] == [
         (each, body_of(each, 1000)) for each in wanted
     ]  # fmt: skip
