@@ -28,7 +28,7 @@ DISCOVERY, PROVIDE = "xcpd.initiating_gateway/", "xcdr.initiating_gateway/"
 QUERY, FETCH, IMAGES = "xca.initiating_query/", "xca.initiating_retrieve/", "xcai.initiating_gateway/"
 NORTH, SOUTH = (Foreign(name=name, port=1).home_community_id.urn.encode() for name in ("North", "South"))
 _NORTH, _FOREIGN = re.escape(NORTH), b"(?:%b|%b)" % (re.escape(NORTH), re.escape(SOUTH))
-_COMPLAINS = ("homeless", "partly", "silent", "gone", "faulty")
+_COMPLAINS = ("homeless", "partly", "silent", "gone", "faulty", "unexplained")
 _ENTRY = rb"<rim:ExtrinsicObject (?:(?!</rim:ExtrinsicObject>).)*</rim:ExtrinsicObject>"
 
 
@@ -68,7 +68,7 @@ def _retrieval(inner: str, outer: SoapTransaction[Any, Any], suite: str) -> Mapp
     def merges(text: str, *caught_by: str, **edits: Any) -> Fault:
         return _merges(inner, suite, text, *caught_by, **edits)
 
-    complained = ("partly", "unknown_home", "silent", "gone", "faulty", "strangers")
+    complained = ("partly", "unknown_home", "silent", "gone", "faulty", "unexplained", "strangers")
     return {
         **addressing(outer, suite + "addressed"),
         f"from {outer.id}/plain": asks("asks in plain SOAP", "addressed", answer=inline),
@@ -121,7 +121,7 @@ def _retrieval(inner: str, outer: SoapTransaction[Any, Any], suite: str) -> Mapp
             "writes homes as OIDs", "merged", "own_too", answer=answers(rb"(?<=<xds:HomeCommunityId>)urn:oid:", b"")
         ),
         f"{inner}/takes-all-for-its-own": merges(
-            "puts one home on everything", "merged", "own_too",
+            "puts one home on everything", "merged", "own_too", "other_home",
             answer=answers(rb"(?<=<xds:HomeCommunityId>)[^<]*", b"urn:oid:1.2.3"),
         ),
         f"{inner}/element-order": merges(

@@ -24,6 +24,7 @@ from profiles.model.identifiers import Oid
 from profiles.transaction import Actor, SoapTransaction
 from profiles.wire.ebxml.response import ResponseStatus
 from profiles.wire.ebxml.retrieve import RetrieveDocumentSetResponse
+from profiles.wire.ebxml.retrieve import nothing as no_parts
 
 Retrieved = Answer[Poured[RetrieveDocumentSetResponse]]
 
@@ -203,6 +204,42 @@ def retrieval_cases(suite: str, way: Way) -> tuple[Case, ...]:
         )
         _came(answer, souths)
 
+    @case(*row("merge-partial"), **told, title="A community that fails and gives no reason is named all the same")
+    async def unexplained(target: Target) -> None:
+        north, south = communities(target)
+        norths, souths = await way.there(target, north), await way.there(target, south)
+
+        async def curt(request: Any) -> Poured[RetrieveDocumentSetResponse]:
+            return Poured(head=RetrieveDocumentSetResponse(status=ResponseStatus.FAILURE), pour=no_parts())
+
+        with north.instead(way.outer, curt):
+            answer = await way.ask(target, *norths, *souths)
+        expect(answer.response.head.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
+        expect([each.location for each in answer.response.head.errors], "the locations of the errors").equals(
+            [north.home.urn]
+        )
+        _came(answer, souths)
+
+    @case(*row("merge-home"), **told, title="The home of what comes is the one that it was asked of")
+    async def other_home(target: Target) -> None:
+        north, south = communities(target)
+        wanted = await way.there(target, north)
+
+        async def astray(request: Any) -> Poured[RetrieveDocumentSetResponse]:
+            found: Poured[RetrieveDocumentSetResponse] = await way.handler(north)(request)
+            first, *others = found.head.documents
+            told = (
+                replace(first, home_community_id=south.home),
+                *(replace(each, home_community_id=None) for each in others),
+            )
+            return replace(found, head=replace(found.head, documents=told))
+
+        with north.instead(way.outer, astray):
+            answer = await way.ask(target, *wanted)
+        for each in answer.response.head.documents:
+            expect(each.home_community_id, "HomeCommunityId").equals(north.home)
+        expect(answer.received or answer.response.head.errors, "documents or errors").is_there()
+
     @case(*row("merge-strangers"), **told, title="What nobody asked for is not handed on")
     async def strangers(target: Target) -> None:
         north, south = communities(target)
@@ -236,8 +273,8 @@ def retrieval_cases(suite: str, way: Way) -> tuple[Case, ...]:
         _came(answer, wanted)
 
     return (
-        addressed, shares, nobody_else, merged, own_too, element_order, partly, nothing, unknown_home, silent, gone, faulty,
-        strangers, together,
+        addressed, shares, nobody_else, merged, own_too, element_order, partly, nothing, unknown_home, silent, gone,
+        faulty, unexplained, other_home, strangers, together,
     )  # fmt: skip
 
 

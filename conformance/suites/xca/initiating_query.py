@@ -307,6 +307,25 @@ async def faulty(target: Target) -> None:
 
 
 @case(
+    "ITI38/merge-partial", transaction="ITI-38", actor=GATEWAY,
+    title="A community that fails and gives no reason is named all the same",
+)  # fmt: skip
+async def unexplained(target: Target) -> None:
+    """Whatever the code is: that nothing was found is not true."""
+    north, south = communities(target)
+    theirs = (await offered(target, south)).manifest.entry.unique_id
+
+    async def curt(request: StoredQueryRequest) -> StoredQueryResponse:
+        return StoredQueryResponse(status=ResponseStatus.FAILURE)
+
+    with north.instead(ITI_38, curt):
+        answer = await _asked(target, _find(target))
+    expect(answer.response.status, "the status").equals(ResponseStatus.PARTIAL_SUCCESS)
+    expect([each.location for each in answer.response.errors], "the locations of the errors").equals([north.home.urn])
+    expect([each.unique_id for each in answer.response.entries], "what is found").contains(theirs)
+
+
+@case(
     "ITI38/merge-unknown-patient", transaction="ITI-38", actor=GATEWAY,
     title="Whom one community does not know is no error of the whole",
 )  # fmt: skip
