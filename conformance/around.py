@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from conformance.simulators.asked_later import AskedLater
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
@@ -26,7 +27,7 @@ Raises:
 class Around:
     """Each None where there is none. `peer` is what the system calls `community`; `foreign` are other communities, 0 or 2.
 
-    `mailbox` is where answers may be brought.
+    `west` is asked asynchronously, by the name of West. `mailbox` is where answers may be brought.
     `wait_s` is how long a case waits for what the system does by itself: 15 s are many for a program, few for a person.
     """
 
@@ -35,6 +36,7 @@ class Around:
     community: DocumentCommunity | None = None
     people: PatientServices | None = None
     foreign: tuple[ForeignCommunity, ...] = ()
+    west: AskedLater | None = None
     mailbox: Mailbox | None = None
     provoke: Provoke | None = None
     peer: str = "Simulator"

@@ -5,10 +5,12 @@ They stand at addresses that the system was told before, and so they are describ
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from conformance.around import Around, Provoke
+from conformance.simulators.asked_later import AskedLater
 from conformance.simulators.audit_repository import AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
@@ -66,12 +68,13 @@ async def standing(counterpart: Counterpart, provoke: Provoke) -> AsyncIterator[
                 )  # fmt: skip
                 people = PatientServices(soap)
             mailbox = await _mailbox(counterpart, stack)
+            west = await _west(counterpart, stack)
             foreign = tuple([await _foreign(each, counterpart.host, stack) for each in counterpart.foreign])
         except OSError as error:
             raise BadDescription(f"cannot listen: {error.strerror or error}") from error
         yield Around(
-            audit=audit, hl7=hl7, community=community, people=people, foreign=foreign, mailbox=mailbox, provoke=provoke,
-            peer=counterpart.peer, wait_s=counterpart.wait_s,
+            audit=audit, hl7=hl7, community=community, people=people, foreign=foreign, west=west, mailbox=mailbox,
+            provoke=provoke, peer=counterpart.peer, wait_s=counterpart.wait_s,
         )  # fmt: skip
 
 
@@ -82,6 +85,21 @@ async def _mailbox(counterpart: Counterpart, stack: AsyncExitStack) -> Mailbox |
     await mailbox.start()
     stack.push_async_callback(mailbox.stop)
     return mailbox
+
+
+async def _west(counterpart: Counterpart, stack: AsyncExitStack) -> AskedLater | None:
+    told = counterpart.west
+    if told is None:
+        return None
+    soap = SoapCounterpart(counterpart.host, told.port, ssl=told.tls)
+    soap.client = told.client or ssl.create_default_context()
+    await soap.start()
+    stack.push_async_callback(soap.stop)
+    return AskedLater(
+        soap, name=told.name, home=told.home_community_id, repository=told.repository_unique_id,
+        retrieve_location=told.retrieve_location_uid,
+        patient=PatientIdentifier(value="WEST1", authority=told.patient_authority),
+    )  # fmt: skip
 
 
 async def _foreign(told: Foreign, host: str, stack: AsyncExitStack) -> ForeignCommunity:

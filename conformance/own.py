@@ -26,11 +26,12 @@ from conformance.house import House, HouseFailed, free_ports
 from conformance.provide import push_study, tell_patient
 from conformance.provoking import by_command_line
 from conformance.samples import SampleStudy, sample_patient, write_ct_study, write_us_study
+from conformance.simulators.asked_later import LATER
 from conformance.simulators.document_community import OF_DOCUMENTS
 from conformance.simulators.imaging_community import OF_IMAGES
 from conformance.simulators.mailbox import REPLY
 from conformance.simulators.patient_services import OF_PATIENTS
-from conformance.system import FOREIGN, HL7, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
+from conformance.system import FOREIGN, HL7, WEST, Counterpart, Foreign, KnownStudy, System, claims_of, door_of, tls_of
 from profiles.catalogue import TRANSACTIONS
 from profiles.model.patient import Patient
 
@@ -165,6 +166,7 @@ class Scratch:
     folder: Path
     tester: Identity
     simulator: Identity
+    west: Identity
     counterpart: Counterpart
     persons: "Persons"
 
@@ -172,20 +174,25 @@ class Scratch:
 def scratch(folder: Path, *, store_url: str = "", tells_of_patients: bool = False) -> Scratch:
     """Certificates, ports and settings, below a folder; `tells_of_patients` as in `own_house`."""
     certificates = Authority(folder / "certificates", "radgate conformance root")
-    http_port, mllp_port, soap_port, audit_port, hl7_port, reply_port, *ports = free_ports(6 + len(FOREIGN))
+    http_port, mllp_port, soap_port, audit_port, hl7_port, reply_port, west_port, *ports = free_ports(7 + len(FOREIGN))
     house = House(
         name="House", folder=folder / "house", identity=certificates.issue("House"), number=9, http_port=http_port,
         mllp_port=mllp_port,
     )  # fmt: skip
     tester, simulator = certificates.issue("Tester"), certificates.issue("Simulator")
+    west = certificates.issue(WEST)
     door = _door(simulator)
     counterpart = Counterpart(
         soap_port=soap_port, audit_port=audit_port, hl7_port=hl7_port, reply_port=reply_port, wait_s=WAIT_S,
         foreign=tuple(Foreign(name=name, port=port, tls=door) for name, port in zip(FOREIGN, ports, strict=True)),
         tls=door, reply_tls=_door(tester),
+        west=Foreign(
+            name=WEST, port=west_port, tls=_door(west),
+            client=tls_of(trust=west.authority, certificate=west.certificate, key=west.key),
+        ),
     )  # fmt: skip
     made = Scratch(
-        house=house, folder=folder, tester=tester, simulator=simulator, counterpart=counterpart,
+        house=house, folder=folder, tester=tester, simulator=simulator, west=west, counterpart=counterpart,
         persons=Persons(
             clinic=certificates.issue("Clinic"), idp=certificates.issuer("IdP"), signer=certificates.issue("Signer")
         ),
@@ -280,6 +287,7 @@ do = ["announce:{there.peer}"]
 modality = ["{ANNOUNCED}"]
 
 {foreign}
+{_west(made)}
 {made.persons.settings}
 """,
         encoding="utf-8",
@@ -300,6 +308,24 @@ name = "{foreign.name}"
 home_community_id = "{foreign.home_community_id.urn}"
 {authority}forward = true
 send_assertion = "bearer"
+[peer.endpoint]
+{endpoints}
+"""
+
+
+def _west(made: Scratch) -> str:
+    """Whom the house asks asynchronously."""
+    there, west = made.counterpart, made.counterpart.west
+    assert west is not None  # or it is no scratch of ours
+    endpoints = "\n".join(f'"{name}" = "https://{there.host}:{west.port}/{name}"' for name in LATER)
+    return f"""[[peer]]
+name = "{west.name}"
+home_community_id = "{west.home_community_id.urn}"
+repository_unique_ids = ["{west.repository_unique_id}"]
+retrieve_location_uids = ["{west.retrieve_location_uid}"]
+patient_authority = "{made.house.patient_authority}"
+certificate = "{made.west.certificate}"
+ask_asynchronously = {list(LATER)}
 [peer.endpoint]
 {endpoints}
 """

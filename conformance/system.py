@@ -27,6 +27,7 @@ host = "127.0.0.1"
 soap_port = 18443                            # it asks https://host:18443/ITI-18, ITI-43, RAD-69, RAD-68
 north_port = 18444                           # two other communities, for a gateway that asks: ITI-38, ITI-39, RAD-75,
 south_port = 18445                           # ITI-55, ITI-80; North takes patient ids as they are, South has its own
+west_port = 18447                            # one that it asks asynchronously: ITI-18, ITI-43, RAD-69, ITI-39, RAD-75
 reply_port = 18446                           # answers may be brought to https://host:18446/reply, and nowhere else
 audit_port = 16514                           # its audit comes here, by syslog over TLS
 hl7_port = 12575                             # and here it says that studies are there, by MLLP (ORU^R01)
@@ -78,6 +79,7 @@ from profiles.wire.hl7v2.address import Hl7Address
 MAX_WAIT_S = 3600
 COMMUNITY = tuple(Oid(f"2.25.71190522.10.{leaf}") for leaf in (1, 2, 3))  # its home, its repository, its source
 FOREIGN = ("North", "South")
+WEST = "West"
 HL7 = Hl7Address(
     sending_application="EHR", sending_facility="VALLEY", receiving_application="RADGATE", receiving_facility="House"
 )  # of a description that names nobody
@@ -100,12 +102,13 @@ class KnownStudy:
 class Foreign:
     """Another community, where it listens and how it is known: always by the same ids.
 
-    `name` is what the system calls it.
+    `name` is what the system calls it, `client` who it is where it brings an answer.
     """
 
     name: str
     port: int
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    client: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
     def home_community_id(self) -> Oid:
@@ -128,7 +131,7 @@ class Foreign:
         return self._oid(4)
 
     def _oid(self, leaf: int) -> Oid:
-        return Oid(f"2.25.71190522.{11 + FOREIGN.index(self.name)}.{leaf}")
+        return Oid(f"2.25.71190522.{11 + (*FOREIGN, WEST).index(self.name)}.{leaf}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +139,8 @@ class Counterpart:
     """Whom a system asks and where its audit goes: a port is None where nobody is to listen, 0 for any that is free.
 
     `peer` is what the system calls it, `wait_s` how long a case waits for what the system does. The ids are those of its
-    community, of its repository (manifests) and of its source of images. `foreign` are the other communities, 0 or 2.
+    community, of its repository (manifests) and of its source of images. `foreign` are the other communities, 0 or 2;
+    `west` is one that is asked asynchronously.
     Answers are brought to `reply_port`, where we are by `reply_tls`; None: as elsewhere.
     """
 
@@ -150,6 +154,7 @@ class Counterpart:
     repository_unique_id: Oid = COMMUNITY[1]
     retrieve_location_uid: Oid = COMMUNITY[2]
     foreign: tuple[Foreign, ...] = ()
+    west: Foreign | None = None
     reply_port: int | None = None
     reply_tls: ssl.SSLContext | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
@@ -323,7 +328,7 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
         "host": str, "peer": str, "soap_port": int, "audit_port": int, "hl7_port": int,
         "wait_s": (int, float),
         "home_community_id": str, "repository_unique_id": str, "retrieve_location_uid": str,
-        "north_port": int, "south_port": int, "reply_port": int,
+        "north_port": int, "south_port": int, "west_port": int, "reply_port": int,
     }  # fmt: skip
     for key, value in rest.items():
         if key not in kinds:
@@ -346,11 +351,14 @@ def _counterpart(told: Mapping[str, Any], path: Path) -> Counterpart | None:
         tls = door_of(**{key: path.parent / str(value) for key, value in files.items()}) if files else None
     except (OSError, ssl.SSLError) as error:
         raise BadDescription(f"{path}: [counterpart] {error}") from error
+    west_port = rest.pop("west_port", None)
+    client = tls_of(**{key: path.parent / str(value) for key, value in files.items()}) if files else None
+    west = Foreign(name=WEST, port=west_port, tls=tls, client=client) if west_port is not None else None
     ports = [rest.pop(f"{name.lower()}_port", None) for name in FOREIGN]
     if ports.count(None) == 1:
         raise BadDescription(f"{path}: [counterpart] north_port and south_port go together")
     foreign = [Foreign(name=name, port=port, tls=tls) for name, port in zip(FOREIGN, ports, strict=True) if port]
-    return Counterpart(**rest, foreign=tuple(foreign), tls=tls)
+    return Counterpart(**rest, foreign=tuple(foreign), west=west, tls=tls)
 
 
 def _assertion(told: Mapping[str, Any], ours: Mapping[str, Any], path: Path) -> AssertionTerms | None:

@@ -29,11 +29,13 @@ from conformance.evidence import Evidence, Recorder
 from conformance.expect import expect
 from conformance.in_flight import Incoming, InFlight, Outgoing
 from conformance.samples import pixels_sha256
+from conformance.simulators.asked_later import AskedLater
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
 from conformance.simulators.document_community import DocumentCommunity
 from conformance.simulators.foreign_community import ForeignCommunity
 from conformance.simulators.hl7_listener import Hl7Receiver
 from conformance.simulators.hl7_sender import Line, converse, send_message
+from conformance.simulators.imaging_community import ImagingCommunity
 from conformance.simulators.mailbox import REPLY, Mailbox
 from conformance.simulators.patient_services import PatientServices
 from conformance.simulators.soap_server import Asked
@@ -573,6 +575,17 @@ class Target:
         return self._around.community is not None
 
     @property
+    def west(self) -> AskedLater:
+        """Whom it asks asynchronously.
+
+        Raises:
+            Unclaimed: It was told of nobody.
+        """
+        if self._around.west is None:
+            raise Unclaimed("nobody is there whom it would ask asynchronously: give west_port of [counterpart]")
+        return self._around.west
+
+    @property
     def foreign(self) -> tuple[ForeignCommunity, ForeignCommunity]:
         """Two other communities that it knows; the first takes patient ids as they are.
 
@@ -597,14 +610,14 @@ class Target:
         if asked.request is None:
             raise Failed(f"its {asked.transaction} cannot be read: {asked.problem}")
 
-    async def provoke(self, what: str, **facts: str) -> int:
-        """Make it do something towards the community; answers how many requests had come before.
+    async def provoke(self, what: str, at: ImagingCommunity | None = None, /, **facts: str) -> int:
+        """Make it do something towards a community (None: the usual one); answers how many requests had come before.
 
         Raises:
             Failed: It asked, and says that it did not do what it was told to.
             Unreachable: It cannot be made to.
         """
-        asked = self.community.counterpart.asked
+        asked = (at or self.community).counterpart.asked
         before = len(asked)
         try:
             await self._provoked(what, facts)
@@ -652,15 +665,16 @@ class Target:
         wanted: Callable[[Asked], bool] = lambda _: True,
         *,
         at_least_s: float = 0.0,
+        at: ImagingCommunity | None = None,
     ) -> Asked:
-        """The first request of a transaction since `before` that is wanted, read and kept as evidence.
+        """The first request of a transaction since `before` that is wanted, read and kept; `at` as in `provoke`.
 
         It is waited for as everything is that the system does by itself, but `at_least_s`.
 
         Raises:
             Failed: None came in time, or it cannot be read.
         """
-        counterpart = self.community.counterpart
+        counterpart = (at or self.community).counterpart
         found = await counterpart.awaited(
             lambda each: each.transaction == transaction.id and (each.request is None or wanted(each)),
             before,

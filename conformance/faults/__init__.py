@@ -13,6 +13,7 @@ from conformance.faults.changes import FAULTS as CHANGES
 from conformance.faults.document_audit import FAULTS as DOCUMENT_AUDIT
 from conformance.faults.documents import FAULTS as DOCUMENTS
 from conformance.faults.edits import Fault, Sabotage
+from conformance.faults.elsewhere import ASKING as ASKING_ELSEWHERE
 from conformance.faults.elsewhere import DEFERRED, elsewhere_faults
 from conformance.faults.envelope import envelope_faults
 from conformance.faults.feed import FAULTS as FEED
@@ -70,6 +71,7 @@ FAULTS: Mapping[str, Fault] = {
     **elsewhere_faults(ITI_55, "xcpd.responding_gateway"),
     **DOCUMENT_AUDIT,
     **DEFERRED,
+    **ASKING_ELSEWHERE,
     **DOCUMENTS,
     **RETRIEVE,
     **WEB,

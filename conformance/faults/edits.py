@@ -65,7 +65,7 @@ class Sabotage:
         """Change what the system says itself: its audit as ITI-20, its requests as `from RAD-69`.
 
         Answers on connections of their own are `brought`. What it is answered is `to ITI-41`: so a system looks that takes
-        an answer for another one.
+        an answer for another one. What it says of an answer that was brought to it is `told of ITI-18`.
         """
         if around.audit is not None:
             around.audit.edit = lambda message: self.answer("ITI-20", Incoming(body=message)).body
@@ -74,7 +74,9 @@ class Sabotage:
         if around.hl7 is not None:
             around.hl7.edit = lambda message: self.answer("from ORU^R01", Incoming(body=message)).body
             around.hl7.edit_answer = lambda answer: self.answer("to ORU^R01", Incoming(body=answer)).body
-        for each in (around.community, *around.foreign):
+        if around.west is not None:
+            around.west.counterpart.told = lambda name, said: self.answer(f"told of {name}", said)
+        for each in (around.community, around.west, *around.foreign):
             if each is not None:
                 each.counterpart.edit = lambda name, incoming: self.answer(f"from {name}", incoming)
                 each.counterpart.reply = lambda name, answer: self.answer(f"to {name}", answer)

@@ -1,4 +1,4 @@
-"""Wrong ways to bring an answer elsewhere, for every SOAP transaction that has cases for it.
+"""Wrong ways to bring an answer elsewhere, for every SOAP transaction that has cases for it; and wrong ways to ask for one.
 
 Source: ITI TF-2 Appendix V.5.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from conformance.faults.edits import Fault, answers, inline, mtom, requests, with_status
+from conformance.faults.edits import AnswerEdit, Fault, answers, inline, last_byte_changed, mtom, requests, with_status
 from conformance.simulators.mailbox import REPLY
 from conformance.suites.elsewhere import NOWHERE
 from profiles.transaction import SoapTransaction
@@ -101,5 +101,53 @@ DEFERRED: Mapping[str, Fault] = {
     "ITI-55/deferred-another-home": _deferred(
         "tells another home later", "deferred",
         answer=answers(rb'(<custodian .*?<assignedEntity [^>]*><id root=")[^"]*', rb"\g<1>1.2.3"),
+    ),
+}  # fmt: skip
+
+
+ASKED = "asked_elsewhere/"
+_OTHER_THAN_ANONYMOUS = rb"(?<=<wsa:ReplyTo><wsa:Address>)[^<]*"
+
+
+def _asking(of: str, text: str, *caught_by: str, answer: AnswerEdit) -> Fault:
+    return Fault(text=text, transactions=(of,), caught_by=tuple(ASKED + name for name in caught_by), answer=answer)
+
+
+def _asks(transaction: str, case: str) -> Mapping[str, Fault]:
+    """What can be wrong with how somebody asks asynchronously by one transaction, caught by one case."""
+    return {
+        f"from {transaction}/asks-at-once": _asking(
+            f"from {transaction}", "asks for an answer on the connection that asks", case,
+            answer=answers(_OTHER_THAN_ANONYMOUS, ANONYMOUS.encode()),
+        ),
+        f"told of {transaction}/not-taken": _asking(
+            f"told of {transaction}", "does not take what it asked for", case, answer=with_status(400, 202)
+        ),
+        f"told of {transaction}/with-words": _asking(
+            f"told of {transaction}", "says more than that it takes it", case,
+            answer=lambda said: replace(said, body=b"<ok/>"),
+        ),
+    }  # fmt: skip
+
+
+ASKING: Mapping[str, Fault] = {
+    **_asks("ITI-18", "query"),
+    **_asks("ITI-43", "retrieval"),
+    **_asks("RAD-69", "images"),
+    **_asks("ITI-39", "through_gateway"),
+    **_asks("RAD-75", "images_through_gateway"),
+    "told of ITI-18/takes-anything": _asking(
+        "told of ITI-18", "takes an answer to nothing", "unasked", answer=with_status(202, 400, 500)
+    ),
+    "RAD-107/brought-in-vain": _asking(
+        "RAD-107", "keeps other images than were brought", "kept", answer=last_byte_changed
+    ),
+    "Initiating Gateway ITI-43/brought-in-vain": _asking(
+        "Initiating Gateway ITI-43", "hands on another document than was brought", "through_gateway",
+        answer=last_byte_changed,
+    ),
+    "Initiating Imaging Gateway RAD-69/brought-in-vain": _asking(
+        "Initiating Imaging Gateway RAD-69", "hands on other images than were brought", "images_through_gateway",
+        answer=last_byte_changed,
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from conformance.in_flight import Incoming
@@ -21,11 +22,12 @@ from profiles.errors import ExchangeError
 from profiles.findings import Finding
 from profiles.model.content import Content, once
 from profiles.transaction import SoapTransaction
-from profiles.wire.soap.envelope import encode_envelope
+from profiles.wire.soap.envelope import Addressing, encode_envelope
 from profiles.wire.soap.fault import encode_fault
 from profiles.wire.soap.message import Packaging, Stamp
 from profiles.wire.soap.mtom import SoapLimits, SoapMessage, pack, packaging_of, read_message
 
+BRING_S = 30.0
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -61,16 +63,22 @@ class SoapCounterpart:
     ) -> None:
         """`edit` changes a request before it is read (the tester's own test); port 0 is chosen by the system.
 
-        `reply` changes an answer before it goes, for the same reason.
+        `reply` changes an answer before it goes, for the same reason, and `told` what is said of one that was brought.
+
+        An answer that is to go elsewhere is brought there, if `client` says who we are then; None: we bring none.
         """
         self.host = host
         self.port = port
         self.edit = edit
         self.reply: Edit = lambda _, answer: answer
+        self.told: Edit = lambda _, said: said
+        self.client: tls.SSLContext | None = None
         self.asked: list[Asked] = []
         self._ssl = ssl
         self._answers: dict[str, tuple[SoapTransaction[Any, Any], Handler]] = {}
         self._spoiled: dict[str, Spoil] = {}
+        self._said: dict[str, Incoming] = {}  # of what was brought, by the MessageID of the request
+        self._bringing: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
         self._arrived = asyncio.Condition()
 
@@ -115,6 +123,9 @@ class SoapCounterpart:
 
     async def stop(self) -> None:
         """Hang up on everybody."""
+        for task in tuple(self._bringing):
+            task.cancel()
+        await asyncio.gather(*self._bringing, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -130,9 +141,37 @@ class SoapCounterpart:
         except TimeoutError:
             return None
 
+    async def said_of(self, asked: Asked, timeout_s: float) -> Incoming | None:
+        """What was said of the answer to this request when it was brought; None: nothing in time."""
+        assert asked.message is not None
+        message_id = asked.message.addressing.message_id
+        try:
+            async with asyncio.timeout(timeout_s), self._arrived:
+                await self._arrived.wait_for(lambda: message_id in self._said)
+                return self._said[message_id]
+        except TimeoutError:
+            return None
+
+    async def bring(self, name: str, address: str, answer: Incoming) -> Incoming:
+        """Bring an answer; what is said of it, with status 0 where nothing is."""
+        try:
+            async with (
+                aiohttp.ClientSession(trust_env=False) as session,
+                session.post(
+                    address,
+                    data=answer.body,
+                    headers={"Content-Type": answer.headers["content-type"]},
+                    ssl=self.client if self.client is not None else True,
+                    timeout=aiohttp.ClientTimeout(total=BRING_S),
+                ) as said,
+            ):
+                return self.told(name, Incoming(status=said.status, body=await said.read()))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return self.told(name, Incoming(body=str(error).encode()))
+
     async def _reply(self, request: web.Request) -> web.Response:
         name = request.match_info["transaction"]
-        answer = await self._serve(request)
+        answer, asked = await self._serve(request)
         if not isinstance(answer.body, bytes):
             return answer
         made = Incoming(
@@ -140,9 +179,20 @@ class SoapCounterpart:
         )
         spoil = self._spoiled.get(name)
         sent = self.reply(name, made if spoil is None else spoil(made))
+        if self.client is not None and asked.message is not None and asked.message.addressing.elsewhere:
+            task = asyncio.create_task(self._bring(name, asked.message.addressing, sent))
+            self._bringing.add(task)
+            task.add_done_callback(self._bringing.discard)
+            return web.Response(status=202)
         return web.Response(status=sent.status, headers=dict(sent.headers), body=sent.body) if sent != made else answer
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _bring(self, name: str, addressing: Addressing, answer: Incoming) -> None:
+        said = await self.bring(name, addressing.reply_to, answer)
+        async with self._arrived:
+            self._said[addressing.message_id] = said
+            self._arrived.notify_all()
+
+    async def _serve(self, request: web.Request) -> tuple[web.Response, Asked]:
         name = request.match_info["transaction"]
         if name not in self._answers:
             raise web.HTTPNotFound(text=f"nothing answers {name} here")
@@ -155,19 +205,19 @@ class SoapCounterpart:
             self._arrived.notify_all()
         if asked.request is None:
             error = ExchangeError(asked.problem)
-            return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml")
+            return web.Response(status=400, body=encode_fault(error), content_type="application/soap+xml"), asked
         try:
             spoken, response = asked.spoken or transaction, await handler(asked.request)
             if spoken.stamp is not None and asked.message is not None:
                 stamp = Stamp(id=str(uuid.uuid4()), at=datetime.now(UTC))
                 response = spoken.stamp(response, asked.message.to_codec(), stamp)
-            return await _answered(spoken, response, asked)
+            return await _answered(spoken, response, asked), asked
         except ExchangeError as error:
-            return web.Response(status=500, body=encode_fault(error), content_type="application/soap+xml")
+            return web.Response(status=500, body=encode_fault(error), content_type="application/soap+xml"), asked
         except HungUp:
             if request.transport is not None:  # or whoever asked has gone first
                 request.transport.abort()
-            return web.Response(status=500)
+            return web.Response(status=500), asked
 
 
 async def read_whole(incoming: Incoming) -> SoapMessage:

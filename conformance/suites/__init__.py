@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from conformance.case import Case
+from conformance.suites import asked_elsewhere
 from conformance.suites.atna import document_audit, node_audit, node_authentication
 from conformance.suites.ehr import server
 from conformance.suites.pdqv3 import consumer as demographics_consumer
@@ -52,7 +53,7 @@ from conformance.suites.xua import user as assertion_user
 
 SUITES: tuple[ModuleType, ...] = (
     assertion_provider,  # first: that a refusal is an alert is seen before there are too many of them to be written
-    assertion_user,
+    assertion_user, asked_elsewhere,
     registry_query, registry_register, registry_update, responder_update, imaging_provide,
     registry_remove, repository_remove, registry_on_demand, registry_multi_patient, document_audit,
     repository_provide, repository_retrieve, source_retrieve, source_search, web_source_retrieve,

@@ -51,6 +51,11 @@ async def _of(study: SampleStudy, *, home: Oid, location: str) -> Sequence[Wante
     ]  # fmt: skip
 
 
+async def images_of(study: SampleStudy, *, home: Oid, location: str) -> RetrieveImagingDocumentSetRequest:
+    """A request for all of a study of another community."""
+    return _request(await _of(study, home=home, location=location))
+
+
 def _request(wanted: Sequence[Wanted]) -> RetrieveImagingDocumentSetRequest:
     """Each in a StudyRequest of its own: a study may be in two communities."""
     return RetrieveImagingDocumentSetRequest(
