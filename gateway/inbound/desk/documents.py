@@ -5,7 +5,7 @@ one looks at a patient.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.ports.store import Work
 from profiles.model.document import (
@@ -99,7 +99,24 @@ async def shown(work: Work, entry_uuid: str) -> Shown | None:
         other = objects.get(_other(each, entry_uuid))
         forth, back = SAID.get(each.type, (str(each.type).rpartition(":")[2], str(each.type).rpartition(":")[2]))
         ties.append(_tie(forth if each.source == entry_uuid else back, other, _other(each, entry_uuid)))
+    ties += [_version(each, entry.version) for each in await _versions(work, entry)]
     return Shown(entry=entry, ties=tuple(ties), ebxml="\n".join([readable(entry), *map(readable, associations)]))
+
+
+async def _versions(work: Work, entry: DocumentEntry) -> Sequence[DocumentEntry]:
+    """The other versions of an entry, the newest first: no association joins them, their logical id does."""
+    same = [each for each in await work.registry.entries(entry.unique_id) if each.entry_uuid != entry.entry_uuid]
+    versions = [each for each in same if _logical(each) == _logical(entry)]
+    return sorted(versions, key=lambda each: -each.version)
+
+
+def _logical(entry: DocumentEntry) -> str:
+    return entry.logical_id or entry.entry_uuid
+
+
+def _version(other: DocumentEntry, shown: int) -> Tie:
+    tie = _tie("follows" if other.version < shown else "is followed by", other, other.entry_uuid)
+    return replace(tie, what=f"version {other.version}")
 
 
 def _other(association: Association, entry_uuid: str) -> str:

@@ -629,6 +629,24 @@ async def test_a_document_shows_what_hangs_on_it_and_its_ebxml(desk: Pages) -> N
     assert (await desk.get("/documents/urn:uuid:none"))[0] == 404
 
 
+async def test_a_document_shows_its_other_versions_and_no_other_entry_of_the_same_document(desk: Pages) -> None:
+    await registered(desk, REGISTERED)
+    first, whole = REGISTERED.entries[0], REGISTERED.submission_set
+    second = replace(
+        first, entry_uuid="urn:uuid:00000000-0000-4000-8000-000000000002", version=2, title="A better title",
+        logical_id=first.entry_uuid,
+    )  # fmt: skip
+    again = replace(first, entry_uuid="urn:uuid:00000000-0000-4000-8000-000000000003", title="The same once more")
+    for number, one in ((2, second), (3, again)):
+        of_its_own = replace(whole, entry_uuid=f"urn:uuid:set-{number}", unique_id=f"{whole.unique_id}.{number}")
+        await registered(desk, replace(REGISTERED, submission_set=of_its_own, entries=(one,), associations=()))
+    page = " ".join((await desk.page(f"/documents/{first.entry_uuid}")).split())
+    assert f'is followed by</td><td class="nowrap">version 2</td><td><a href="/documents/{second.entry_uuid}"' in page
+    assert again.entry_uuid not in page
+    page = " ".join((await desk.page(f"/documents/{second.entry_uuid}")).split())
+    assert f'follows</td><td class="nowrap">version 1</td><td><a href="/documents/{first.entry_uuid}"' in page
+
+
 @pytest.mark.parametrize("path", ["/documents/x/y", "/studies/x/y", "/peers/nobody", "/audit/none"])
 async def test_an_address_below_a_tab_that_leads_nowhere_is_a_page_that_says_so(desk: Pages, path: str) -> None:
     status, page = await desk.get(path)
