@@ -12,6 +12,7 @@ from typing import Any
 
 from conformance.faults.edits import AnswerEdit, Fault, answers, inline, mtom
 from conformance.in_flight import Incoming
+from conformance.suites.asking import ANOTHER, END_OF_RELATION
 from profiles.transaction import SoapTransaction
 from profiles.wire.ebxml.response import ResponseStatus
 from profiles.wire.ebxml.rim import RIM
@@ -72,6 +73,9 @@ def answer_faults(transaction: SoapTransaction[Any, Any], suite: str, refused: A
         f"to {id}/unended-as-success": takes(
             "takes an answer without an end for success", "broken_told",
             answers(rb"</s:Body>(?!</s:Envelope>)", b"</s:Body></s:Envelope>"),
+        ),
+        f"to {id}/others-as-ours": takes(
+            "does not look at what is answered", "others_told", answers(ANOTHER + END_OF_RELATION, END_OF_RELATION)
         ),
     }  # fmt: skip
 

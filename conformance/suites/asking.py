@@ -31,6 +31,7 @@ FAULT = (
     rb"<s:Detail>\2</s:Detail></s:Fault>\3"
 )
 LOST_END = b"</s:Envelope>"
+ANOTHER, END_OF_RELATION = b"-another", b"</wsa:RelatesTo>"
 
 Given = TypeVar("Given")
 Facts = Mapping[str, str]
@@ -149,13 +150,23 @@ def answer_cases(
             said = await errand.otherwise(target, spoil=spoil)
             expect(said, f"a complaint about {text}").is_there()
 
-    return refusal_told, broken_told
+    @case("V/others", title="An answer to another request is not taken for the answer", **common)
+    async def others_told(target: Target) -> None:
+        said = await errand.otherwise(target, spoil=to_another)
+        expect(said, "a complaint about an answer to another request").is_there()
+
+    return refusal_told, broken_told, others_told
 
 
 def faulty(answer: Incoming) -> Incoming:
     """A SOAP fault in the place of what would be answered, which is its detail."""
     body = re.sub(rb"(<s:Body[^>]*>)(.*)(</s:Body>)", FAULT, answer.body, flags=re.DOTALL)
     return replace(answer, status=500, body=body)
+
+
+def to_another(answer: Incoming) -> Incoming:
+    """It says that it answers another request."""
+    return replace(answer, body=answer.body.replace(END_OF_RELATION, ANOTHER + END_OF_RELATION, 1))
 
 
 def unended(answer: Incoming) -> Incoming:
