@@ -197,8 +197,12 @@ async def _run(
     around: Around = NOTHING,
 ) -> Run:
     rows = requirements()
+    ended = 0
 
     def told(result: Result) -> None:
+        nonlocal ended
+        ended += 1
+        status.update(f"{ended} of {len(chosen)}")
         verdict = f"[{COLOURS[result.verdict]}]{result.verdict.upper():<5}[/]"
         console.print(f"{verdict} {result.case.id:<48} {result.case.title}")
         if result.verdict not in (Verdict.PASS, Verdict.OMIT):
@@ -209,7 +213,8 @@ async def _run(
     in_flight = Sabotage(FAULTS[fault], system) if fault else None
     if in_flight is not None:
         in_flight.stand_around(around)
-    return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight, around=around)
+    with console.status(f"0 of {len(chosen)}") as status:  # on a terminal alone
+        return await run(chosen, system, files.evidence, strict=strict, told=told, in_flight=in_flight, around=around)
 
 
 def _write(done: Run, files: Files) -> None:
