@@ -18,6 +18,7 @@ from tests.support.scenario import (
     VALLEY_ID,
     ZEBEDIAH,
     World,
+    rad69_request,
     world,
     write_study,
 )
@@ -184,10 +185,14 @@ async def test_a_push_of_a_patient_nobody_knows_is_refused_or_held_as_the_peer_i
         held = await here.valley.exchange(kind="store")
         assert held["state"] == "held"
         assert (await here.valley.get(f"/dicomweb/studies/{study.study_instance_uid}"))[0] == 404
+        head, images = await (await here.valley.retrieve(rad69_request(study))).retrieved()
+        assert ({error.code for error in head.errors}, images) == ({"XDSDocumentUniqueIdError"}, {})
         await here.valley.tell(ZEBEDIAH)
         await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "clerk"})
         await here.valley.rests("done", kind="store")
         assert (await here.valley.get(f"/dicomweb/studies/{study.study_instance_uid}"))[0] == 200
+        head, images = await (await here.valley.retrieve(rad69_request(study))).retrieved()
+        assert (head.errors, len(images)) == ((), 2)
 
 
 async def test_a_body_that_is_no_multipart_or_cut_off_is_refused(tmp_path: Path) -> None:

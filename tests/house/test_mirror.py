@@ -80,7 +80,6 @@ PROVED_BY = {
     "gateway/adapters/overlays": "tests/gateway/adapters/test_archive.py",
     "gateway/adapters/patterns": "tests/gateway/adapters/test_studies.py",
     "gateway/adapters/questions": "tests/gateway/inbound/test_replies.py",
-    "gateway/adapters/policy_table": "tests/gateway/actors/test_fhir_server.py",
     "gateway/adapters/replies_soap": "tests/flows/test_asynchronous_soap.py",
     "gateway/adapters/sequence": "tests/gateway/adapters/test_ledger.py",
     "gateway/adapters/store_postgresql": "tests/gateway/adapters/test_store_sql.py",
