@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -31,7 +32,11 @@ SUITE_EXAMPLES = (
     "radgate conformance run --target theirs.toml --strict --junit junit.xml",
 )
 LIST = "Each case with its actor, its transaction and the sentence that it proves."
-LIST_EXAMPLES = ("radgate conformance list --transaction RAD-69", "radgate conformance list --json")
+LIST_EXAMPLES = (
+    "radgate conformance list --transaction RAD-69",
+    "radgate conformance list --transaction RAD-69 --faults  # what can be done to a house, for run --fault",
+    "radgate conformance list --json",
+)
 RUN = """\
 A verdict is pass, fail, skip (it could not get there), omit (nobody claims it) or error (the tester broke). Every exchange
 is kept as it was on the wire.
@@ -105,6 +110,9 @@ def main() -> int:
             raise
         print(json.dumps({"error": {"code": 1, "detail": refused.code, "cure": ""}}))
         return 1
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 0 if asked.verb == "demo" or asked.noun == "simulate" else 130
 
@@ -136,6 +144,9 @@ def _choice(parser: argparse.ArgumentParser) -> None:
 def _list(listing: argparse.ArgumentParser) -> None:
     _choice(listing)
     listing.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
+    listing.add_argument(
+        "--faults", action="store_true", help="instead: the faults that these cases catch, for --fault"
+    )
 
 
 def _run(run: argparse.ArgumentParser) -> None:
@@ -323,7 +334,8 @@ def _do(asked: argparse.Namespace) -> int:
         return 0
     if asked.noun == "load":
         return _loaded(asked)
-    from conformance.judge import Asked, Files, covered, judged, listed
+    from conformance.judge import Asked, Files, be_a_fault, covered, faults_listed, judged, listed
+    from conformance.suites import cases
 
     if asked.noun == "coverage":
         covered(as_json=asked.as_json)
@@ -345,8 +357,10 @@ def _do(asked: argparse.Namespace) -> int:
         return _code(not wrong)
     wanted = Asked(actor=asked.actor, transaction=asked.transaction, case=asked.case)
     if asked.noun == "list":
-        listed(wanted, as_json=asked.as_json)
+        (faults_listed if asked.faults else listed)(wanted, as_json=asked.as_json)
         return 0
+    wanted.of(cases())  # who asks for what is not there is told so before anything is made
+    be_a_fault(asked.fault)
     target = _named(asked, asked.transaction)
     evidence = asked.evidence or Path(tempfile.mkdtemp(prefix="radgate-evidence-"))
     print(f"Evidence: {evidence}")

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
@@ -93,6 +94,37 @@ def listed(asked: Asked, *, as_json: bool) -> None:
     print(f"{len(found)} cases")
 
 
+def be_a_fault(name: str) -> None:
+    """Accept a fault that there is, or "".
+
+    Raises:
+        SystemExit: There is none, but perhaps some like it.
+    """
+    if name and name not in FAULTS:
+        like = get_close_matches(name, FAULTS, n=3)
+        hint = f"like it: {', '.join(like)}; " if like else ""
+        raise SystemExit(f"there is no fault {name}; {hint}`radgate conformance list --faults` shows all")
+
+
+def faults_listed(asked: Asked, *, as_json: bool) -> None:
+    """Print the faults that these cases catch: what a house with it does, and which cases then fail."""
+    wanted = {case.id for case in asked.of(cases())}
+    found = {name: fault for name, fault in FAULTS.items() if wanted & set(fault.caught_by)}
+    if as_json:
+        print(
+            json.dumps(
+                [
+                    {"name": name, "text": fault.text, "caught_by": fault.caught_by}
+                    for name, fault in found.items()
+                ]
+            )
+        )  # fmt: skip
+        return
+    for name, fault in found.items():
+        print(f"{name}: a house that {fault.text}\n    fails {', '.join(fault.caught_by)}")
+    print(f"{len(found)} faults")
+
+
 def covered(*, as_json: bool) -> None:
     """Print each requirement with the cases that prove it, or why none does."""
     rows = coverage(cases(), requirements())
@@ -143,8 +175,7 @@ async def judged(
         fault: What is done to its messages, so that cases must fail; "": nothing.
         provoke: What is run to make a target speak, with its arguments; "": a person is told what to do.
     """
-    if fault and fault not in FAULTS:
-        raise SystemExit(f"there is no fault {fault}; there are {', '.join(FAULTS)}")
+    be_a_fault(fault)
     console = Console(highlight=False, soft_wrap=True)
     chosen = asked.of(cases())
     if target is None and provoke:

@@ -2,11 +2,13 @@
 
 import json
 import shlex
+import subprocess
 import sys
 
 import pytest
 
 from conformance.__main__ import command_line, main
+from conformance.faults import FAULTS
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,45 @@ def test_a_number_that_makes_no_sense_is_refused(
         command_line().parse_args(["conformance", *words.split()])
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def said(words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr(sys, "argv", ["radgate", "conformance", *shlex.split(words)])
+    assert main() == 0
+    return capsys.readouterr().out
+
+
+def test_the_faults_are_listed_with_what_they_do_and_the_cases_that_they_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = json.loads(said("list --faults --json", monkeypatch, capsys))
+    assert [(each["name"], each["text"]) for each in told] == [(name, fault.text) for name, fault in FAULTS.items()]
+    some = said("list --faults --case xdsi.source_retrieve/missing_instance", monkeypatch, capsys)
+    assert "RAD-69/partial-as-success: a house that reports a partial success as success" in some
+    assert "ITI-18/" not in some
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("run --self --fault RAD-69/partial-as-sucess", "like it: RAD-69/partial-as-success"),
+        ("run --self --fault x", r"there is no fault x; `radgate conformance list --faults` shows all"),
+        ("run --self --case nobody-wrote-it", "no case is so"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_made(
+    words: str, complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["radgate", "conformance", *words.split()])
+    with pytest.raises(SystemExit, match=complaint):
+        main()
+    assert capsys.readouterr().out == ""  # no folder for evidence either
+
+
+def test_who_stops_reading_is_not_told_of_a_broken_pipe() -> None:
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m conformance conformance coverage | head -c 10",
+        shell=True, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert len(done.stdout) == 10
+    assert done.stderr == ""
