@@ -95,7 +95,6 @@ async def own_house(
     place = folder or Path(tempfile.mkdtemp(prefix="radgate-conformance-"))
     try:
         made = scratch(place, store_url=store_url, tells_of_patients=tells_of_patients)
-        made = scratch(place, store_url=store_url)
         branch = Branch(
             place / "branch", made.house, _patient(made.house), made.counterpart, tester=made.tester,
             simulator=made.simulator,
