@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.simulators.imaging_community import ImagingCommunity, poured
 from conformance.submissions import Document, document, submission
-from profiles.model.content import Poured
+from profiles.model.content import OCTETS, Poured
 from profiles.model.document import (
     Association,
     AvailabilityStatus,
@@ -108,7 +108,9 @@ class DocumentCommunity(ImagingCommunity):
             return await super().retrieve(request)
         types = {each.unique_id: each.mime_type for each in self._entries()}
         found = poured(str(self.repository), ours, [each.document_unique_id for each in request.documents])
-        documents = tuple(replace(each, mime_type=types[each.document_unique_id]) for each in found.head.documents)
+        documents = tuple(
+            replace(each, mime_type=types.get(each.document_unique_id, OCTETS)) for each in found.head.documents
+        )
         return replace(found, head=replace(found.head, documents=documents))
 
     # --- what it does as it is asked ----------------------------------------------------------------------------------
