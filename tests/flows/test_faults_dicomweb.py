@@ -3,6 +3,7 @@
 Source: DICOM PS3.18 10.5 and Annex I.2 (failure reasons).
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,14 @@ async def test_the_same_push_again_changes_nothing_and_is_not_told_again(tmp_pat
         assert [each["kind"] for each in after.exchanges].count("store") == 1
 
 
+async def found(here: World, study: SampleStudy) -> tuple[int, int]:
+    """How many studies QIDO-RS and FHIR find by the study's UID."""
+    uid = study.study_instance_uid
+    _, by_qido = await here.valley.get(f"/dicomweb/studies?StudyInstanceUID={uid}")
+    _, by_fhir = await here.valley.get(f"/fhir/r4/ImagingStudy?identifier=urn:dicom:uid|urn:oid:{uid}")
+    return len(json.loads(by_qido or b"[]")), json.loads(by_fhir)["total"]
+
+
 async def test_a_push_of_a_patient_nobody_knows_is_refused_or_held_as_the_peer_is_to_be_treated(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         study = write_study(tmp_path / "pushed", patient=AS_LAKESIDE_KNOWS_HIM, series=1, instances=2)
@@ -187,12 +196,14 @@ async def test_a_push_of_a_patient_nobody_knows_is_refused_or_held_as_the_peer_i
         assert (await here.valley.get(f"/dicomweb/studies/{study.study_instance_uid}"))[0] == 404
         head, images = await (await here.valley.retrieve(rad69_request(study))).retrieved()
         assert ({error.code for error in head.errors}, images) == ({"XDSDocumentUniqueIdError"}, {})
+        assert await found(here, study) == (0, 0)
         await here.valley.tell(ZEBEDIAH)
         await here.valley.ask("POST", f"/exchanges/{held['id']}/release", {"person": "clerk"})
         await here.valley.rests("done", kind="store")
         assert (await here.valley.get(f"/dicomweb/studies/{study.study_instance_uid}"))[0] == 200
         head, images = await (await here.valley.retrieve(rad69_request(study))).retrieved()
         assert (head.errors, len(images)) == ((), 2)
+        assert await found(here, study) == (1, 1)
 
 
 async def test_a_body_that_is_no_multipart_or_cut_off_is_refused(tmp_path: Path) -> None:

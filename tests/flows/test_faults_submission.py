@@ -13,6 +13,8 @@ from conformance.samples import SampleStudy
 from profiles.model.document import STUDY_INSTANCE_UID, ReferenceId
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.patient import PersonName
+from profiles.wire.ebxml.retrieve import DocumentRequest
+from profiles.xds.iti43 import ITI_43, RetrieveDocumentSetRequest
 from profiles.xdsi.rad68 import ResponseStatus
 from tests.support.scenario import (
     DOMAIN,
@@ -22,11 +24,13 @@ from tests.support.scenario import (
     REPOSITORY,
     SOMEBODY_ELSE,
     VALLEY_ID,
+    VALLEY_REPOSITORY,
     ZEBEDIAH,
     Message,
     Offer,
     World,
     manifest_of,
+    message_of,
     new_oid,
     offer_of,
     rad68,
@@ -293,7 +297,8 @@ async def test_an_unknown_patient_is_refused_where_the_peer_is_to_be_refused(tmp
 async def test_an_unknown_patient_is_held_and_unseen_until_released(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         study = here.study()
-        reply = await here.valley.provide(offer_of(study))
+        offer = offer_of(study)
+        reply = await here.valley.provide(offer)
         answer = await reply.registered()
         assert answer.status is ResponseStatus.SUCCESS
         assert tuple(error.code for error in answer.errors) == ("DocumentQueued",)
@@ -303,6 +308,7 @@ async def test_an_unknown_patient_is_held_and_unseen_until_released(tmp_path: Pa
         assert held["cure"]
         assert (await here.valley.ask("GET", "/studies")) == []
         assert here.source.asked == []
+        assert await manifest_at(here, offer) == ("XDSDocumentUniqueIdError",)
         async with here.valley.http.get(
             here.valley.url + f"/fhir/r4/ImagingStudy?identifier=urn:dicom:uid|urn:oid:{study.study_instance_uid}"
         ) as found:
@@ -312,6 +318,16 @@ async def test_an_unknown_patient_is_held_and_unseen_until_released(tmp_path: Pa
         done = await here.valley.rests("done")
         assert len(here.valley.kept().rows["instances"]) == 6
         assert done["patient_id"] == str(VALLEY_ID)
+        assert await manifest_at(here, offer) == ()
+
+
+async def manifest_at(here: World, offer: Offer) -> tuple[str, ...]:
+    """What our repository complains of when somebody asks it for what was offered (ITI-43)."""
+    unique_id = offer.submission.entries[0].unique_id
+    asked = DocumentRequest(repository_unique_id=VALLEY_REPOSITORY, document_unique_id=unique_id)
+    reply = await here.valley.post(REPOSITORY, await message_of(ITI_43, RetrieveDocumentSetRequest(documents=(asked,))))
+    head, _ = await reply.retrieved()
+    return tuple(error.code for error in head.errors)
 
 
 NEVER_FED = PatientIdentifier(value="NEVERFED", authority=Oid("1.2.4.9"))
