@@ -17,6 +17,7 @@ CASES = {case.id: case for case in cases()}
 WAIT_S = 1.5  # what does not come in time fails the case too, as it must
 IMPATIENT = {
     "conformance.suites.wia.dicomweb.STORED_S": 2.0,
+    "conformance.suites.xua.provider.COUNTED_S": 0.1,
     "conformance.target.CONVERSED_S": 1.5,
 }
 # The rooms of the suites; each kind of them has a file of tests, so that two are run at a time.
