@@ -25,6 +25,8 @@ CHOSEN = {
     "kept": "xdsi.consumer_retrieve/kept",
     "source_provide/is_manifest": "xdsi.source_provide/is_manifest",
     "node_audit/well_formed": "atna.node_audit/well_formed",
+    "xds.source/document": "xds.source/document",
+    "xds.source/refusal_told": "xds.source/refusal_told",
     "xca.initiating_query/everybody": "xca.initiating_query/everybody",
 }
 
@@ -32,7 +34,7 @@ CHOSEN = {
 def described(made: Scratch, system: System, path: Path) -> None:
     """What one would write of this house, were it somebody else's."""
     claims = {
-        "Document Consumer": ["ITI-18"], "Imaging Document Consumer": ["RAD-69"],
+        "Document Consumer": ["ITI-18"], "Document Source": ["ITI-41"], "Imaging Document Consumer": ["RAD-69"],
         "Imaging Document Source": ["RAD-68"], "Secure Node": ["ITI-20"], "Initiating Gateway": ["ITI-38"],
     }  # fmt: skip
     lines = ['name = "A stranger"', "[claims]", *(f'"{actor}" = {ids}' for actor, ids in claims.items()), "[endpoint]"]
@@ -52,12 +54,16 @@ def described(made: Scratch, system: System, path: Path) -> None:
 SCRIPT = """
 import os, subprocess, sys
 told = os.environ
-if told["RADGATE_WHAT"] == "fetch":
-    words = ["fetch", "--patient", told["RADGATE_PATIENT"], "--registry", told["RADGATE_PEER"], "--study"]
-else:
-    words = ["share", "--to", told["RADGATE_PEER"]]
-command = [sys.executable, "-m", "gateway", "study", *words, told["RADGATE_STUDY"], "--wait", "--config", sys.argv[1]]
-sys.exit(subprocess.run(command).returncode)
+what, peer, study, patient = (told["RADGATE_" + each] for each in ("WHAT", "PEER", "STUDY", "PATIENT"))
+words = {
+    "fetch": ["study", "fetch", "--patient", patient, "--registry", peer, "--study", study, "--wait"],
+    "share": ["study", "share", "--to", peer, study, "--wait"],
+    "submit": [
+        "document", "submit", told["RADGATE_FILE"], "--patient", patient, "--to", peer, "--by", "ITI-41",
+        "--class", "REPORTS^1.2.3.8^Reports",
+    ],
+}[what]
+sys.exit(subprocess.run([sys.executable, "-m", "gateway", *words, "--config", sys.argv[1]]).returncode)
 """
 
 
