@@ -234,6 +234,10 @@ FAULTS: Mapping[str, Fault] = {
     "from RAD-68/no-language": _provide(
         "leaves out what is required", "nothing_odd", answer=answers(_slot(rb"creationTime"), b"")
     ),
+    "to RAD-68/failure-as-success": Fault(
+        text="takes a failure for success", transactions=("to RAD-68",), caught_by=(PROVIDE + "refusal_told",),
+        answer=refusal_as_success(RAD_68),
+    ),
     "RAD-69/refuses-new": Fault(
         text="submits what it cannot hand out", transactions=("RAD-69",), caught_by=(PROVIDE + "retrievable",),
         answer=answers(rb"ResponseStatusType:Success", b"ResponseStatusType:Failure"),

@@ -14,14 +14,14 @@ from conformance.case import case
 from conformance.expect import expect
 from conformance.samples import SampleStudy
 from conformance.simulators.soap_server import Asked
-from conformance.suites.asking import well_addressed
+from conformance.suites.asking import Errand, Facts, refusal, well_addressed
 from conformance.suites.wia.dicomweb import awaited, bodies_of, new_study, store
 from conformance.suites.xdsi.source_retrieve import EXPLICIT_LITTLE, of
 from conformance.target import Target
 from profiles.model.codes import DCM, KOS_SOP_CLASS, MANIFEST_FORMAT
 from profiles.model.document import ACCESSION, STUDY_INSTANCE_UID, AssociationType, DocumentEntry
 from profiles.transaction import Actor
-from profiles.wire.ebxml.response import ResponseStatus
+from profiles.wire.ebxml.response import RegistryResponse, ResponseStatus
 from profiles.xdsi.rad68 import RAD_68, ProvideAndRegisterRequest
 from profiles.xdsi.rad69 import RAD_69
 
@@ -247,17 +247,27 @@ async def retrievable(target: Target) -> None:
     expect(answer.response.head.status, "the status").equals(ResponseStatus.SUCCESS)
 
 
+async def _given(target: Target) -> tuple[SampleStudy, Facts]:
+    study = await new_study(target, series=2, instances=2)
+    await store(target, bodies_of(study))
+    await awaited(target, study)
+    return study, {"study": str(study.study_instance_uid)}
+
+
+SHARE = Errand("share", RAD_68, _given)
+
+
+@case("RAD68/told", transaction="RAD-68", actor=SOURCE, title="A manifest that was refused is not taken for shared")
+async def refusal_told(target: Target) -> None:
+    """A failure, with its reason."""
+    no = RegistryResponse(status=ResponseStatus.FAILURE, errors=refusal("XDSRepositoryMetadataError"))
+    said = await SHARE.otherwise(target, response=no)
+    expect(said, "a complaint about a failure").is_there()
+
+
 async def _shared(target: Target) -> Shared:
     """Make the system share a study that it was just given, once for all cases, and read what came."""
-
-    async def make() -> tuple[SampleStudy, int]:
-        study = await new_study(target, series=2, instances=2)
-        await store(target, bodies_of(study))
-        await awaited(target, study)
-        return study, await target.provoke("share", study=study.study_instance_uid)
-
-    study, before = await target.once("share", make)
-    asked = await target.asked(RAD_68, before)
+    study, asked = await SHARE.asked(target)
     request: ProvideAndRegisterRequest = asked.request
     expect(len(request.submission.entries), "the number of entries").equals(1)
     entry = request.submission.entries[0]
