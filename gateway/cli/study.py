@@ -19,7 +19,7 @@ study_cli = typer.Typer(no_args_is_help=True, help="What the archive has: list, 
 def study_list(
     config: ConfigOption = None,
     data: DataOption = None,
-    patient: Annotated[str, typer.Option(help="Only of this patient id.")] = "",
+    patient: Annotated[str, typer.Option(help="Only of this patient id, alone or as ID^^^&OID&ISO.")] = "",
     accession: Annotated[str, typer.Option(help="Only with this accession number.")] = "",
     modality: Annotated[list[str] | None, typer.Option(help="Only with this modality; may be repeated.")] = None,
     limit: LimitOption = 50,
@@ -95,7 +95,7 @@ def study_publish(
     by_rules: Annotated[bool, typer.Option("--by-rules", help="Where the rules of study.available say.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every study that is available here.")] = False,
     modality: Annotated[list[str] | None, typer.Option(help="Only with this modality; may be repeated.")] = None,
-    patient: Annotated[str, typer.Option(help="Only of this patient id.")] = "",
+    patient: Annotated[str, typer.Option(help="Only of this patient id, alone or as ID^^^&OID&ISO.")] = "",
     since: Annotated[str, typer.Option(help="Only that began then or later, such as 2024 or 20240131.")] = "",
     until: Annotated[str, typer.Option(help="Only that began before.")] = "",
     per_minute: Annotated[

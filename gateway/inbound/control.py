@@ -42,7 +42,7 @@ from profiles.model.document import AssociationType, DocumentEntry
 from profiles.model.identifiers import Oid, PatientIdentifier
 from profiles.model.moment import Moment
 from profiles.model.patient import Patient
-from profiles.model.query import StudyCriteria
+from profiles.model.query import StudyCriteria, identified
 from profiles.wire.audit.sentences import sentence
 from profiles.wire.fhir.outcome import OUTCOMES
 
@@ -220,7 +220,7 @@ class Control:
     async def _studies(self, request: web.Request) -> web.Response:
         query = request.query
         criteria = StudyCriteria(
-            patient_ids=((query["patient"], None),) if "patient" in query else (),
+            patient_ids=(identified(query["patient"]),) if "patient" in query else (),
             accession_numbers=((query["accession"], None),) if "accession" in query else (),
             modalities=tuple(query.getall("modality", [])),
             limit=int(query.get("limit", "50")),

@@ -20,7 +20,7 @@ from gateway.ports.store import Store, Work
 from gateway.services.publish import Publish
 from gateway.services.rules import OFFER, Rule, When, registry_of
 from profiles.model.moment import Moment
-from profiles.model.query import PageKey, StudyCriteria
+from profiles.model.query import PageKey, StudyCriteria, identified
 
 AT_ONCE = 50
 LOOKED_AT = 50  # studies in one turn, most of which may be there already
@@ -59,7 +59,7 @@ class Asked:
         until = (("lt", Moment.from_dtm(self.until)),) if self.until else ()
         return StudyCriteria(
             statuses=(StudyStatus.AVAILABLE.value,), modalities=self.modalities,
-            patient_ids=((self.patient, None),) if self.patient else (), started=(*since, *until),
+            patient_ids=(identified(self.patient),) if self.patient else (), started=(*since, *until),
         )  # fmt: skip
 
 

@@ -90,6 +90,15 @@ Identified = tuple[str, str | None]
 """A value and the OID of its authority; None: any authority."""
 
 
+def identified(text: str) -> Identified:
+    """A patient id as a person types it: alone, or as `ID^^^&OID&ISO`."""
+    try:
+        found = PatientIdentifier.from_cx(text)
+    except ValueError:
+        return text, None
+    return found.value, str(found.authority)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageKey:
     """Where a page ended: the sort value and the study UID. Keyset paging loses and doubles nothing."""

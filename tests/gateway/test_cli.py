@@ -228,6 +228,10 @@ def test_exchanges_are_listed_and_shown(scene: Scene) -> None:
 def test_studies_patients_and_peers_are_listed(scene: Scene) -> None:
     uid = scene.shown.study_instance_uid
     assert [each["study_instance_uid"] for each in read("study", "list", "--patient", "P1000", *at(scene))] == [uid]
+    whole = read("study", "show", uid, *at(scene))["patient_id"]
+    assert "^^^&" in whole
+    assert [each["study_instance_uid"] for each in read("study", "list", "--patient", whole, *at(scene))] == [uid]
+    assert read("study", "list", "--patient", "P1000^^^&1.2.3.999&ISO", *at(scene)) == []
     assert len(read("study", "list", "--modality", "MR", "--modality", "US", *at(scene))) == 2
     assert uid in run("study", "list", *at(scene))
     told = run("study", "show", uid, *at(scene))

@@ -148,6 +148,11 @@ async def test_what_it_was_asked_for_is_read_back(house: House) -> None:
     assert asked_of(job) == asked
 
 
+async def test_a_patient_id_is_taken_alone_and_with_its_authority(house: House) -> None:
+    assert Asked(patient="V1").criteria().patient_ids == (("V1", None),)
+    assert Asked(patient="V1^^^&1.2.3&ISO").criteria().patient_ids == (("V1", "1.2.3"),)
+
+
 async def test_a_time_that_is_none_is_refused(house: House) -> None:
     with pytest.raises(ValueError, match="not a DTM"):
         await house.begin(since="yesterday")
