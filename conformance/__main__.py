@@ -51,8 +51,9 @@ RUN_EXAMPLES = (
     "radgate conformance run --self --fault partial-as-success  # cases must fail",
 )
 SIMULATE = """\
-A community that has studies (ITI-18, ITI-43, RAD-69) and takes submissions (RAD-68), a receiver of HL7 v2 and an
-audit repository, on this machine. Each message is told as it comes, with what is odd about it.
+A community that has studies (ITI-18, ITI-43, RAD-69) and takes submissions (RAD-68), two others behind their gateways, an
+archive (QIDO-RS, WADO-RS, STOW-RS), a receiver of HL7 v2 and an audit repository, on this machine. Each message is told as
+it comes, with what is odd about it.
 
 Runs until Ctrl-C."""
 SIMULATE_EXAMPLES = (
@@ -209,7 +210,11 @@ def _named(asked: argparse.Namespace, transaction: str | None) -> "System | None
 
 def _simulate(simulators: argparse.ArgumentParser) -> None:
     simulators.add_argument(
-        "--port-base", type=_port_base, default=0, metavar="N", help="SOAP there, audit and MLLP at the next two ports"
+        "--port-base",
+        type=_port_base,
+        default=0,
+        metavar="N",
+        help="SOAP there, audit, MLLP, two other communities and the archive at the next ports",
     )
     simulators.add_argument("--studies", type=Path, metavar="DIR", help="DICOM files instead of a synthetic study")
     simulators.add_argument(

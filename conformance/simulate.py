@@ -1,8 +1,8 @@
 """`simulate`: the simulators by themselves, for whoever builds or tries a system that asks, tells or audits.
 
-A community (images and documents, by SOAP), two others behind their gateways, a receiver of HL7 v2 and an audit repository
-stand on this machine until they are stopped, and say of each message what came and what is odd about it: of a person no
-more than ids are printed.
+A community (images and documents, by SOAP), two others behind their gateways, an archive (DICOMweb), a receiver of HL7 v2
+and an audit repository stand on this machine until they are stopped, and say of each message what came and what is odd
+about it: of a person no more than ids are printed.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from conformance.certificates import Authority
 from conformance.counterparts import by_hand, standing
 from conformance.samples import SampleStudy, read_study, sample_patient, write_ct_study
 from conformance.simulators.audit_repository import AuditMessage, AuditRepository
+from conformance.simulators.dicomweb_archive import AskedByWeb, DicomwebArchive
 from conformance.simulators.document_community import OF_DOCUMENTS
 from conformance.simulators.foreign_community import BETWEEN_COMMUNITIES, ForeignCommunity
 from conformance.simulators.hl7_listener import Hl7Receiver
@@ -43,8 +44,9 @@ async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None,
 
     Args:
         say: Takes a line.
-        port_base: SOAP listens there, audit, MLLP and the other two communities at the next ports; 0: at any that are free.
-        studies: DICOM files that the communities have; None: a synthetic study.
+        port_base: SOAP listens there, audit, MLLP, the other two communities and the archive at the next ports; 0: at any
+            that are free.
+        studies: DICOM files that the communities and the archive have; None: a synthetic study.
         tls: A new folder, into which certificates go: of the simulators, and one for whoever comes; None: without TLS.
 
     Raises:
@@ -52,16 +54,20 @@ async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None,
     """
     door = _door(tls, say) if tls is not None else None
     async with AsyncExitStack() as stack:
-        ports = [port_base + place if port_base else 0 for place in range(3 + len(FOREIGN))]
-        foreign = tuple(Foreign(name=name, port=port, tls=door) for name, port in zip(FOREIGN, ports[3:], strict=True))
+        ports = [port_base + place if port_base else 0 for place in range(4 + len(FOREIGN))]
+        foreign = tuple(
+            Foreign(name=name, port=port, tls=door) for name, port in zip(FOREIGN, ports[3:-1], strict=True)
+        )
         counterpart = Counterpart(soap_port=ports[0], audit_port=ports[1], foreign=foreign, tls=door)
         around = await stack.enter_async_context(standing(counterpart, by_hand(say)))
         receiver = Hl7Receiver(counterpart.host, ports[2], ssl=door)
-        try:
-            await receiver.start()
-        except OSError as error:
-            raise BadDescription(f"cannot listen: {error.strerror or error}") from error
-        stack.push_async_callback(receiver.stop)
+        archive = DicomwebArchive(counterpart.host, ports[-1], ssl=door)
+        for simulator in (receiver, archive):
+            try:
+                await simulator.start()
+            except OSError as error:
+                raise BadDescription(f"cannot listen: {error.strerror or error}") from error
+            stack.push_async_callback(simulator.stop)
         assert around.community is not None
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radgate-simulate-")))
         offered = await asyncio.to_thread(_studies, studies, scratch)
@@ -71,8 +77,11 @@ async def simulate(say: Say, *, port_base: int = 0, studies: Path | None = None,
             for study in offered:
                 community.offer(study, community.patient)
             say(_told_of(community))
+        for study in offered:
+            archive.offer(study)
+        say(f"DICOMweb  {archive.address}")
         say("Listening; Ctrl-C stops.")
-        await _watch(around, receiver, say)
+        await _watch(around, receiver, archive, say)
 
 
 def _door(folder: Path, say: Say) -> SSLContext:
@@ -125,7 +134,7 @@ def _told_of(community: ForeignCommunity) -> str:
     )
 
 
-async def _watch(around: Around, receiver: Hl7Receiver, say: Say) -> None:
+async def _watch(around: Around, receiver: Hl7Receiver, archive: DicomwebArchive, say: Say) -> None:
     """Tell of messages in the order in which each simulator got them."""
     assert around.community is not None
     assert around.audit is not None
@@ -142,6 +151,10 @@ async def _watch(around: Around, receiver: Hl7Receiver, say: Say) -> None:
         message = await audit.awaited(lambda _: True, seen, LOOK_S)
         return () if message is None else told_of_audit(message)
 
+    async def of_web(seen: int) -> Iterable[str]:
+        asked = await archive.awaited(lambda _: True, seen, LOOK_S)
+        return () if asked is None else told_of_web(asked)
+
     async def of_hl7(seen: int) -> Iterable[str]:
         try:
             return told_of_hl7((await receiver.received(seen + 1, LOOK_S))[seen])
@@ -152,6 +165,7 @@ async def _watch(around: Around, receiver: Hl7Receiver, say: Say) -> None:
         group.create_task(_follow(of_soap(around.community.counterpart), say))
         for each in around.foreign:
             group.create_task(_follow(of_soap(each.counterpart, each.name), say))
+        group.create_task(_follow(of_web, say))
         group.create_task(_follow(of_audit, say))
         group.create_task(_follow(of_hl7, say))
         group.create_task(_frames(audit, say))
@@ -184,6 +198,13 @@ def told_of_request(asked: Asked, name: str = "") -> Iterator[str]:
     """A line of what came by SOAP (to whom, where there are several), then one for each thing that is odd."""
     how = f", {asked.packaging.value}" if asked.packaging is not None else ""
     yield f"{asked.transaction}{f' to {name}' if name else ''}, {len(asked.body):,} bytes{how}"
+    yield from _odd(asked.problem, asked.findings)
+
+
+def told_of_web(asked: AskedByWeb) -> Iterator[str]:
+    """Method and path (match parameters may name a person), then what is odd."""
+    came = f", {asked.body_bytes:,} bytes" if asked.body_bytes else ""
+    yield f"{asked.transaction or 'no transaction'}: {asked.method} {asked.path}{came}"
     yield from _odd(asked.problem, asked.findings)
 
 

@@ -73,6 +73,22 @@ def querying(patient: PatientIdentifier) -> Case:
     return body
 
 
+async def test_an_archive_has_the_study_too_and_what_is_asked_of_it_is_told_without_who_it_is_about() -> None:
+    async with simulating() as said, aiohttp.ClientSession() as session:
+        study = address(said, "study").rstrip(",")
+        accept = {"Accept": "application/dicom+json"}
+        async with session.get(f"{address(said, 'DICOMweb')}/studies?PatientName=Secret*", headers=accept) as answer:
+            assert answer.status == 204
+        assert (await until(said, "RAD-129")).endswith("RAD-129: GET /studies")
+        async with session.get(f"{address(said, 'DICOMweb')}/studies/{study}/metadata", headers=accept) as answer:
+            assert len(await answer.json(content_type=None)) == 6
+        await until(said, f"RAD-107 metadata: GET /studies/{study}/metadata")
+        async with session.get(f"{address(said, 'DICOMweb')}/patients") as answer:
+            assert answer.status == 404
+        await until(said, "cannot be read: nothing answers that here")
+    assert not any("Secret" in line for line in said)
+
+
 async def test_a_study_of_a_folder_is_found_over_tls_and_the_query_is_told(tmp_path: Path) -> None:
     patient = sample_patient(5, Oid("1.2.3.4"))
     write_us_study(tmp_path / "studies", seed=7, patient=patient)
