@@ -96,7 +96,9 @@ SENT = {
     "iti-18/ipf-iti18request.xml": sent(ITI_18, REGISTRY, FAILURE, "XDSRegistryError"),
     # Templates as they are stored: place-holders instead of values, and both of an alternative.
     "iti-18/FindDocumentsByReferenceId-template.xml": sent(ITI_18, REGISTRY, FAILURE, "XDSRegistryError"),
-    "iti-18/GetSubmissionSetAndContents-template.xml": sent(ITI_18, REGISTRY, FAILURE, "XDSStoredQueryParamNumber"),
+    "iti-18/GetSubmissionSetAndContents-template.xml": sent(
+        ITI_18, REGISTRY, FAILURE, "XDSRegistryError", "XDSStoredQueryParamNumber"
+    ),
     "iti-38/soap-xcq-req.xml": sent(ITI_38, RESPONDING, SUCCESS, knows=f"c4d77e21d0dd487^^^&{XDS_TOOLS}&ISO"),
     # It wants the answer brought to an address that is on no list of ours.
     "iti-38/xcads-iti38-async.xml": sent(

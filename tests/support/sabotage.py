@@ -1,5 +1,6 @@
 """A fault put into our own house, and whether the suite sees it."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ IMPATIENT = {
 }
 # The rooms of the suites; each kind of them has a file of tests, so that two are run at a time.
 DOCUMENTS = frozenset({"xds"})
-COMMUNITIES = frozenset({"xca", "xcai", "xcdr", "xcpd", "xua"})
+COMMUNITIES = frozenset({"asked_elsewhere", "xca", "xcai", "xcdr", "xcpd", "xua"})
 IMAGES = frozenset({"atna", "ehr", "swf", "wia", "xdsi"})
 PEOPLE = frozenset({"pdqv3", "pix", "pixv3"})
 
@@ -34,7 +35,7 @@ def faults_of(rooms: Iterable[str]) -> list[str]:
 
 def room_of(fault: Fault) -> str:
     """Where the first case is that catches it."""
-    return fault.caught_by[0].partition(".")[0]
+    return re.split(r"[./]", fault.caught_by[0])[0]
 
 
 async def is_caught(name: str, own: Own, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
