@@ -159,7 +159,7 @@ async def through_gateway(target: Target) -> None:
 
 
 @case(
-    "V/asks-elsewhere", "V/takes-brought", transaction="RAD-75", actor=IMAGING_GATEWAY,
+    "RAD75-006", "V/asks-elsewhere", "V/takes-brought", transaction="RAD-75", actor=IMAGING_GATEWAY,
     title="Images of another community come back from an answer that was brought",
 )  # fmt: skip
 async def images_through_gateway(target: Target) -> None:
