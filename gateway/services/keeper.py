@@ -6,6 +6,8 @@ none, the community is asked in whose name it was told of.
 Source: ITI TF-2 3.39, 3.43; RAD TF-2 4.69, 4.75.
 """
 
+from typing import TypeVar
+
 from gateway.model.peer import Peer
 from gateway.ports.peers import Directory
 from profiles.errors import UnknownRepository
@@ -21,6 +23,8 @@ from profiles.xdsi.rad69 import RAD_69, RetrieveImagingDocumentSetRequest
 DocumentRetrieval = Transaction[RetrieveDocumentSetRequest, Poured[RetrieveDocumentSetResponse]]
 ImagingRetrieval = Transaction[RetrieveImagingDocumentSetRequest, Poured[RetrieveDocumentSetResponse]]
 
+Retrieval = TypeVar("Retrieval", DocumentRetrieval, ImagingRetrieval)
+
 
 def keeper_of_document(directory: Directory, repository: str, home: Oid | None) -> tuple[Peer, DocumentRetrieval]:
     """Of a document at this repository (repositoryUniqueId), of this community where its entry names one.
@@ -28,14 +32,9 @@ def keeper_of_document(directory: Directory, repository: str, home: Oid | None) 
     Raises:
         UnknownRepository: Nobody whom we know.
     """
-    known = directory.by_repository(repository)
-    if known is not None and ITI_43.id in known.endpoints:
-        return known, ITI_43
-    gateway = directory.by_home(home, ITI_39.id) if home is not None else None
-    if gateway is not None:
-        return gateway, ITI_39
-    if known is not None:
-        return known, ITI_43  # asking says that it has no address for it
+    found = _keeper(directory, directory.by_repository(repository), ITI_43, home, ITI_39)
+    if found is not None:
+        return found
     raise UnknownRepository(
         f"nobody is known at repository {repository or 'without an id'}",
         cure="Add the id to repository_unique_ids of the [[peer]] that keeps the documents, or an endpoint for"
@@ -49,16 +48,23 @@ def keeper_of_images(directory: Directory, location: Oid, home: Oid | None) -> t
     Raises:
         UnknownRepository: Nobody whom we know.
     """
-    known = directory.by_retrieve_location(location)
-    if known is not None and RAD_69.id in known.endpoints:
-        return known, RAD_69
-    gateway = directory.by_home(home, RAD_75.id) if home is not None else None
-    if gateway is not None:
-        return gateway, RAD_75
-    if known is not None:
-        return known, RAD_69  # asking says that it has no address for it
+    found = _keeper(directory, directory.by_retrieve_location(location), RAD_69, home, RAD_75)
+    if found is not None:
+        return found
     raise UnknownRepository(
         f"nobody is known at retrieve location {location}",
         cure="Add the UID to retrieve_location_uids of the [[peer]] that keeps the images, or an endpoint for RAD-75"
         " to that of its community",
     )
+
+
+def _keeper(
+    directory: Directory, known: Peer | None, direct: Retrieval, home: Oid | None, across: Retrieval
+) -> tuple[Peer, Retrieval] | None:
+    """Who is known at the id if it has an address for that, else the community's gateway, else who has none."""
+    if known is not None and direct.id in known.endpoints:
+        return known, direct
+    gateway = directory.by_home(home, across.id) if home is not None else None
+    if gateway is not None:
+        return gateway, across
+    return (known, direct) if known is not None else None  # asking says that it has no address for it
