@@ -191,11 +191,9 @@ def _front(seen: Sequence[Seen], on: date) -> Iterator[Block]:
         ),
     )  # fmt: skip
     yield (
-        f'"{VERIFIED[0].upper()}{VERIFIED[1:]}": every case of the suite about it passed, each listed by `radgate '
-        "conformance "
-        "list`; the exchanges of a case are kept as evidence beside the result. The suite is of the same project "
-        "as the product: "
-        "other judges of each transaction are named in the project's README."
+        f'"{VERIFIED[0].upper()}{VERIFIED[1:]}": every case of the suite about it passed. The exchanges of a case '
+        "are kept as evidence beside the result. The suite is of the same project as the product: other judges of each "
+        "transaction are named in the project's README."
     )
 
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -77,9 +78,9 @@ def test_what_a_system_holds_is_said_beside_its_name(tmp_path: Path) -> None:
         ("orthanc", {"patient": "P1^^^&1.2.3&ISO", "study": Path("/nowhere")}, "holds 0 studies"),
     ],
 )
-def test_who_cannot_be_meant_is_told_so(target: str, more: dict[str, object], complaint: str) -> None:
+def test_who_cannot_be_meant_is_told_so(target: str, more: dict[str, Any], complaint: str) -> None:
     with pytest.raises(BadDescription, match=complaint):
-        system_named(target, **more)  # type: ignore[arg-type]
+        system_named(target, **more)
 
 
 async def test_one_transaction_at_an_address_is_judged_without_a_description(tmp_path: Path) -> None:
